@@ -1,0 +1,1 @@
+//! `ringmain.toml`: how one process runs. Mesh policy is not in it.

@@ -1,0 +1,8 @@
+//! Decisions, and nothing else: no sockets, no clock, no threads, no randomness of its own.
+//!
+//! Time and random bits are arguments. The data plane calls these functions on its way; the
+//! control plane calls them to check a change; `ringmain explain` calls them on a request that is
+//! only described.
+
+pub mod failure;
+pub mod http1;
