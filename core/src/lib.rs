@@ -5,4 +5,5 @@
 //! only described.
 
 pub mod failure;
+pub mod header;
 pub mod http1;
