@@ -457,3 +457,18 @@ async fn a_taken_port_is_explained() {
     }
     assert!(!error.contains('\n'), "{error}");
 }
+
+#[tokio::test]
+async fn every_path_is_documented() {
+    let document = include_str!("../../../docs/admin.md");
+    let admin = start(Arc::default(), Limits::default());
+    let help = ask(admin.address(), "GET", "/help").await;
+    let paths: Vec<_> = body(&help)
+        .lines()
+        .filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')))
+        .collect();
+    assert!(paths.len() > 10, "{help}");
+    for path in paths {
+        assert!(document.contains(&format!("`{path}`")), "{path}");
+    }
+}

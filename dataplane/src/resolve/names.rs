@@ -28,7 +28,7 @@ pub(super) struct Names {
 
 #[derive(Debug)]
 struct Name {
-    addresses: Arc<[IpAddr]>,
+    addresses: Vec<IpAddr>,
     error: Option<String>,
     answered: bool,
     back_off: BackOff,
@@ -70,7 +70,7 @@ impl Names {
             self.names.insert(
                 host,
                 Name {
-                    addresses: Arc::new([]),
+                    addresses: Vec::new(),
                     error: None,
                     answered: false,
                     back_off: BackOff::new(self.options.retry, self.options.refresh),
@@ -142,10 +142,10 @@ impl Names {
             Ok(addresses) => {
                 name.error = None;
                 name.back_off.reset();
-                let effect = if *name.addresses == *addresses {
+                let effect = if name.addresses == addresses {
                     Effect::Same
                 } else {
-                    name.addresses = addresses.into();
+                    name.addresses = addresses;
                     Effect::Changed
                 };
                 (jittered(self.options.refresh, random), effect)

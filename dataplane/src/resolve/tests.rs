@@ -1,7 +1,7 @@
 //! The resolver with a simulated name server, and the system's with /etc/hosts.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     future::Future,
     io,
     net::IpAddr,
@@ -9,13 +9,9 @@ use std::{
     time::Duration,
 };
 
-use ringmain_config::{
-    document::{Document, Part},
-    endpoint::{Endpoint, EndpointAddress, EndpointSet},
-};
 use tokio::time::Instant;
 
-use super::{Lookup, Options, Resolver, System, names_of};
+use super::{Lookup, Options, Resolver, System};
 
 /// Knows what a test has told it, and counts questions.
 #[derive(Debug, Default)]
@@ -49,10 +45,6 @@ impl Lookup for Simulated {
     }
 }
 
-fn hosts(names: &[&str]) -> BTreeSet<String> {
-    names.iter().map(|&name| name.to_owned()).collect()
-}
-
 /// The clock of these tests jumps when nothing is left to do, so this is no wait.
 async fn within<T>(future: impl Future<Output = T>) -> T {
     let result = tokio::time::timeout(Duration::from_secs(3600), future).await;
@@ -65,7 +57,7 @@ async fn changes_are_reported_and_what_was_found_stays() {
     server.tell("a", Some([10, 0, 0, 1]));
     let resolver = Resolver::start(Options::default(), server.clone());
     let mut answers = resolver.answers();
-    resolver.follow(hosts(&["a", "missing"]));
+    resolver.follow(["a", "missing"]);
     let settled = resolver.settle(Duration::from_secs(3600)).await;
     assert_eq!(settled.len(), 1, "{settled:?}");
     assert_eq!(*settled["a"], [IpAddr::from([10, 0, 0, 1])]);
@@ -96,7 +88,7 @@ async fn names_are_refreshed_at_their_pace() {
     let options = Options::default();
     let resolver = Resolver::start(options, server.clone());
     let mut answers = resolver.answers();
-    resolver.follow(hosts(&["a"]));
+    resolver.follow(["a"]);
     within(answers.changed()).await.expect("it runs");
     assert_eq!(server.asked(), 1);
     for last in 2..10 {
@@ -117,11 +109,11 @@ async fn a_name_that_is_followed_no_more_is_no_news() {
     server.tell("a", Some([10, 0, 0, 1]));
     server.tell("b", Some([10, 0, 0, 2]));
     let resolver = Resolver::start(Options::default(), server.clone());
-    resolver.follow(hosts(&["a", "b"]));
+    resolver.follow(["a", "b"]);
     resolver.settle(Duration::from_secs(3600)).await;
     let mut answers = resolver.answers();
     answers.borrow_and_update();
-    resolver.follow(hosts(&["b"]));
+    resolver.follow(["b"]);
     let left = resolver.settle(Duration::from_secs(3600)).await;
     assert_eq!(left.keys().collect::<Vec<_>>(), ["b"]);
     assert_eq!(*answers.borrow(), left);
@@ -144,7 +136,7 @@ impl Lookup for Stuck {
 async fn settling_ends_at_its_deadline() {
     let (release, held) = std::sync::mpsc::channel();
     let resolver = Resolver::start(Options::default(), Arc::new(Stuck(Mutex::new(held))));
-    resolver.follow(hosts(&["a"]));
+    resolver.follow(["a"]);
     let answers = resolver.settle(Duration::from_millis(20)).await;
     assert!(answers.is_empty());
     drop(release);
@@ -162,41 +154,9 @@ async fn nothing_is_asked_while_nothing_is_followed() {
 #[tokio::test]
 async fn the_system_knows_localhost_and_not_an_invalid_name() {
     let resolver = Resolver::start(Options::default(), Arc::new(System));
-    resolver.follow(hosts(&["localhost"]));
+    resolver.follow(["localhost"]);
     let answers = resolver.settle(Duration::from_secs(20)).await;
     assert_eq!(*answers["localhost"], [IpAddr::from([127, 0, 0, 1])]);
     // Refused before anybody is asked: no label is that long (RFC 1035, section 2.3.4).
     System.lookup(&"x".repeat(300)).expect_err("it is no name");
-}
-
-#[test]
-fn names_of_a_document() {
-    let mut document = Document::default();
-    let endpoint = |address| Endpoint {
-        address,
-        weight: 1,
-        workload: Arc::default(),
-    };
-    let named = |host: &str, port| {
-        endpoint(EndpointAddress::Dns {
-            host: host.into(),
-            port,
-        })
-    };
-    for (cluster, endpoints) in [
-        ("a", vec![named("x.example", 80), named("x.example", 81)]),
-        ("b", vec![named("y.example", 80)]),
-        (
-            "c",
-            vec![endpoint(EndpointAddress::Socket(
-                ([10, 0, 0, 1], 80).into(),
-            ))],
-        ),
-    ] {
-        document.upsert(Part::EndpointSet(Arc::new(EndpointSet {
-            cluster: cluster.into(),
-            endpoints,
-        })));
-    }
-    assert_eq!(names_of(&document), hosts(&["x.example", "y.example"]));
 }
