@@ -25,6 +25,12 @@ const COMMANDS_MAX: usize = 4096;
 /// Snapshots that wait to be freed; beyond it the worker frees them itself.
 const RETIRED_MAX: usize = 64;
 
+/// A snapshot on its way to a worker.
+struct Published {
+    number: u64,
+    snapshot: Arc<Snapshot>,
+}
+
 /// What a worker is told to do.
 pub enum Command {
     /// Accept on this socket for the listener.
@@ -41,7 +47,7 @@ pub enum Command {
 pub struct Inbox {
     /// The newest snapshot that the worker has not yet looked at, with its number. In a box, so
     /// that swapping it is one instruction.
-    snapshot: AtomicCell<Option<Box<(u64, Arc<Snapshot>)>>>,
+    snapshot: AtomicCell<Option<Box<Published>>>,
     commands: ArrayQueue<Command>,
     handed: ArrayQueue<(ListenerId, Accepted)>,
     retired: ArrayQueue<Arc<Snapshot>>,
@@ -71,7 +77,7 @@ impl Inbox {
 
     /// Supervisor: makes `snapshot` the one to use. Numbers ascend.
     pub fn publish(&self, number: u64, snapshot: Arc<Snapshot>) {
-        drop(self.snapshot.swap(Some(Box::new((number, snapshot)))));
+        drop(self.snapshot.swap(Some(Box::new(Published { number, snapshot }))));
         self.button.ring();
     }
 
@@ -114,7 +120,8 @@ impl Inbox {
 
     /// Worker: the newest snapshot, once.
     pub(crate) fn take_snapshot(&self) -> Option<(u64, Arc<Snapshot>)> {
-        self.snapshot.take().map(|published| *published)
+        let published = self.snapshot.take()?;
+        Some((published.number, published.snapshot))
     }
 
     /// Worker: the oldest command.

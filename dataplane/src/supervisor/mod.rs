@@ -3,15 +3,14 @@
 //! [`run`] starts the workers, takes configurations from the disk and the control plane, brings
 //! them to the workers, shows the state on the admin endpoint, and ends the process in order.
 
-mod listeners;
-mod view;
-mod workers;
+pub mod listeners;
+pub mod view;
+pub mod workers;
 
 use std::{
-    collections::BTreeSet,
     future::Future,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     pin::pin,
     sync::Arc,
     time::{Duration, Instant},
@@ -23,7 +22,7 @@ use ringmain_config::{
     problem::Problem,
     tuning::{AccessLog, Tuning},
 };
-use ringmain_core::snapshot::{Resolved, Snapshot};
+use ringmain_core::snapshot::{Snapshot, names_to_resolve};
 use thiserror::Error;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -331,18 +330,15 @@ impl Supervisor {
     }
 
     /// The addresses of the names among the endpoints, as far as they are known in time.
-    async fn resolve(&self, document: &Document) -> Resolved {
-        let names: BTreeSet<String> = resolve::names_of(document);
-        if names.is_empty() {
-            self.resolver.follow(names);
-            return Resolved::default();
-        }
+    async fn resolve(&self, document: &Document) -> resolve::Answers {
+        let names = names_to_resolve(document);
+        let has_names = !names.is_empty();
         self.resolver.follow(names);
-        let answers = self.resolver.settle(RESOLVE_DEADLINE).await;
-        answers
-            .iter()
-            .map(|(name, found)| (name.clone(), found.to_vec()))
-            .collect()
+        if has_names {
+            self.resolver.settle(RESOLVE_DEADLINE).await
+        } else {
+            Arc::default()
+        }
     }
 
     fn refuse(&mut self, problems: &[Problem]) {
@@ -400,7 +396,7 @@ impl Supervisor {
     }
 }
 
-fn load(path: &PathBuf, node: &Node) -> Option<Document> {
+fn load(path: &Path, node: &Node) -> Option<Document> {
     match last_good::load(path, node) {
         Ok(document) => {
             tracing::info!(

@@ -170,6 +170,9 @@ impl Workers {
     }
 }
 
+/// The rung that a worker reached and why it is not a better one, or why there is none.
+type Start = Result<(Rung, Vec<String>), Vec<String>>;
+
 /// What a worker's thread begins with.
 struct Thread {
     parts: Parts,
@@ -177,7 +180,7 @@ struct Thread {
     pin: Option<CoreId>,
     rungs: &'static [Rung],
     entries: u32,
-    started: Sender<Result<(Rung, Vec<String>), Vec<String>>>,
+    started: Sender<Start>,
     noticed: Arc<Notify>,
 }
 
@@ -223,7 +226,7 @@ fn texts(refusals: &[Refused]) -> Vec<String> {
 
 /// The first worker's rung; they all climbed the same ladder.
 fn first_start(
-    starts: impl Iterator<Item = Result<(Rung, Vec<String>), Vec<String>>>,
+    starts: impl Iterator<Item = Start>,
 ) -> Result<(Rung, Vec<String>), StartError> {
     let mut first = None;
     for start in starts {
