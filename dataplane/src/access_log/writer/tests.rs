@@ -147,6 +147,7 @@ fn numbers_have_their_names() {
     let directory = tempfile::tempdir().unwrap();
     let (writer, _buffers) = spawn(&directory.path().join("access.log"), 1);
     let names: Vec<_> = writer
+        .observer()
         .metrics()
         .iter()
         .map(|metric| metric.family.name)
