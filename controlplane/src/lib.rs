@@ -1,1 +1,3 @@
-//! controlplane
+//! Istio's YAML in, one Document per proxy out.
+
+pub mod resource;
