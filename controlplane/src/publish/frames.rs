@@ -19,6 +19,9 @@ pub enum FramesError {
     /// The peer closed within a frame.
     #[error("the peer closed the connection within a message")]
     Truncated,
+    /// A message that has no place where it came, or an answer to what was not asked.
+    #[error("the peer sent a message out of turn")]
+    OutOfPlace,
     /// What came is not our protocol.
     #[error(transparent)]
     Wire(#[from] WireError),
