@@ -1,30 +1,124 @@
 //! Every reason for which a message is not HTTP/1.1 as we accept it.
 
-/// Why a message was refused. The text of each is in [`Reject::reason`].
+/// Why a message was refused. One variant for each rule, so that the log names the rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reject {
-    /// Request line that is not `method SP target SP version`.
+    /// First line that is not `method SP target SP version` (RFC 9112 section 3).
     RequestLine,
-    /// HTTP/1.0 where it is not accepted, HTTP/2 preface, or any other version.
+    /// Empty line before the request line, after the one that is tolerated (RFC 9112 section 2.2).
+    EmptyLine,
+    /// Method that is not a token (RFC 9110 section 9.1).
+    Method,
+    /// CONNECT: tunnels are not offered.
+    Connect,
+    /// HTTP/1.0 request, or any other version that is not HTTP/1.1.
     Version,
+    /// HTTP/2 connection preface where HTTP/1.1 is spoken (RFC 9113 section 3.4).
+    Http2Preface,
+    /// Target that is neither a path nor an `http` or `https` URI, or `*` without OPTIONS
+    /// (RFC 9112 section 3.2).
+    TargetForm,
+    /// Target with a fragment, a control character, or a byte that is not ASCII.
+    TargetByte,
     /// Target longer than the limit.
     TargetTooLong,
     /// Head longer than the limit.
     HeadTooLarge,
     /// More header fields than the limit.
     TooManyHeaders,
-    /// LF without CR, or CR without LF.
+    /// LF without CR, or CR without LF, in a head, a chunk line or a trailer (RFC 9112 section 2.2).
     BareLineEnd,
+    /// Field line that begins with white space: obsolete folding, or space before the first field
+    /// (RFC 9112 sections 2.2 and 5.2).
+    LineFolding,
+    /// White space between field name and colon (RFC 9112 section 5.1).
+    SpaceBeforeColon,
+    /// Field name that is empty or not a token, or a line without a colon.
+    HeaderName,
+    /// Control character in a field value (RFC 9110 section 5.5).
+    HeaderValue,
+    /// No Host (RFC 9112 section 3.2).
+    HostMissing,
+    /// More than one Host.
+    HostRepeated,
+    /// Host, or the target's authority, that is not `host` or `host:port` (RFC 3986 section 3.2).
+    HostInvalid,
+    /// Host and the target's authority differ (RFC 9112 section 3.2.2).
+    HostMismatch,
+    /// Content-Length that is not digits, or above 2^64 - 1.
+    ContentLength,
+    /// Several values of Content-Length that differ (RFC 9112 section 6.3).
+    ContentLengthConflict,
+    /// Both Transfer-Encoding and Content-Length (RFC 9112 section 6.3).
+    LengthAndTransferEncoding,
+    /// Transfer coding that is not supported: only `chunked` is (RFC 9112 section 6.1).
+    TransferCoding,
+    /// Transfer-Encoding with `chunked` not last, repeated, or with parameters, or with no token
+    /// (RFC 9112 sections 6.3 and 7.1).
+    TransferEncoding,
+    /// Transfer-Encoding in an HTTP/1.0 message (RFC 9112 section 6.1).
+    TransferEncodingVersion,
+    /// Expectation other than `100-continue` (RFC 9110 section 10.1.1).
+    Expectation,
+    /// Connection option that is not a token, or more options than 32.
+    ConnectionOption,
+    /// Chunk size that is not 1 to 16 hexadecimal digits.
+    ChunkSize,
+    /// Chunk extension with a control character or a byte that is not ASCII.
+    ChunkExtension,
+    /// Chunk extensions longer than the limit.
+    ChunkExtensionTooLong,
+    /// Chunk data that is not followed by CRLF.
+    ChunkEnd,
+    /// Trailer line that is not a field.
+    Trailer,
+    /// Trailer section longer than the limit.
+    TrailersTooLarge,
+    /// Body longer than the limit.
+    BodyTooLarge,
+    /// First line of a response that is not `version SP status SP reason` (RFC 9112 section 4).
+    StatusLine,
+    /// 101, which answers an upgrade that was not asked for.
+    SwitchingProtocols,
 }
 
 impl Reject {
-    /// Status of the answer when a request is refused for it.
+    /// Status of the answer when a request is refused for it. A refused response becomes 502
+    /// whatever the reason.
     pub fn status(self) -> u16 {
         match self {
-            Self::RequestLine | Self::BareLineEnd => 400,
-            Self::Version => 505,
+            Self::RequestLine
+            | Self::EmptyLine
+            | Self::Method
+            | Self::TargetForm
+            | Self::TargetByte
+            | Self::BareLineEnd
+            | Self::LineFolding
+            | Self::SpaceBeforeColon
+            | Self::HeaderName
+            | Self::HeaderValue
+            | Self::HostMissing
+            | Self::HostRepeated
+            | Self::HostInvalid
+            | Self::HostMismatch
+            | Self::ContentLength
+            | Self::ContentLengthConflict
+            | Self::LengthAndTransferEncoding
+            | Self::TransferEncoding
+            | Self::TransferEncodingVersion
+            | Self::ConnectionOption
+            | Self::ChunkSize
+            | Self::ChunkExtension
+            | Self::ChunkExtensionTooLong
+            | Self::ChunkEnd
+            | Self::Trailer => 400,
+            Self::BodyTooLarge => 413,
             Self::TargetTooLong => 414,
-            Self::HeadTooLarge | Self::TooManyHeaders => 431,
+            Self::Expectation => 417,
+            Self::HeadTooLarge | Self::TooManyHeaders | Self::TrailersTooLarge => 431,
+            Self::Connect | Self::TransferCoding => 501,
+            Self::StatusLine | Self::SwitchingProtocols => 502,
+            Self::Version | Self::Http2Preface => 505,
         }
     }
 
@@ -32,11 +126,42 @@ impl Reject {
     pub fn reason(self) -> &'static str {
         match self {
             Self::RequestLine => "http1.request_line",
+            Self::EmptyLine => "http1.empty_line",
+            Self::Method => "http1.method",
+            Self::Connect => "http1.connect",
             Self::Version => "http1.version",
+            Self::Http2Preface => "http1.http2_preface",
+            Self::TargetForm => "http1.target_form",
+            Self::TargetByte => "http1.target_byte",
             Self::TargetTooLong => "http1.target_too_long",
             Self::HeadTooLarge => "http1.head_too_large",
             Self::TooManyHeaders => "http1.too_many_headers",
             Self::BareLineEnd => "http1.bare_line_end",
+            Self::LineFolding => "http1.line_folding",
+            Self::SpaceBeforeColon => "http1.space_before_colon",
+            Self::HeaderName => "http1.header_name",
+            Self::HeaderValue => "http1.header_value",
+            Self::HostMissing => "http1.host_missing",
+            Self::HostRepeated => "http1.host_repeated",
+            Self::HostInvalid => "http1.host_invalid",
+            Self::HostMismatch => "http1.host_mismatch",
+            Self::ContentLength => "http1.content_length",
+            Self::ContentLengthConflict => "http1.content_length_conflict",
+            Self::LengthAndTransferEncoding => "http1.length_and_transfer_encoding",
+            Self::TransferCoding => "http1.transfer_coding",
+            Self::TransferEncoding => "http1.transfer_encoding",
+            Self::TransferEncodingVersion => "http1.transfer_encoding_version",
+            Self::Expectation => "http1.expectation",
+            Self::ConnectionOption => "http1.connection_option",
+            Self::ChunkSize => "http1.chunk_size",
+            Self::ChunkExtension => "http1.chunk_extension",
+            Self::ChunkExtensionTooLong => "http1.chunk_extension_too_long",
+            Self::ChunkEnd => "http1.chunk_end",
+            Self::Trailer => "http1.trailer",
+            Self::TrailersTooLarge => "http1.trailers_too_large",
+            Self::BodyTooLarge => "http1.body_too_large",
+            Self::StatusLine => "http1.status_line",
+            Self::SwitchingProtocols => "http1.switching_protocols",
         }
     }
 }

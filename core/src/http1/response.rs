@@ -1,0 +1,258 @@
+//! The head of a response (RFC 9112 section 4).
+
+use std::ops::Range;
+
+use super::{
+    fields::{ConnectionOptions, Fields, View},
+    framing::{Declared, Framing},
+    known::Known,
+    limits::Limits,
+    reject::Reject,
+    request::MethodKind,
+    scan::{Scan, Section},
+    span::Span,
+};
+
+/// The head of a response, as positions in the buffer that it was decoded from.
+///
+/// Used like [`RequestHead`](super::RequestHead): reused from message to message, and given the
+/// same bytes again to read a part.
+#[derive(Clone, Debug)]
+pub struct ResponseHead {
+    scan: Scan,
+    line: StatusLine,
+    fields: Fields,
+    framing: Framing,
+    declared: Framing,
+    keep_alive: bool,
+}
+
+/// The parts of a status line.
+#[derive(Clone, Copy, Debug, Default)]
+struct StatusLine {
+    status: u16,
+    reason: Span,
+    is_http10: bool,
+}
+
+impl ResponseHead {
+    /// Empty; nothing is allocated before the first head.
+    pub fn new() -> Self {
+        Self {
+            scan: Scan::default(),
+            line: StatusLine::default(),
+            fields: Fields::new(),
+            framing: Framing::None,
+            declared: Framing::None,
+            keep_alive: false,
+        }
+    }
+
+    /// Looks for a complete head at the start of `bytes`; `request` is the method that it answers.
+    /// `Some(length)`: it is `bytes[..length]`. `None`: more bytes are needed; call again with the
+    /// same bytes and more behind them, only the new ones are then looked at. After an interim
+    /// response ([`Self::is_interim`]) another head follows.
+    ///
+    /// # Errors
+    /// Why it is refused. The verdict does not depend on how the bytes were cut.
+    pub fn decode(
+        &mut self,
+        bytes: &[u8],
+        limits: &Limits,
+        request: MethodKind,
+    ) -> Result<Option<usize>, Reject> {
+        let result = self.decode_further(bytes, limits, request);
+        if !matches!(result, Ok(None)) {
+            self.scan.reset();
+        }
+        result
+    }
+
+    /// Forgets a head of which [`Self::decode`] has seen a part.
+    pub fn reset(&mut self) {
+        self.scan.reset();
+    }
+
+    fn decode_further(
+        &mut self,
+        bytes: &[u8],
+        limits: &Limits,
+        request: MethodKind,
+    ) -> Result<Option<usize>, Reject> {
+        let window = limits.window(bytes);
+        let is_full = bytes.len() >= limits.head_bytes();
+        if !self.scan.in_fields() {
+            match window.first() {
+                None => return Ok(None),
+                Some(b'H') => {}
+                Some(_) => return Err(Reject::StatusLine),
+            }
+            match self.scan.first_line(window, 0)? {
+                Some(line) => self.line = StatusLine::decode(bytes, line)?,
+                None if is_full => return Err(Reject::HeadTooLarge),
+                None => return Ok(None),
+            }
+        }
+        match self.scan.fields(window, limits.headers_max)? {
+            Some(section) => self.decode_fields(bytes, section, request).map(Some),
+            None if is_full => Err(Reject::HeadTooLarge),
+            None => Ok(None),
+        }
+    }
+
+    fn decode_fields(
+        &mut self,
+        bytes: &[u8],
+        section: Section,
+        request: MethodKind,
+    ) -> Result<usize, Reject> {
+        let is_http10 = self.line.is_http10;
+        let mut declared = Declared::default();
+        let mut connection = ConnectionOptions::default();
+        self.fields.decode(bytes, section, |known, value| {
+            match known {
+                Known::ContentLength => declared.content_length(value)?,
+                Known::TransferEncoding if is_http10 => {
+                    return Err(Reject::TransferEncodingVersion);
+                }
+                Known::TransferEncoding => declared.transfer_encoding(value),
+                Known::Connection => connection.read(value)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        self.declared = declared.finish()?;
+        self.framing = match self.declared {
+            _ if self.never_has_body() || request == MethodKind::Head => Framing::None,
+            Framing::None => Framing::UntilClose,
+            declared => declared,
+        };
+        self.keep_alive = !connection.close
+            && (!is_http10 || connection.keep_alive)
+            && self.framing != Framing::UntilClose;
+        if connection.names_fields {
+            self.fields.drop_connection_options(bytes);
+        }
+        Ok(section.end)
+    }
+
+    /// Its status has no body, whatever the fields say (RFC 9112 section 6.3).
+    fn never_has_body(&self) -> bool {
+        matches!(self.line.status, 100..=199 | 204 | 304)
+    }
+
+    /// 100 to 999.
+    pub fn status(&self) -> u16 {
+        self.line.status
+    }
+
+    /// The reason phrase, often empty. Any bytes but control characters.
+    pub fn reason<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        self.line.reason.of(bytes)
+    }
+
+    /// 1xx: the final response is still to come.
+    pub fn is_interim(&self) -> bool {
+        matches!(self.line.status, 100..=199)
+    }
+
+    /// How the end of the body is found. [`Framing::None`] for a response to HEAD, for 1xx, 204 and
+    /// 304.
+    pub fn framing(&self) -> Framing {
+        self.framing
+    }
+
+    /// What the fields say about a body, also where there is none because of HEAD or 304.
+    pub fn declared(&self) -> Framing {
+        self.declared
+    }
+
+    /// The connection can be used again once the body was read to its end.
+    pub fn keep_alive(&self) -> bool {
+        self.keep_alive
+    }
+
+    /// Value of the first field of this name, without white space around it.
+    pub fn header<'a>(&self, bytes: &'a [u8], known: Known) -> Option<&'a [u8]> {
+        self.fields.first(bytes, known)
+    }
+
+    /// Every field as name and value, in their order.
+    pub fn headers<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+        self.fields
+            .iter()
+            .map(|field| (field.name.text(bytes), field.value.of(bytes)))
+    }
+
+    /// For decisions.
+    pub fn view<'a>(&'a self, bytes: &'a [u8]) -> View<'a> {
+        View {
+            fields: &self.fields,
+            bytes,
+        }
+    }
+
+    pub(super) fn fields(&self) -> &Fields {
+        &self.fields
+    }
+}
+
+impl Default for ResponseHead {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl StatusLine {
+    /// From the first line, which stands at `line` without its CRLF. The space before an empty
+    /// reason may be missing: many servers leave it out, and nothing depends on it.
+    fn decode(bytes: &[u8], line: Range<usize>) -> Result<Self, Reject> {
+        let text = &bytes[line.clone()];
+        if text.contains(&b'\r') {
+            return Err(Reject::BareLineEnd);
+        }
+        let (is_http10, rest) = match text {
+            [
+                b'H',
+                b'T',
+                b'T',
+                b'P',
+                b'/',
+                b'1',
+                b'.',
+                minor @ (b'0' | b'1'),
+                b' ',
+                rest @ ..,
+            ] => (*minor == b'0', rest),
+            [b'H', b'T', b'T', b'P', b'/', major, b'.', minor, b' ', ..]
+                if major.is_ascii_digit() && minor.is_ascii_digit() =>
+            {
+                return Err(Reject::Version);
+            }
+            _ => return Err(Reject::StatusLine),
+        };
+        let (digits, reason) = match rest {
+            [a, b, c] => ([a, b, c], &[][..]),
+            [a, b, c, b' ', reason @ ..] => ([a, b, c], reason),
+            _ => return Err(Reject::StatusLine),
+        };
+        if !digits.iter().all(|digit| digit.is_ascii_digit()) || *digits[0] == b'0' {
+            return Err(Reject::StatusLine);
+        }
+        let is_control = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f;
+        if reason.iter().any(is_control) {
+            return Err(Reject::StatusLine);
+        }
+        let status = digits
+            .iter()
+            .fold(0, |status, &digit| status * 10 + u16::from(digit - b'0'));
+        if status == 101 {
+            return Err(Reject::SwitchingProtocols);
+        }
+        Ok(Self {
+            status,
+            reason: Span::new(line.end - reason.len()..line.end),
+            is_http10,
+        })
+    }
+}

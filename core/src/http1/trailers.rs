@@ -1,0 +1,99 @@
+//! The trailer section of a chunked body: checked line by line, and kept as it will be sent on.
+
+use super::{fields::check_line, known::Known, reject::Reject};
+
+/// Collects a trailer section that may arrive in pieces.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trailers {
+    /// Accepted lines as `name: value CRLF`, then the line that is still coming.
+    kept: Vec<u8>,
+    /// Where the line that is still coming begins.
+    line_start: usize,
+    /// Everything that was received, dropped lines included.
+    received: usize,
+}
+
+impl Trailers {
+    /// Accepted lines, each with its CRLF.
+    pub(super) fn lines(&self) -> &[u8] {
+        &self.kept[..self.line_start]
+    }
+
+    /// A part of a line, which holds no LF; the CR before one may be its last byte.
+    pub(super) fn extend(&mut self, part: &[u8]) -> Result<(), Reject> {
+        self.received += part.len();
+        if self.received > TRAILER_BYTES_MAX {
+            return Err(Reject::TrailersTooLarge);
+        }
+        self.kept.extend_from_slice(part);
+        Ok(())
+    }
+
+    /// LF: the line is complete. True when it was empty, which ends the section.
+    pub(super) fn end_line(&mut self) -> Result<bool, Reject> {
+        let line = &self.kept[self.line_start..];
+        let line = line.strip_suffix(b"\r").ok_or(Reject::BareLineEnd)?;
+        if line.is_empty() {
+            self.kept.truncate(self.line_start);
+            return Ok(true);
+        }
+        let (name, value) = check_line(line).map_err(|reject| match reject {
+            Reject::BareLineEnd => Reject::BareLineEnd,
+            _ => Reject::Trailer,
+        })?;
+        if is_forbidden(name) {
+            self.kept.truncate(self.line_start);
+            return Ok(false);
+        }
+        let mut rewritten = Vec::with_capacity(line.len() + 4);
+        rewritten.extend_from_slice(name);
+        rewritten.extend_from_slice(b": ");
+        rewritten.extend_from_slice(value);
+        rewritten.extend_from_slice(b"\r\n");
+        self.kept.truncate(self.line_start);
+        self.kept.extend_from_slice(&rewritten);
+        self.line_start = self.kept.len();
+        Ok(false)
+    }
+}
+
+/// Fields that must not be sent as trailers, since someone on the way may merge them into the head:
+/// framing, routing, authentication, request modifiers, response control, content format, and what
+/// is bound to a connection (RFC 9110 section 6.5.1).
+fn is_forbidden(name: &[u8]) -> bool {
+    let name = name.to_ascii_lowercase();
+    let is_allowed_known = |known| matches!(known, Known::GrpcStatus);
+    Known::of(&name).is_some_and(|known| !is_allowed_known(known))
+        || FORBIDDEN.contains(&name.as_slice())
+        || FORBIDDEN_PREFIXES
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+}
+
+const FORBIDDEN: &[&[u8]] = &[
+    b"age",
+    b"authentication-info",
+    b"cookie2",
+    b"expires",
+    b"max-forwards",
+    b"origin",
+    b"pragma",
+    b"range",
+    b"retry-after",
+    b"set-cookie2",
+    b"strict-transport-security",
+    b"vary",
+    b"warning",
+];
+
+const FORBIDDEN_PREFIXES: &[&[u8]] = &[
+    b"access-control-",
+    b"content-",
+    b"if-",
+    b"proxy-",
+    b"x-envoy-",
+    b"x-forwarded-",
+];
+
+/// Of a trailer section. Real ones are a status and a checksum.
+const TRAILER_BYTES_MAX: usize = 8 * 1024;
