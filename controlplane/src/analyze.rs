@@ -163,7 +163,9 @@ impl Findings<'_> {
             numbers.join(", ")
         };
         if let Some(port) = &destination.port
-            && service.port(destination_port(destination, Some(service), 0)).is_none()
+            && service
+                .port(destination_port(destination, Some(service), 0))
+                .is_none()
         {
             let message = format!(
                 "{} has no port {}; requests to it are answered 503",
@@ -193,10 +195,15 @@ impl Findings<'_> {
             .iter()
             .flat_map(|rule| &rule.subsets)
             .map(|subset| subset.name.as_str());
-        let hint = did_you_mean(subset, names).or_else(|| {
-            Some(format!("add it to a DestinationRule for {}", service.host))
-        });
-        self.warn(metadata, subset.span, &format!("{path}.subset"), message, hint);
+        let hint = did_you_mean(subset, names)
+            .or_else(|| Some(format!("add it to a DestinationRule for {}", service.host)));
+        self.warn(
+            metadata,
+            subset.span,
+            &format!("{path}.subset"),
+            message,
+            hint,
+        );
     }
 
     /// [IST0173], [IST0174]
@@ -208,7 +215,10 @@ impl Findings<'_> {
             .filter(|service| covers(&rule.host, &service.host))
             .collect();
         if services.is_empty() {
-            let message = format!("no Service or ServiceEntry has the host {}", rule.host.value);
+            let message = format!(
+                "no Service or ServiceEntry has the host {}",
+                rule.host.value
+            );
             let hosts = world.registry().services();
             let hint = did_you_mean(&rule.host, hosts.map(|service| service.host.as_str()));
             self.warn(&rule.metadata, rule.host.span, "spec.host", message, hint);
@@ -228,8 +238,11 @@ impl Findings<'_> {
                     first.metadata.origin
                 );
                 let span = written(other, host);
-                let hint = Some("a host takes its rules for the mesh from one VirtualService: \
-                                 merge the two".to_owned());
+                let hint = Some(
+                    "a host takes its rules for the mesh from one VirtualService: \
+                                 merge the two"
+                        .to_owned(),
+                );
                 self.warn(&other.metadata, span, "spec.hosts", message, hint);
             }
         }

@@ -23,9 +23,10 @@ use crate::{
 /// those of `nodes`.
 pub fn check_world<'a>(world: &World, nodes: impl IntoIterator<Item = &'a Node>) -> Vec<Problem> {
     let mut problems: BTreeSet<Problem> = duplicates(world.resources()).into_iter().collect();
-    let meant = world.nodes();
+    let mut all = world.nodes();
+    all.extend(nodes.into_iter().cloned());
     let mut seen = BTreeSet::new();
-    for node in meant.iter().chain(nodes) {
+    for node in &all {
         // What decides about routes; the rest is addresses.
         let kind = (&node.namespace, &node.labels, node.gateways as u8);
         if seen.insert(kind) {
@@ -63,7 +64,10 @@ fn duplicates(resources: &[Arc<Resource>]) -> Vec<Problem> {
             line: metadata.origin.line,
             column: 1,
         };
-        let message = format!("there is already one of this kind and name in {}:{}", other.file, other.line);
+        let message = format!(
+            "there is already one of this kind and name in {}:{}",
+            other.file, other.line
+        );
         let problem = metadata.problem(Severity::Error, place, "metadata.name", message);
         problems.push(problem.hint("remove one of the two, or give it another name"));
     }

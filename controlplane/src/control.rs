@@ -224,7 +224,10 @@ impl Control {
             self.resources = self.reading.resources.clone();
             self.world = candidate;
             if !self.refused.is_empty() {
-                tracing::info!(directory = self.directory, "the resources fit together again");
+                tracing::info!(
+                    directory = self.directory,
+                    "the resources fit together again"
+                );
             }
             self.stale = Stale::World;
         } else if problems != self.refused {
@@ -294,7 +297,11 @@ impl Control {
 
     fn status(&self) -> Status {
         let now = Instant::now();
-        let mut proxies: Vec<_> = self.proxies.values().map(|proxy| proxy.status(now)).collect();
+        let mut proxies: Vec<_> = self
+            .proxies
+            .values()
+            .map(|proxy| proxy.status(now))
+            .collect();
         // Stable: those of one name stay in the order they connected.
         proxies.sort_by(|left, right| {
             (&left.namespace, &left.name).cmp(&(&right.namespace, &right.name))

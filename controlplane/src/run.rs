@@ -20,7 +20,7 @@ use crate::{
         socket::{BindError, Socket},
     },
     registry::registrations::{GRACE_OF_CONTROL, Registrations},
-    source::{self, files::Files},
+    source::{self, Reading, files::Files},
 };
 
 /// What a control plane is started with.
@@ -97,8 +97,8 @@ impl Running {
             "control plane listens"
         );
         let registrations = registrations(&file);
-        let control = Control::new(directory, reading, registrations, file)
-            .map_err(StartError::Resources)?;
+        let control =
+            Control::new(directory, reading, registrations, file).map_err(StartError::Resources)?;
         Ok(Self {
             socket,
             door: Arc::new(Door::new(options.allowed, own.uid)),
@@ -116,10 +116,8 @@ impl Running {
     /// Proxies go on with what they hold.
     pub async fn serve(mut self, shutdown: impl Future<Output = ()>) {
         let (events, received) = mpsc::channel(EVENTS_MAX);
-        let (readings, latest) = watch::channel(self.files.reading());
-        // `Control` has it already.
-        let mut latest = latest;
-        latest.mark_unchanged();
+        // The first reading, which the control loop has already, counts as seen.
+        let (readings, latest) = watch::channel(Reading::default());
         tokio::select! {
             () = shutdown => {}
             () = accept(&self.socket, self.door, events) => {}

@@ -124,9 +124,11 @@ fn hosts(resource: &Resource) -> Vec<String> {
             let hosts = gateway.servers.iter().flat_map(|server| &server.hosts);
             hosts.map(|host| host.to_string()).collect()
         }
-        Resource::VirtualService(service) => {
-            service.hosts.iter().map(|host| host.value.clone()).collect()
-        }
+        Resource::VirtualService(service) => service
+            .hosts
+            .iter()
+            .map(|host| host.value.clone())
+            .collect(),
         Resource::DestinationRule(rule) => vec![rule.host.value.clone()],
         Resource::ServiceEntry(entry) => {
             entry.hosts.iter().map(|host| host.value.clone()).collect()

@@ -1,10 +1,6 @@
 //! One connected proxy as the control loop sees it: what it is meant to hold, and how far it is.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use ringmain_config::{
     document::{Document, PartKey, PartKind},
@@ -140,7 +136,9 @@ impl Proxy {
             }
             Progress::Refused { problems } => {
                 tracing::error!(
-                    proxy, generation = target, problems = problems.len(),
+                    proxy,
+                    generation = target,
+                    problems = problems.len(),
                     "proxy refused a generation; it uses the one before"
                 );
                 report::log(&problems);
@@ -152,7 +150,11 @@ impl Proxy {
             }
         };
         // What it says of an older target does not settle the newer one.
-        let newest = self.target.borrow().as_ref().map(|newest| newest.generation);
+        let newest = self
+            .target
+            .borrow()
+            .as_ref()
+            .map(|newest| newest.generation);
         if newest == Some(target) {
             self.enter(sync);
             self.problems = problems;
@@ -198,7 +200,8 @@ impl Proxy {
 
 fn log_withheld(proxy: &str, problems: &[Problem]) {
     tracing::error!(
-        proxy, problems = problems.len(),
+        proxy,
+        problems = problems.len(),
         "the proxy's Document cannot be used; it keeps the one before"
     );
     report::log(problems);

@@ -53,7 +53,10 @@ fn log_file(file: &FileReport, before: Option<&FileReport>) {
             "file cannot be used; what it said before stays in force"
         ),
         (FileState::Refused, _) => {
-            tracing::error!(file = name, "file cannot be used; nothing of it is in force");
+            tracing::error!(
+                file = name,
+                "file cannot be used; nothing of it is in force"
+            );
         }
     }
     log(&file.problems);

@@ -141,7 +141,9 @@ mod tests {
             let updates = plan(&held, &wanted).expect("short");
             assert_eq!(updates.is_empty(), held == versions);
             let sent: usize = updates.iter().map(|update| update.upserts.len()).sum();
-            let same = held.iter().filter(|(key, version)| versions.get(key) == Some(version));
+            let same = held
+                .iter()
+                .filter(|(key, version)| versions.get(key) == Some(version));
             assert_eq!(sent, versions.len() - same.count(), "only what differs");
             let mut after = held;
             apply(&mut after, &updates);

@@ -8,7 +8,6 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use ringmain_config::{
     document::{Document, PartKey},
-
     wire::{Answer, Commit, Hello, MINOR, Message, Query, Refused, Welcome, WireError},
 };
 use tokio::{
@@ -130,7 +129,10 @@ async fn proxy(
         return;
     }
     let id = door.next_id();
-    let holds = hello.holds.iter().map(|held| (held.key.clone(), held.version));
+    let holds = hello
+        .holds
+        .iter()
+        .map(|held| (held.key.clone(), held.version));
     let mut session = Session {
         id,
         held: holds.collect(),

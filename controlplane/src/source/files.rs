@@ -242,7 +242,10 @@ fn unreadable(path: &Path, error: &io::Error) -> Problem {
 fn emptied(path: &Path) -> Problem {
     let problem = Problem {
         file: Some(path.display().to_string()),
-        ..Problem::error("file", "it is empty now; what it said before stays in force")
+        ..Problem::error(
+            "file",
+            "it is empty now; what it said before stays in force",
+        )
     };
     problem.hint("remove the file to take its resources back")
 }

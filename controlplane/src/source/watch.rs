@@ -87,7 +87,9 @@ fn watch(root: &Path, changes: mpsc::Sender<()>) -> notify::Result<RecommendedWa
         watcher.watch(root, RecursiveMode::Recursive)?;
     } else {
         // A file that is replaced by a rename is another file; its directory is the same.
-        let parent = root.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = root
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
         let parent = parent.map_or_else(|| PathBuf::from("."), Path::to_owned);
         watcher.watch(&parent, RecursiveMode::NonRecursive)?;
     }
