@@ -221,17 +221,12 @@ impl Service {
             let Some(number) = workload.target(port) else {
                 continue;
             };
-            let address = match workload.address.as_ref() {
-                Some(WorkloadAddress::Ip(address)) => {
+            let address = match &workload.address {
+                WorkloadAddress::Ip(address) => {
                     EndpointAddress::Socket(SocketAddr::new(*address, number))
                 }
-                Some(WorkloadAddress::Dns(host)) => EndpointAddress::Dns {
+                WorkloadAddress::Dns(host) => EndpointAddress::Dns {
                     host: host.clone(),
-                    port: number,
-                },
-                // An endpoint without an address stands for the service's own host.
-                None => EndpointAddress::Dns {
-                    host: self.host.clone(),
                     port: number,
                 },
             };
