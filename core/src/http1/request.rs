@@ -103,7 +103,13 @@ impl RequestHead {
                 None => None,
             };
             match line {
-                Some(line) => self.line = RequestLine::decode(bytes, line, limits)?,
+                Some(line) => {
+                    let decoded = RequestLine::decode(bytes, line.clone(), limits);
+                    self.line = decoded.map_err(|reject| match bytes[line].contains(&b'\r') {
+                        true => Reject::BareLineEnd,
+                        false => reject,
+                    })?;
+                }
                 None if is_full => return Err(Reject::TargetTooLong),
                 None => return Ok(None),
             }
@@ -297,10 +303,9 @@ impl RequestLine {
 
     /// Path, query and authority, from the target's text.
     fn split_target(&mut self, target: &[u8]) -> Result<(), Reject> {
-        if target
-            .iter()
-            .any(|&byte| !(0x21..0x7f).contains(&byte) || byte == b'#')
-        {
+        let is_bad = |byte: u8| !(0x21..0x7f).contains(&byte) || byte == b'#';
+        // Looks at every byte: without a way out the loop runs on many bytes at once.
+        if target.iter().fold(false, |bad, &byte| bad | is_bad(byte)) {
             return Err(Reject::TargetByte);
         }
         let base = self.target.range().start;
@@ -373,9 +378,6 @@ fn line_start(window: &[u8]) -> Result<Option<usize>, Reject> {
 
 /// Names what is wrong with a first line that is not `method SP target SP HTTP/1.1`.
 fn refuse(line: &[u8]) -> Reject {
-    if line.contains(&b'\r') {
-        return Reject::BareLineEnd;
-    }
     if line == b"PRI * HTTP/2.0" {
         return Reject::Http2Preface;
     }

@@ -14,7 +14,7 @@ use ringmain_core::access_log::Entry;
 
 use crate::metrics::WorkerCounters;
 
-pub use self::writer::{LogError, LogTarget, LogWriter};
+pub use self::writer::{LogError, LogObserver, LogTarget, LogWriter};
 
 /// A buffer is handed over when it holds this much.
 const CHUNK_BYTES: usize = 16 * 1024;
@@ -119,6 +119,52 @@ impl LogBuffer {
 impl Drop for LogBuffer {
     fn drop(&mut self) {
         self.flush();
+    }
+}
+
+/// The writer's end of a worker's pipe, for a test to look at what a worker hands over.
+#[cfg(test)]
+pub(crate) struct LogReader(Arc<Pipe>);
+
+#[cfg(test)]
+impl LogSink {
+    pub(crate) fn read_by_hand() -> (Self, LogReader) {
+        let pipe = Pipe::new();
+        let reader = LogReader(Arc::clone(&pipe));
+        let writer = std::thread::current();
+        (Self { pipe, writer }, reader)
+    }
+}
+
+#[cfg(test)]
+impl LogReader {
+    /// Everything that was handed over.
+    pub(crate) fn text(&self) -> String {
+        let chunks = std::iter::from_fn(|| self.chunk());
+        let bytes: Vec<u8> = chunks.flat_map(|chunk| chunk.bytes).collect();
+        String::from_utf8(bytes).expect("a log is ASCII")
+    }
+
+    /// Lines of each chunk that was handed over.
+    fn lines(&self) -> Vec<u64> {
+        let lines = std::iter::from_fn(|| self.chunk()).map(|chunk| {
+            let ends = chunk.bytes.iter().filter(|byte| **byte == b'\n').count();
+            assert_eq!(ends as u64, chunk.lines);
+            chunk.lines
+        });
+        lines.collect()
+    }
+
+    fn chunk(&self) -> Option<Chunk> {
+        self.0.filled.pop()
+    }
+
+    fn give_back(&self, chunk: Chunk) {
+        self.0.give_back(chunk.bytes);
+    }
+
+    fn spare(&self) -> usize {
+        self.0.spare.len()
     }
 }
 

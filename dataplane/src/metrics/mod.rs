@@ -24,3 +24,6 @@ pub use self::{
     series::{Answer, Edge, Sample, Series, SeriesCache, Totals},
     worker::{WorkerMetrics, WorkerParts},
 };
+
+#[cfg(test)]
+mod tests;

@@ -182,6 +182,20 @@ impl Registry {
         self.remove_empty();
     }
 
+    /// Requests counted so far, wherever they are.
+    #[cfg(test)]
+    pub(super) fn counted(&self) -> u64 {
+        let groups = self.groups.iter().map(|group| group.totals().requests());
+        groups.sum::<u64>() + self.expired_requests
+    }
+
+    /// Groups that take memory.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        assert_eq!(self.groups.len(), self.by_labels.len());
+        self.groups.len()
+    }
+
     fn remove_empty(&mut self) {
         let before = self.groups.len();
         self.groups.retain(|group| {

@@ -163,6 +163,11 @@ impl SeriesCache {
         }
         series
     }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.borrow().slots.len()
+    }
 }
 
 /// Where requests go, as their metrics tell it: one for each endpoint, and one for each cluster for

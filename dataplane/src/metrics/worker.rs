@@ -25,7 +25,7 @@ use super::{
 
 /// Series that wait for the supervisor to see them. It looks every second; a worker that makes more
 /// in between counts in the overflow series until then.
-const REGISTRATIONS_MAX: usize = 1024;
+pub(super) const REGISTRATIONS_MAX: usize = 1024;
 
 /// What a worker and the supervisor share of the request metrics.
 #[derive(Debug)]
