@@ -95,7 +95,10 @@ impl Announcer {
     }
 
     fn refused(&self, problems: Vec<Problem>) {
-        output::complain(&Fault::Problems(problems).to_string());
+        // The supervisor's log has them, unless it is off.
+        if !tracing::enabled!(tracing::Level::ERROR) {
+            output::complain(&Fault::Problems(problems).to_string());
+        }
         if self.stop_if_refused && !self.is_ready.get() {
             self.is_refused.set(true);
             let _ = signal_hook::low_level::raise(signal_hook::consts::SIGTERM);

@@ -29,7 +29,7 @@ use crate::{
 /// changes nothing until it is mended. SIGTERM or Ctrl-C lets requests under way end
 /// (limits.drain_timeout), a second Ctrl-C does not.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: ringmain run --resources examples/hello")]
+#[command(after_help = "Example: ringmain run --resources examples/quickstart")]
 pub(crate) struct Arguments {
     /// Directory of YAML resources.
     #[arg(long, value_name = "DIR")]
