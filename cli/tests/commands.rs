@@ -26,9 +26,10 @@ fn run(arguments: &[&str]) -> (i32, String, String) {
     )
 }
 
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 9] = [
     "run",
     "control",
+    "proxy",
     "check",
     "explain",
     "status",
