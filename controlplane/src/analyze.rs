@@ -287,3 +287,6 @@ fn written(service: &VirtualService, host: &str) -> Span {
 fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     nearest(name, candidates).map(|candidate| format!("did you mean {candidate}?"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ mod proxy;
 mod report;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -45,8 +45,10 @@ pub(crate) struct Control {
     resources: Vec<Arc<Resource>>,
     /// Of `resources` and `registrations`.
     world: World,
-    /// With the world, as last logged.
+    /// With the world.
     warnings: Vec<Problem>,
+    /// Those and the ones of proxies, as far as they were logged since the resources changed.
+    warned: BTreeSet<Problem>,
     registrations: Registrations,
     registrations_file: PathBuf,
     limits: Limits,
@@ -94,6 +96,7 @@ impl Control {
             reading,
             world,
             warnings: Vec::new(),
+            warned: BTreeSet::new(),
             registrations,
             registrations_file,
             limits,
@@ -101,8 +104,8 @@ impl Control {
             generation: first_generation(),
             stale: Stale::Nothing,
         };
-        control.log_reading(&Reading::default());
-        control.log_warnings();
+        report::log(control.reading.problems());
+        control.look_for_warnings();
         Ok(control)
     }
 
@@ -220,7 +223,7 @@ impl Control {
 
     fn read(&mut self, reading: Reading) {
         let before = std::mem::replace(&mut self.reading, reading);
-        self.log_reading(&before);
+        report::log_changes(&before, &self.reading);
         let candidate = World::new(&self.reading.resources, self.registrations.nodes());
         let connected = self.proxies.values().map(|proxy| &proxy.node);
         let problems = check_world(&candidate, connected);
@@ -233,6 +236,7 @@ impl Control {
                     "the resources fit together again"
                 );
             }
+            self.look_for_warnings();
             self.stale = Stale::World;
         } else if problems != self.refused {
             tracing::error!(
@@ -253,7 +257,6 @@ impl Control {
         }
         if stale == Stale::World {
             self.world = World::new(&self.resources, self.registrations.nodes());
-            self.log_warnings();
         }
         let mut changed = 0;
         for proxy in self.proxies.values_mut() {
@@ -267,6 +270,12 @@ impl Control {
                 }
                 Published::Same | Published::Withheld => {}
             }
+            // Proxies of one Sidecar share their warnings.
+            for warning in proxy.warnings() {
+                if self.warned.insert(warning.clone()) {
+                    report::log([warning]);
+                }
+            }
         }
         if stale == Stale::World && changed > 0 {
             let proxies = self.proxies.len();
@@ -275,17 +284,12 @@ impl Control {
         }
     }
 
-    fn log_reading(&self, before: &Reading) {
-        report::log_changes(before, &self.reading);
-    }
-
-    fn log_warnings(&mut self) {
-        let warnings = analyze(&self.world);
-        let new = warnings
-            .iter()
-            .filter(|warning| !self.warnings.contains(warning));
-        report::log(new);
-        self.warnings = warnings;
+    /// Warnings do not depend on who is connected, but on what the files say.
+    fn look_for_warnings(&mut self) {
+        self.warnings = analyze(&self.world);
+        let new = |warning: &&Problem| !self.warned.contains(*warning);
+        report::log(self.warnings.iter().filter(new));
+        self.warned = self.warnings.iter().cloned().collect();
     }
 
     fn answer(&self, query: &Query) -> Result<serde_json::Value, String> {

@@ -3,6 +3,10 @@
 //! [`socket`] binds it, [`peer`] decides who is served, [`session`] is one connection, [`plan`] cuts
 //! a Document into frames. What the Documents are is not decided here: sessions tell the
 //! [`control`](crate::control) loop of proxies that come and go, and it gives each a target.
+//!
+//! Two proxies of one name are both served, each over its own connection: that is the normal case
+//! while one replaces the other. What the later one said of itself counts for endpoints, and if the
+//! two differ the log says so.
 
 mod frames;
 pub mod peer;

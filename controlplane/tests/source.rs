@@ -178,21 +178,18 @@ async fn other_files_are_passed_over() {
 
 #[tokio::test]
 async fn it_does_not_start_with_what_cannot_be_used() {
-    let cases: [(&[(&str, &str)], &[&str]); 3] = [
+    let (first, second) = (gateway("a", 8001), gateway("a", 8002));
+    let broken = [("a.yaml", "]"), ("b.yaml", "kind: Gateway\n")];
+    let duplicate = [("a.yaml", first.as_str()), ("b.yaml", second.as_str())];
+    let absent = [("absent/a.yaml", "")];
+    for (files, expected) in [
+        (&broken[..], &["a.yaml:1", "b.yaml:1"][..]),
         (
-            &[("a.yaml", "]"), ("b.yaml", "kind: Gateway\n")],
-            &["a.yaml:1", "b.yaml:1"],
-        ),
-        (
-            &[
-                ("a.yaml", &gateway("a", 8001)),
-                ("b.yaml", &gateway("a", 8002)),
-            ],
+            &duplicate,
             &["b.yaml:2", "there is already one", "a.yaml:2"],
         ),
-        (&[("absent/a.yaml", "")], &["cannot be read", "--resources"]),
-    ];
-    for (files, expected) in cases {
+        (&absent, &["cannot be read", "--resources"]),
+    ] {
         let directory = tempfile::tempdir().expect("a directory");
         let mut resources = directory.path().to_owned();
         for (name, text) in files {

@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Fault> {
             uids: arguments.allow_uid,
             gids: arguments.allow_gid,
         },
-        registrations: None,
+        ..Options::default()
     };
     runtime::block_on(async {
         let mut signals = Signals::new()?;

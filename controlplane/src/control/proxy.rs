@@ -30,6 +30,8 @@ pub(super) struct Proxy {
     sync: Sync,
     /// Since `sync` is what it is.
     since: Instant,
+    /// It was in sync on this connection, and refused nothing since.
+    settled: bool,
     /// Of the target.
     problems: Vec<Problem>,
     /// Why there is no newer target, and since when.
@@ -65,6 +67,7 @@ impl Proxy {
             target,
             sync: Sync::Sending,
             since: now,
+            settled: false,
             problems: Vec::new(),
             unfit: None,
             warnings: Vec::new(),
@@ -82,6 +85,11 @@ impl Proxy {
         address.unwrap_or_else(|| "none".to_owned())
     }
 
+    /// Of the last world it was looked at in.
+    pub(super) fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
     pub(super) fn has_target(&self) -> bool {
         self.target.borrow().is_some()
     }
@@ -94,10 +102,7 @@ impl Proxy {
     /// before or does not compile.
     pub(super) fn retarget(&mut self, world: &World, generation: u64) -> Published {
         let (mut document, warnings) = assemble(world, &self.node);
-        if warnings != self.warnings {
-            report::log(&warnings);
-            self.warnings = warnings;
-        }
+        self.warnings = warnings;
         let versions = document.versions();
         let before = self.target().map(|before| before.versions());
         if before.as_ref() == Some(&versions) {
@@ -131,7 +136,13 @@ impl Proxy {
             Progress::Holds { generation } => {
                 self.generation_held = generation;
                 let took = self.since.elapsed();
-                tracing::info!(proxy, generation, ?took, "proxy is in sync");
+                // Endpoints come and go all day; a line for each proxy says nothing more.
+                if self.settled {
+                    tracing::debug!(proxy, generation, ?took, "proxy is in sync");
+                } else {
+                    tracing::info!(proxy, generation, ?took, "proxy is in sync");
+                }
+                self.settled = true;
                 (Sync::InSync, Vec::new())
             }
             Progress::Refused { problems } => {
@@ -142,6 +153,7 @@ impl Proxy {
                     "proxy refused a generation; it uses the one before"
                 );
                 report::log(&problems);
+                self.settled = false;
                 (Sync::Refused, problems)
             }
             Progress::Withheld { problems } => {

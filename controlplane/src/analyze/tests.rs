@@ -1,0 +1,180 @@
+//! YAML in, warnings out.
+
+use super::analyze;
+use crate::{resource, world::World};
+
+/// Appends `yaml` to a world that nothing can be said about, and compares `line path: message; hint`
+/// of each warning by its beginning.
+fn check(yaml: &str, expected: &[&str]) {
+    let text = format!("{SOUND}{yaml}");
+    let loaded = resource::parse("test.yaml", &text);
+    assert!(!loaded.has_errors(), "{:#?}", loaded.problems);
+    let problems = analyze(&World::new(&loaded.resources, []));
+    let found: Vec<String> = problems
+        .iter()
+        .map(|problem| {
+            let rendered = problem.to_string();
+            let place = format!("test.yaml:{}:{}: warning: ", problem.line, problem.column);
+            let rest = rendered
+                .strip_prefix(&place)
+                .expect("it begins with its place");
+            assert!(problem.line > 0 && problem.column > 0, "{rendered}");
+            rest.to_owned()
+        })
+        .collect();
+    assert_eq!(found.len(), expected.len(), "{yaml}: {found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.contains(expected), "{found}\nlacks\n{expected}");
+    }
+}
+
+const SOUND: &str = "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec:
+  selector: {istio: edge}
+  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*.test', 'other/*.org']}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{name: http, port: 80}]}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: web}
+spec: {host: web, subsets: [{name: v1, labels: {version: v1}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: sound}
+spec:
+  hosts: [a.test]
+  gateways: [edge]
+  http: [{route: [{destination: {host: web, subset: v1, port: {number: 80}}}]}]
+---
+";
+
+fn rules(name: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: {name}}}
+spec: {spec}
+---
+"
+    )
+}
+
+#[test]
+fn nothing_is_said_of_what_is_sound() {
+    check("", &[]);
+}
+
+#[test]
+fn destinations_that_are_not_there() {
+    for (destination, expected) in [
+        (
+            "{host: wob}",
+            "spec.http[0].route[0].destination.host: no Service or ServiceEntry has the host \
+             wob.default.svc.cluster.local; requests to it are answered 503; did you mean \
+             web.default.svc.cluster.local?",
+        ),
+        (
+            "{host: web, port: {number: 81}}",
+            "spec.http[0].route[0].destination.port: web.default.svc.cluster.local has no port 81",
+        ),
+        (
+            "{host: web, subset: v2}",
+            "spec.http[0].route[0].destination.subset: no DestinationRule of \
+             web.default.svc.cluster.local has a subset v2; requests to it are answered 503; did \
+             you mean v1?",
+        ),
+    ] {
+        let spec = format!("{{hosts: [web], http: [{{route: [{{destination: {destination}}}]}}]}}");
+        check(&rules("rules", &spec), &[expected]);
+    }
+}
+
+#[test]
+fn gateways_that_are_not_there_or_serve_other_hosts() {
+    const ANSWER: &str = "http: [{directResponse: {status: 200}}]";
+    for (references, expected) in [
+        (
+            "hosts: [a.test], gateways: [egde]",
+            "spec.gateways[0]: there is no Gateway default/egde; did you mean default/edge?",
+        ),
+        (
+            "hosts: [a.test, a.org], gateways: [edge]",
+            "spec.hosts[1]: no server of Gateway default/edge (test.yaml:2) serves the host a.org \
+             for namespace default; its servers serve */*.test, other/*.org",
+        ),
+    ] {
+        check(
+            &rules("rules", &format!("{{{references}, {ANSWER}}}")),
+            &[expected],
+        );
+    }
+}
+
+#[test]
+fn rules_for_the_mesh_that_give_way() {
+    let spec = "{hosts: [web], http: [{directResponse: {status: 200}}]}";
+    let yaml = format!("{}{}", rules("b", spec), rules("a", spec));
+    check(
+        &yaml,
+        &[
+            "VirtualService default/b > spec.hosts: the host web.default.svc.cluster.local has rules \
+           for the mesh in VirtualService default/a",
+        ],
+    );
+    let at_edge = "{hosts: [b.test], gateways: [edge], http: [{directResponse: {status: 200}}]}";
+    let merged = format!("{}{}", rules("b", at_edge), rules("a", at_edge));
+    check(&merged, &[]);
+}
+
+#[test]
+fn policies_for_nobody() {
+    check(
+        "apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: nobody}
+spec: {host: nobody.test}
+",
+        &[
+            "DestinationRule default/nobody > spec.host: no Service or ServiceEntry has the host \
+           nobody.test",
+        ],
+    );
+}
+
+#[test]
+fn sidecars_and_services_that_give_way() {
+    let sidecar = |name: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {{name: {name}}}
+spec: {{egress: [{{port: {{number: 1, name: http, protocol: HTTP}}, captureMode: NONE, hosts: ['*/*']}}]}}
+---
+"
+        )
+    };
+    let entry = "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: web}
+spec:
+  hosts: [web.default.svc.cluster.local]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+";
+    let yaml = format!("{}{}{entry}", sidecar("b"), sidecar("a"));
+    check(
+        &yaml,
+        &[
+            "Sidecar default/b > spec.workloadSelector: Sidecar default/a",
+            "ServiceEntry default/web > hosts: the host web.default.svc.cluster.local is already \
+             that of Service default/web",
+        ],
+    );
+}
