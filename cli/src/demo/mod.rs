@@ -1,0 +1,3 @@
+//! A whole mesh on this host: `ringmain demo`.
+
+pub(crate) mod app;
