@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use ringmain_config::route::HeaderEdits;
 
+use crate::http1::{self, Known};
+
 /// The header fields of a request, whatever protocol they came in.
 pub trait Headers {
     /// Value of the fields named `name` (lower case), joined by `,` when there are several
@@ -42,18 +44,21 @@ pub struct Edits {
 
 impl Edits {
     /// # Errors
-    /// The first name that is not a token (RFC 9110 section 5.6.2) or value that holds CR, LF or
-    /// NUL, as a sentence.
+    /// What cannot be written, as a sentence: a name that is not a token (RFC 9110 section 5.6.2),
+    /// a value that holds a control character, an authority that is not `host` or `host:port`, or a
+    /// field that is about one connection or about framing, which the codec alone writes.
     pub fn compile(edits: &HeaderEdits) -> Result<Self, String> {
         for field in edits.set.iter().chain(&edits.add) {
             check_name(&field.name)?;
-            check_value(&field.value)?;
+            check_writable(&field.name)?;
+            check_value(&field.name, &field.value)?;
         }
         for name in &edits.remove {
             check_name(name)?;
+            check_removable(name)?;
         }
         if let Some(authority) = &edits.authority {
-            check_value(authority)?;
+            check_authority(authority)?;
         }
         let set = edits
             .set
@@ -77,8 +82,9 @@ impl Edits {
 }
 
 /// A token character (RFC 9110 section 5.6.2).
+#[inline]
 pub fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    TOKEN_BYTES[usize::from(byte)]
 }
 
 fn check_name(name: &str) -> Result<(), String> {
@@ -90,9 +96,152 @@ fn check_name(name: &str) -> Result<(), String> {
     ))
 }
 
-fn check_value(value: &str) -> Result<(), String> {
-    if value.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
-        return Err(format!("header value {value:?} holds a line end or NUL"));
+fn check_writable(name: &str) -> Result<(), String> {
+    match Known::of(name.as_bytes()) {
+        Some(Known::Host) => Err(format!(
+            "header {name:?} cannot be set or added: the authority is what Host is made of"
+        )),
+        Some(known) if known.is_connection_bound() || known == Known::Trailer => Err(format!(
+            "header {name:?} cannot be set or added: it is about one connection or about framing, \
+             and the proxy writes it itself (RFC 9110 section 7.6.1)"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Removing other fields of a connection is allowed, and they never go on anyway.
+fn check_removable(name: &str) -> Result<(), String> {
+    match Known::of(name.as_bytes()) {
+        Some(Known::Host | Known::ContentLength | Known::TransferEncoding) => Err(format!(
+            "header {name:?} cannot be removed: the message would not be valid without it"
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn check_value(name: &str, value: &str) -> Result<(), String> {
+    let is_control = |byte: u8| (byte < b' ' && byte != b'\t') || byte == 0x7f;
+    if value.bytes().any(is_control) {
+        return Err(format!(
+            "the value {value:?} of header {name:?} holds a control character (RFC 9110 section 5.5)"
+        ));
     }
     Ok(())
+}
+
+fn check_authority(authority: &str) -> Result<(), String> {
+    if http1::is_authority(authority) {
+        return Ok(());
+    }
+    Err(format!(
+        "authority {authority:?} is neither `host` nor `host:port` (RFC 3986 section 3.2)"
+    ))
+}
+
+const TOKEN_BYTES: [bool; 256] = {
+    let mut allowed = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        allowed[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"!#$%&'*+-.^_`|~";
+    let mut index = 0;
+    while index < others.len() {
+        allowed[others[index] as usize] = true;
+        index += 1;
+    }
+    allowed
+};
+
+#[cfg(test)]
+mod tests {
+    use ringmain_config::route::HeaderValue;
+
+    use super::*;
+
+    fn field(name: &str, value: &str) -> HeaderValue {
+        HeaderValue {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        }
+    }
+
+    /// `Ok`: as compiled. `Err`: a part of the sentence.
+    fn check(edits: &HeaderEdits, expected: Result<Edits, &str>) {
+        match (Edits::compile(edits), expected) {
+            (Ok(compiled), Ok(expected)) => assert_eq!(compiled, expected),
+            (Err(problem), Err(part)) => assert!(problem.contains(part), "{problem}"),
+            (result, expected) => panic!("{edits:?}: {result:?} instead of {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn edits_are_remove_then_set_then_add() {
+        let edits = HeaderEdits {
+            authority: Some("new:80".to_owned()),
+            remove: vec!["x-gone".to_owned()],
+            set: vec![field("X-Set", "1")],
+            add: vec![field("X-Added", "2")],
+        };
+        let compiled = Edits {
+            authority: Some("new:80".into()),
+            dropped: ["x-gone".into(), "x-set".into()].into(),
+            appended: [("X-Set".into(), "1".into()), ("X-Added".into(), "2".into())].into(),
+        };
+        check(&edits, Ok(compiled));
+        check(&HeaderEdits::default(), Ok(Edits::default()));
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_refused() {
+        for (name, value, problem) in [
+            ("", "v", "not a header name"),
+            ("a b", "v", "not a header name"),
+            (":path", "v", "not a header name"),
+            ("x-a", "v\r\nx-b: 1", "control character"),
+            ("x-a", "\0", "control character"),
+            ("Host", "a", "authority"),
+            ("Content-Length", "1", "framing"),
+            ("transfer-encoding", "chunked", "framing"),
+            ("connection", "close", "one connection"),
+            ("trailer", "x", "one connection"),
+        ] {
+            let edits = |set, add| HeaderEdits {
+                set,
+                add,
+                ..HeaderEdits::default()
+            };
+            check(&edits(vec![field(name, value)], Vec::new()), Err(problem));
+            check(&edits(Vec::new(), vec![field(name, value)]), Err(problem));
+        }
+        for (name, problem) in [
+            ("", "not a header name"),
+            ("host", "cannot be removed"),
+            ("Content-Length", "cannot be removed"),
+        ] {
+            let edits = HeaderEdits {
+                remove: vec![name.to_owned()],
+                ..HeaderEdits::default()
+            };
+            check(&edits, Err(problem));
+        }
+        for authority in ["", "a b", "a\r\n", "user@a"] {
+            let edits = HeaderEdits {
+                authority: Some(authority.to_owned()),
+                ..HeaderEdits::default()
+            };
+            check(&edits, Err("host"));
+        }
+    }
+
+    #[test]
+    fn described_headers_join_and_ignore_case() {
+        let headers = [("A", "1"), ("b", "2"), ("a", "3")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let headers = headers.as_slice();
+        assert_eq!(headers.value("a").as_deref(), Some(b"1,3".as_slice()));
+        assert_eq!(headers.value("b").as_deref(), Some(b"2".as_slice()));
+        assert_eq!(headers.value("c"), None);
+    }
 }

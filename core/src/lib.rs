@@ -4,6 +4,8 @@
 //! control plane calls them to check a change; `ringmain explain` calls them on a request that is
 //! only described.
 
+pub mod access_log;
 pub mod failure;
 pub mod header;
 pub mod http1;
+pub mod metrics;

@@ -2,6 +2,11 @@
 
 use std::net::Ipv6Addr;
 
+/// Whether `text` is `host` or `host:port`: no user information, no empty host or port.
+pub fn is_authority(text: &str) -> bool {
+    Authority::parse(text.as_bytes()).is_some()
+}
+
 /// An authority that was checked, split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Authority<'a> {

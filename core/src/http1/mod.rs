@@ -25,6 +25,7 @@ mod scan;
 mod span;
 mod trailers;
 
+pub use authority::is_authority;
 pub use body::{BodyDecoder, Decoded, EndOfStream};
 pub use chunk::{CRLF, ChunkHead, LAST_CHUNK, encode_chunk_head, encode_last_chunk};
 pub use encode::{RequestWrite, ResponseWrite, encode_request, encode_response};

@@ -1,0 +1,176 @@
+//! Parts of a Document as rows of a table.
+
+use ringmain_config::{
+    cluster::Balancer,
+    document::Document,
+    endpoint::Workload,
+    listener::{Direction, ListenerProtocol},
+    origin::Origin,
+    route::{Action, PathMatch, Route, RouteMatch, StringMatch},
+};
+
+use crate::output::table;
+
+/// Where the proxy accepts connections.
+pub(super) fn listeners(document: &Document) -> String {
+    let rows = document.listeners.values().map(|part| {
+        let listener = &part.value;
+        let direction = match listener.direction {
+            Direction::Inbound => "inbound",
+            Direction::Outbound => "outbound",
+            Direction::Gateway => "gateway",
+        };
+        let ListenerProtocol::Http { route_table } = &listener.protocol;
+        [
+            listener.name.clone(),
+            listener.address.to_string(),
+            direction.to_owned(),
+            "http".to_owned(),
+            route_table.clone(),
+            origin(listener.origin.as_ref()),
+        ]
+    });
+    table(
+        ["NAME", "ADDRESS", "DIRECTION", "PROTOCOL", "ROUTES", "FROM"],
+        rows,
+    )
+}
+
+/// One line for each route, in the order in which they are tried.
+pub(super) fn routes(document: &Document) -> String {
+    let mut rows = Vec::new();
+    for part in document.route_tables.values() {
+        for host in &part.value.virtual_hosts {
+            for route in &host.routes {
+                rows.push([
+                    part.value.name.clone(),
+                    domains(&host.domains),
+                    route.name.clone(),
+                    condition(&route.matches),
+                    action(route),
+                    origin(route.origin.as_ref().or(host.origin.as_ref())),
+                ]);
+            }
+        }
+    }
+    table(
+        ["TABLE", "DOMAINS", "ROUTE", "MATCH", "ACTION", "FROM"],
+        rows,
+    )
+}
+
+/// Where requests are sent.
+pub(super) fn clusters(document: &Document) -> String {
+    let rows = document.clusters.values().map(|part| {
+        let cluster = &part.value;
+        let endpoints = document.endpoint_sets.get(&cluster.name);
+        let count = endpoints.map_or(0, |set| set.value.endpoints.len());
+        let balancer = match cluster.balancer {
+            Balancer::LeastRequest => "least request",
+            Balancer::RoundRobin => "round robin",
+            Balancer::Random => "random",
+        };
+        [
+            cluster.name.clone(),
+            balancer.to_owned(),
+            count.to_string(),
+            origin(cluster.origin.as_ref()),
+        ]
+    });
+    table(["NAME", "BALANCER", "ENDPOINTS", "FROM"], rows)
+}
+
+/// Who answers there.
+pub(super) fn endpoints(document: &Document) -> String {
+    let mut rows = Vec::new();
+    for part in document.endpoint_sets.values() {
+        for endpoint in &part.value.endpoints {
+            rows.push([
+                endpoint.address.to_string(),
+                endpoint.weight.to_string(),
+                workload(&endpoint.workload),
+                part.value.cluster.clone(),
+            ]);
+        }
+    }
+    table(["ADDRESS", "WEIGHT", "WORKLOAD", "CLUSTER"], rows)
+}
+
+fn origin(origin: Option<&Origin>) -> String {
+    origin.map_or_else(
+        || "-".to_owned(),
+        |origin| format!("{}:{}", origin.file, origin.line),
+    )
+}
+
+fn workload(workload: &Workload) -> String {
+    if workload.name.is_empty() {
+        return "-".to_owned();
+    }
+    format!("{}/{}", workload.namespace, workload.name)
+}
+
+/// A service has a dozen names; the first two tell it from the others.
+fn domains(domains: &[String]) -> String {
+    match domains {
+        [first, second, rest @ ..] if !rest.is_empty() => {
+            format!("{first}, {second} and {} more", rest.len())
+        }
+        few => few.join(", "),
+    }
+}
+
+fn condition(matches: &RouteMatch) -> String {
+    let mut words = Vec::new();
+    match &matches.path {
+        PathMatch::Any => {}
+        PathMatch::Exact(path) => words.push(path.clone()),
+        PathMatch::Prefix(path) => words.push(format!("{path}*")),
+        PathMatch::Regex(path) => words.push(format!("~{path}")),
+    }
+    let named = [
+        ("method", &matches.method),
+        ("authority", &matches.authority),
+        ("scheme", &matches.scheme),
+    ];
+    for (name, value) in named {
+        words.extend(value.as_ref().map(|value| string(name, value)));
+    }
+    for header in &matches.headers {
+        let not = if header.invert { "not " } else { "" };
+        words.push(format!("{not}{}", string(&header.name, &header.value)));
+    }
+    for query in &matches.query {
+        words.push(string(&format!("?{}", query.name), &query.value));
+    }
+    if words.is_empty() {
+        "*".to_owned()
+    } else {
+        words.join(", ")
+    }
+}
+
+fn string(name: &str, value: &StringMatch) -> String {
+    match value {
+        StringMatch::Exact(value) => format!("{name}={value}"),
+        StringMatch::Prefix(value) => format!("{name}={value}*"),
+        StringMatch::Regex(value) => format!("{name}~{value}"),
+        StringMatch::Present => format!("{name} present"),
+    }
+}
+
+fn action(route: &Route) -> String {
+    match &route.action {
+        Action::Forward(forward) => match forward.destinations.as_slice() {
+            [only] => only.cluster.clone(),
+            several => {
+                let shares = several
+                    .iter()
+                    .map(|destination| format!("{} {}", destination.weight, destination.cluster));
+                shares.collect::<Vec<_>>().join("\n")
+            }
+        },
+        Action::Redirect(redirect) => format!("redirect {}", redirect.status),
+        Action::Direct(direct) => format!("answer {}", direct.status),
+    }
+}

@@ -1,0 +1,187 @@
+//! `ringmain run`: the control plane and one proxy on this host, as two child processes.
+//!
+//! The same commands that run apart in a larger mesh; nothing is special-cased but where the socket
+//! lies and that the proxy serves every Gateway.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    time::Duration,
+};
+
+use clap::Args;
+use ringmain_config::{node::GatewayScope, tuning::Tuning};
+use tempfile::TempDir;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{
+    children::Running,
+    fault::{Exit, Fault},
+    output, tuning,
+};
+
+/// Serve the resources of a directory on this host, in the foreground.
+///
+/// Starts a control plane and one proxy that serves every Gateway of the resources. Prints a line
+/// for each listener, then `ready`. Changes of the files take effect at once; a file with errors
+/// changes nothing until it is mended. SIGTERM or Ctrl-C lets requests under way end
+/// (limits.drain_timeout), a second Ctrl-C does not.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: ringmain run --resources examples/hello")]
+pub(crate) struct Arguments {
+    /// Directory of YAML resources.
+    #[arg(long, value_name = "DIR")]
+    resources: PathBuf,
+    /// Tuning file of the proxy.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Fault> {
+    let mut tuning = tuning::load(arguments.config.as_deref())?;
+    let directory = private_directory()?;
+    let socket = adapt(&mut tuning, directory.path());
+    let config = directory.path().join("ringmain.toml");
+    std::fs::write(&config, tuning.to_toml())
+        .map_err(|error| Fault::new(format!("cannot write {}: {error}", config.display())))?;
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Fault::new(format!("cannot start: {error}")))?
+        .block_on(serve(
+            &arguments.resources,
+            &config,
+            &socket,
+            tuning.limits.drain_timeout,
+        ))
+}
+
+/// Fits the tuning of a sidecar to a whole mesh on one host; returns the control plane's socket.
+/// A socket or snapshot that the file names is used; the defaults belong to installed services and
+/// are not taken from them.
+fn adapt(tuning: &mut Tuning, directory: &Path) -> PathBuf {
+    let default = Tuning::default();
+    tuning.workload.gateways = GatewayScope::All;
+    if tuning.control.snapshot == default.control.snapshot {
+        tuning.control.snapshot = None;
+    }
+    if tuning.control.socket == default.control.socket {
+        tuning.control.socket = None;
+    }
+    tuning
+        .control
+        .socket
+        .get_or_insert_with(|| directory.join("control.sock"))
+        .clone()
+}
+
+/// Mode 0700, removed at the end.
+fn private_directory() -> Result<TempDir, Fault> {
+    let parent = std::env::var_os("XDG_RUNTIME_DIR")
+        .map(PathBuf::from)
+        .filter(|directory| directory.is_dir())
+        .unwrap_or_else(std::env::temp_dir);
+    tempfile::Builder::new()
+        .prefix("ringmain-")
+        .tempdir_in(&parent)
+        .map_err(|error| {
+            Fault::with(
+                format!("cannot make a directory in {}: {error}", parent.display()),
+                "set TMPDIR to a directory that this user may write to",
+            )
+        })
+}
+
+async fn serve(
+    resources: &Path,
+    config: &Path,
+    socket: &Path,
+    drain_timeout: Duration,
+) -> Result<Exit, Fault> {
+    let mut signals = Signals::new()?;
+    let mut control = Running::start(
+        "control plane",
+        [
+            "control".as_ref(),
+            "--resources".as_ref(),
+            resources.as_os_str(),
+            "--socket".as_ref(),
+            socket.as_os_str(),
+        ],
+    )?;
+    tokio::select! {
+        () = appears(socket) => {}
+        status = control.ended() => return Err(untimely(control.name, status)),
+        () = signals.stop() => return control.stop(GRACE).await.map(|()| Exit::Fine),
+    }
+    let mut proxy = Running::start(
+        "proxy",
+        ["proxy".as_ref(), "--config".as_ref(), config.as_os_str()],
+    )?;
+    let ended = tokio::select! {
+        status = proxy.ended() => Some(untimely(proxy.name, status)),
+        status = control.ended() => Some(untimely(control.name, status)),
+        () = signals.stop() => None,
+    };
+    if let Some(fault) = &ended {
+        output::complain(&fault.to_string());
+    }
+    // The proxy first: it drains better while somebody answers its questions.
+    let stopped = tokio::select! {
+        stopped = async {
+            let proxy = proxy.stop(drain_timeout + GRACE).await;
+            let control = control.stop(GRACE).await;
+            proxy.and(control)
+        } => stopped,
+        () = signals.stop() => Err(Fault::new("stopped at once by a second signal")),
+    };
+    match ended {
+        Some(_) => Ok(Exit::Bad),
+        None => stopped.map(|()| Exit::Fine),
+    }
+}
+
+/// Waits for the control plane's socket, so that the proxy's first try to connect succeeds.
+async fn appears(socket: &Path) {
+    while !socket.exists() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// What a child needs beside the drain to end.
+const GRACE: Duration = Duration::from_secs(5);
+
+fn untimely(name: &str, status: Result<ExitStatus, Fault>) -> Fault {
+    match status {
+        Ok(status) => Fault::with(
+            format!("the {name} ended with {status}"),
+            "its message stands above; everything is being stopped",
+        ),
+        Err(fault) => fault,
+    }
+}
+
+/// The signals that end the command.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Fault> {
+        let open = |kind| {
+            signal(kind).map_err(|error| Fault::new(format!("cannot wait for signals: {error}")))
+        };
+        Ok(Self {
+            interrupt: open(SignalKind::interrupt())?,
+            terminate: open(SignalKind::terminate())?,
+        })
+    }
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Every key of `ringmain.toml`, once: meaning, name, type, default, limits.
+//!
+//! A new key is one entry here and nothing else; the reference and the presets follow.
+
+use std::{collections::BTreeMap, net::IpAddr, net::SocketAddr, path::PathBuf, time::Duration};
+
+use super::{
+    AccessLog, Io, Level,
+    constraint::{between, identifier, power_of_two},
+    section::section,
+};
+use crate::node::GatewayScope;
+
+section! {
+    /// The workload that this proxy stands beside.
+    workload: Workload {
+        /// Name of the workload, unique in its namespace. Empty: the host's name.
+        name: String = String::new(), identifier();
+        /// Namespace of the workload: what short service names in resources are relative to.
+        namespace: String = "default".to_owned(), identifier();
+        /// Service account that the workload claims.
+        service_account: String = "default".to_owned(), identifier();
+        /// Labels, as the selectors of Gateways, Sidecars and services match them.
+        labels: BTreeMap<String, String> = BTreeMap::new();
+        /// Address at which other workloads reach this one. With it the workload registers itself
+        /// as an endpoint of the services that select its labels. Empty: it does not.
+        address: Option<IpAddr> = None;
+        /// Port name to port number of the application, where it differs from the service's port.
+        ports: BTreeMap<String, u16> = BTreeMap::new();
+        /// Which Gateways this proxy serves: those that select its labels, or all.
+        gateways: GatewayScope = GatewayScope::Selected;
+    }
+}
+
+section! {
+    /// The threads that carry traffic, each with its own ring, connections and pools.
+    workers: Workers {
+        /// Number of workers. 0: as many as the process may use cores, by its CPU set and its
+        /// cgroup's quota.
+        count: u32 = 0, between(0, 1024);
+        /// Each worker stays on a core of its own. Turn it off when several proxies share the
+        /// cores.
+        pin: bool = true;
+        /// Interface to the kernel. `auto` takes io_uring with the best flags the kernel accepts,
+        /// else epoll, and says so; `uring` refuses to start without io_uring.
+        io: Io = Io::Auto;
+        /// Entries in a worker's submission ring: operations started before the kernel is entered.
+        entries: u32 = 4096, power_of_two(256, 32_768);
+    }
+}
+
+section! {
+    /// Where the proxy's configuration comes from and where the last good one is kept.
+    control: Control {
+        /// Unix socket of the control plane. Empty: none, the proxy serves what `snapshot` holds.
+        socket: Option<PathBuf> = Some(PathBuf::from("/run/ringmain/control.sock"));
+        /// File that keeps the last good configuration, so that the proxy starts and serves
+        /// without a control plane. Each proxy of a host needs a file of its own. Empty: none.
+        snapshot: Option<PathBuf> = Some(PathBuf::from("/var/lib/ringmain/snapshot.json"));
+        /// Pause before the first try to connect again. It doubles with each failure.
+        reconnect_pause_min: Duration = Duration::from_millis(100),
+            between(Duration::from_millis(1), Duration::from_secs(60));
+        /// The pause grows no longer than this.
+        reconnect_pause_max: Duration = Duration::from_secs(5),
+            between(Duration::from_millis(1), Duration::from_secs(600));
+    }
+}
+
+section! {
+    /// The admin endpoint: readiness, statistics, dumps and drain, over HTTP without credentials.
+    admin: Admin {
+        /// Address and port. Port 0 takes a free one and prints it.
+        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 15000));
+        /// Permits a `listen` address that other hosts can reach. Who reaches it can stop the
+        /// proxy and read its configuration.
+        allow_remote: bool = false;
+    }
+}
+
+section! {
+    /// What the proxy holds or waits for at most. A request over a limit is refused, counted and
+    /// logged with a response flag; none is dropped in silence.
+    limits: Limits {
+        /// Bytes of a request's or response's head: request or status line and all fields.
+        /// Over it: 431 downstream, 502 from upstream.
+        head_bytes: usize = 60 * KIB, between(KIB, 1024 * KIB);
+        /// Header fields in one head. Over it: 431 downstream, 502 from upstream.
+        headers: usize = 100, between(1, 4096);
+        /// Bytes of a request's target. Over it: 414. Twice what RFC 9112 asks for at least.
+        target_bytes: usize = 16 * KIB, between(64, 1024 * KIB);
+        /// Bytes of a request's body. Over it: 413. 0: no limit, since bodies are streamed, not
+        /// kept.
+        body_bytes: u64 = 0, between(0, i64::MAX as u64);
+        /// Time from a request's first byte to the end of its head. Over it: 408.
+        request_head_timeout: Duration = Duration::from_secs(10), between(TIMEOUT_MIN, TIMEOUT_MAX);
+        /// A downstream connection without a request is closed after it.
+        connection_idle_timeout: Duration = Duration::from_secs(3600),
+            between(TIMEOUT_MIN, TIMEOUT_MAX);
+        /// A request during which no byte moves, in either direction, is ended after it: 408 while
+        /// its body is awaited, 504 while its response is.
+        stream_idle_timeout: Duration = Duration::from_secs(300),
+            between(TIMEOUT_MIN, TIMEOUT_MAX);
+        /// After the signal to stop, new connections are refused and requests under way may end
+        /// within this time. The process then stops, sooner when nothing is left.
+        drain_timeout: Duration = Duration::from_secs(30),
+            between(Duration::ZERO, Duration::from_secs(3600));
+        /// Downstream connections of one worker. Over it: the connection is closed when accepted.
+        downstream_connections: u32 = 20_000, between(1, 10_000_000);
+        /// Upstream connections of one worker, busy and idle together. Over it the request waits,
+        /// see `pending_requests`.
+        upstream_connections: u32 = 20_000, between(1, 10_000_000);
+        /// Idle connections that one worker keeps to one endpoint for the next request.
+        upstream_idle_connections: u32 = 128, between(0, 100_000);
+        /// Requests of one worker that wait for an upstream connection. Over it: 503 with flag UO.
+        pending_requests: u32 = 4096, between(0, 10_000_000);
+        /// Bytes of a connection's buffer while it is busy.
+        buffer_bytes: usize = 16 * KIB, between(4 * KIB, 1024 * KIB);
+        /// A connection that has been quiet for this long gives its buffer back until bytes arrive.
+        idle_buffer_release: Duration = Duration::from_secs(1),
+            between(Duration::from_millis(1), TIMEOUT_MAX);
+        /// Series of one metric that one worker keeps. Over it, new label sets count in one series
+        /// whose labels are all `overflow`.
+        metric_series: u32 = 10_000, between(1, 10_000_000);
+        /// Bytes of access log that one worker keeps for the writer. Over it, lines are dropped and
+        /// counted.
+        log_queue_bytes: usize = 1024 * KIB, between(64 * KIB, 1024 * 1024 * KIB);
+    }
+}
+
+section! {
+    /// What the proxy writes down.
+    log: Log {
+        /// The program's own messages, on standard error. `RINGMAIN_LOG` wins over it.
+        level: Level = Level::Info;
+        /// Where the access log goes: `off`, `/dev/stdout`, `/dev/stderr` or the path of a file to
+        /// append to. Its format is Istio's default text format.
+        access: AccessLog = AccessLog::Stdout;
+    }
+}
+
+const KIB: usize = 1024;
+/// Shorter ones cannot be told from a busy core.
+const TIMEOUT_MIN: Duration = Duration::from_millis(10);
+/// A week: what is longer is a leak.
+const TIMEOUT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);

@@ -1,0 +1,149 @@
+//! Listening sockets: bound once by the supervisor, one per worker, accepted on by the workers.
+
+use std::{
+    cell::Cell,
+    io,
+    net::{SocketAddr, TcpListener},
+    os::fd::{AsRawFd, OwnedFd},
+    rc::Rc,
+};
+
+use monoio::net::TcpStream;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use super::{ring::Rung, stream::Accepted};
+
+/// Connections the kernel keeps for us until they are accepted; it is capped by
+/// `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// Binds `count` sockets to `address`, over which the kernel spreads connections.
+///
+/// Another process must not share the address by accident: the first socket is bound without
+/// `SO_REUSEPORT`, which fails when anybody holds the address, and is opened to the others after.
+///
+/// # Errors
+/// The kernel's: the address is in use, is not of this host, or its port is privileged.
+pub fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
+    (0..count)
+        .map(|index| {
+            let domain = if address.is_ipv4() {
+                Domain::IPV4
+            } else {
+                Domain::IPV6
+            };
+            let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+            socket.set_reuse_address(true)?;
+            if address.is_ipv6() {
+                socket.set_only_v6(false)?;
+            }
+            if index > 0 {
+                socket.set_reuse_port(true)?;
+            }
+            socket.bind(&SockAddr::from(address))?;
+            socket.set_reuse_port(true)?;
+            socket.listen(BACKLOG)?;
+            socket.set_nonblocking(true)?;
+            Ok(socket.into())
+        })
+        .collect()
+}
+
+/// A listening socket of this core.
+pub struct Listener {
+    socket: TcpListener,
+    /// The same socket, for readiness only: it is polled, never read.
+    readiness: TcpStream,
+    /// Accepted sockets block in io_uring's hands, and must not in epoll's.
+    nonblocking: bool,
+    closed: Cell<bool>,
+}
+
+impl Listener {
+    /// Takes over a socket that [`bind`] made.
+    ///
+    /// # Errors
+    /// The kernel's, when the descriptor cannot be duplicated or registered.
+    pub fn new(socket: TcpListener, rung: Rung) -> io::Result<Rc<Self>> {
+        let duplicate = OwnedFd::from(socket.try_clone()?);
+        let readiness = TcpStream::from_std(duplicate.into())?;
+        let nonblocking = rung == Rung::Epoll;
+        Ok(Rc::new(Self {
+            socket,
+            readiness,
+            nonblocking,
+            closed: Cell::new(false),
+        }))
+    }
+
+    /// Waits until somebody may be waiting to be accepted. False once it is closed.
+    pub async fn ready(&self) -> bool {
+        let readable = self.readiness.readable(false).await;
+        readable.is_ok() && !self.closed.get()
+    }
+
+    /// The next waiting connection, if there is one.
+    ///
+    /// # Errors
+    /// The kernel's: too many open files, for example. Errors of the connection itself are skipped.
+    pub fn accept(&self) -> io::Result<Option<Accepted>> {
+        let flags = libc::SOCK_CLOEXEC
+            | if self.nonblocking {
+                libc::SOCK_NONBLOCK
+            } else {
+                0
+            };
+        loop {
+            // SAFETY: the closure hands accept4 a storage and a length that outlive the call, and
+            // on success the kernel has written an address of that length.
+            let accepted = unsafe {
+                SockAddr::try_init(|storage, length| {
+                    let fd = libc::accept4(self.socket.as_raw_fd(), storage.cast(), length, flags);
+                    if fd < 0 {
+                        Err(io::Error::last_os_error())
+                    } else {
+                        Ok(fd)
+                    }
+                })
+            };
+            match accepted {
+                Ok((fd, peer)) => {
+                    let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+                    let peer = peer.as_socket().unwrap_or(unknown);
+                    return Ok(Some(Accepted::from_raw(fd, peer)));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if is_of_the_connection(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Stops listening: [`Self::ready`] ends, and new connections are refused.
+    pub fn close(&self) {
+        self.closed.set(true);
+        // SAFETY: shutdown touches no memory; on a listening socket it stops the listening and
+        // completes the pending poll.
+        unsafe { libc::shutdown(self.socket.as_raw_fd(), libc::SHUT_RD) };
+    }
+}
+
+/// accept(2): the connection died while it waited, or the network under it has an error; the next
+/// one may be fine.
+fn is_of_the_connection(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::ECONNABORTED
+                | libc::EINTR
+                | libc::EPROTO
+                | libc::ENETDOWN
+                | libc::ENOPROTOOPT
+                | libc::EHOSTDOWN
+                | libc::ENONET
+                | libc::EHOSTUNREACH
+                | libc::EOPNOTSUPP
+                | libc::ENETUNREACH
+        )
+    )
+}
