@@ -108,19 +108,21 @@ async fn serve(
             "--socket".as_ref(),
             socket.as_os_str(),
         ],
+        None,
     )?;
     tokio::select! {
         () = appears(socket) => {}
-        status = control.ended() => return Err(untimely(control.name, status)),
+        status = control.ended() => return Err(untimely(&control.name, status)),
         () = signals.stop() => return control.stop(GRACE).await.map(|()| Exit::Fine),
     }
     let mut proxy = Running::start(
         "proxy",
         ["proxy".as_ref(), "--config".as_ref(), config.as_os_str()],
+        None,
     )?;
     let ended = tokio::select! {
-        status = proxy.ended() => Some(untimely(proxy.name, status)),
-        status = control.ended() => Some(untimely(control.name, status)),
+        status = proxy.ended() => Some(untimely(&proxy.name, status)),
+        status = control.ended() => Some(untimely(&control.name, status)),
         () = signals.stop() => None,
     };
     if let Some(fault) = &ended {
