@@ -2,7 +2,10 @@
 
 use clap::Subcommand;
 
-use crate::fault::{Exit, Fault};
+use crate::{
+    demo,
+    fault::{Exit, Fault},
+};
 
 mod completion;
 mod get;
@@ -14,6 +17,9 @@ mod run;
 pub(crate) enum Command {
     Run(run::Arguments),
     Get(get::Arguments),
+    Demo(demo::Arguments),
+    #[command(hide = true)]
+    DemoApp(demo::app::Arguments),
     Profile(profile::Arguments),
     Completion(completion::Arguments),
 }
@@ -24,6 +30,8 @@ impl Command {
         match self {
             Self::Run(arguments) => run::run(&arguments),
             Self::Get(arguments) => get::run(&arguments),
+            Self::Demo(arguments) => demo::run(&arguments),
+            Self::DemoApp(arguments) => demo::app::run(&arguments),
             Self::Profile(arguments) => profile::run(&arguments),
             Self::Completion(arguments) => completion::run(&arguments),
         }

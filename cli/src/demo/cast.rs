@@ -54,7 +54,9 @@ const fn workload(
 
 /// Names of all proxies, and their admin addresses.
 pub(super) fn proxies(place: &Place<'_>) -> Vec<(&'static str, SocketAddr)> {
-    let hosts = WORKLOADS.iter().map(|workload| (workload.name, workload.host));
+    let hosts = WORKLOADS
+        .iter()
+        .map(|workload| (workload.name, workload.host));
     hosts
         .chain([(GATEWAY, GATEWAY_HOST)])
         .map(|(name, host)| (name, at(place.workload(host), ADMIN_PORT)))

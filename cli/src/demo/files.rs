@@ -4,6 +4,15 @@ use std::{fs, io, net::Ipv4Addr, path::Path};
 
 use thiserror::Error;
 
+macro_rules! embed {
+    ($path:literal) => {
+        (
+            $path,
+            include_str!(concat!("../../../examples/bookinfo/", $path)),
+        )
+    };
+}
+
 /// Every configuration file of `examples/bookinfo`, by its path in there.
 const FILES: [(&str, &str); 16] = [
     embed!("mesh/destination-rules.yaml"),
@@ -23,16 +32,6 @@ const FILES: [(&str, &str); 16] = [
     embed!("shift/reviews-50-50.yaml"),
     embed!("shift/reviews-90-10.yaml"),
 ];
-
-macro_rules! embed {
-    ($path:literal) => {
-        (
-            $path,
-            include_str!(concat!("../../../examples/bookinfo/", $path)),
-        )
-    };
-}
-use embed;
 
 /// What the files say where a run has its own.
 const DIRECTORY: &str = "/tmp/ringmain-bookinfo";
@@ -57,7 +56,9 @@ pub(super) struct Place<'a> {
 #[derive(Debug, Error)]
 pub(super) enum FilesError {
     /// The path would have to be quoted in the files, and is too unusual for it.
-    #[error("the directory {0} has quotes, backslashes or no UTF-8 in its path; set TMPDIR to another")]
+    #[error(
+        "the directory {0} has quotes, backslashes or no UTF-8 in its path; set TMPDIR to another"
+    )]
     Path(String),
     /// The file system refused.
     #[error("cannot write {0}: {1}")]
@@ -191,6 +192,9 @@ mod tests {
         assert!(!rule().contains("subset: v3"));
         shift(directory.path(), "reviews-90-10.yaml").unwrap();
         assert!(rule().contains("weight: 10"));
-        assert_eq!(fs::read_dir(directory.path().join("mesh")).unwrap().count(), 7);
+        assert_eq!(
+            fs::read_dir(directory.path().join("mesh")).unwrap().count(),
+            7
+        );
     }
 }

@@ -87,7 +87,9 @@ impl Count {
         match sample.name {
             "istio_requests_total" => {
                 let count = sample.value as u64;
-                let status = sample.label("response_code").and_then(|code| code.parse().ok());
+                let status = sample
+                    .label("response_code")
+                    .and_then(|code| code.parse().ok());
                 self.requests += count;
                 if !status.is_some_and(|status: u16| (200..400).contains(&status)) {
                     self.failed += count;
@@ -142,7 +144,9 @@ impl Count {
     pub(super) fn quantile(&self, quantile: f64) -> Option<Duration> {
         let total = self.buckets.last().filter(|bucket| bucket.1 > 0)?.1;
         let rank = quantile * total as f64;
-        let place = self.buckets.partition_point(|bucket| (bucket.1 as f64) < rank);
+        let place = self
+            .buckets
+            .partition_point(|bucket| (bucket.1 as f64) < rank);
         let below = match place {
             0 => (0.0, 0),
             place => self.buckets[place - 1],
@@ -218,8 +222,14 @@ mod tests {
         check("a{b=\"c} 1", None);
         check("a{b=\"c\"} x", None);
         check("a{} 2", Some(("a", &[], 2.0)));
-        check("a{b=\"c\",d=\"\"} 3 1700000000", Some(("a", &[("b", "c"), ("d", "")], 3.0)));
-        check(r#"a{b="q\"\\",c="}"} 1e3"#, Some(("a", &[("b", r#"q\"\\"#), ("c", "}")], 1000.0)));
+        check(
+            "a{b=\"c\",d=\"\"} 3 1700000000",
+            Some(("a", &[("b", "c"), ("d", "")], 3.0)),
+        );
+        check(
+            r#"a{b="q\"\\",c="}"} 1e3"#,
+            Some(("a", &[("b", r#"q\"\\"#), ("c", "}")], 1000.0)),
+        );
     }
 
     fn check(line: &str, expected: Option<(&str, &[(&str, &str)], f64)>) {
@@ -251,16 +261,30 @@ mod tests {
         .concat();
         let mut counts = Counts::default();
         read(&mut counts, "productpage-v1", &scrape);
-        let seen: Vec<_> = counts.iter().map(|count| (count.requests, count.failed)).collect();
+        let seen: Vec<_> = counts
+            .iter()
+            .map(|count| (count.requests, count.failed))
+            .collect();
         assert_eq!(seen, [(0, 0), (100, 0), (90, 0), (0, 0), (10, 3), (0, 0)]);
         for observer in ["reviews-v2", "reviews-v3"] {
-            read(&mut counts, observer, &requests("source", "ratings", "v1", 200, 5));
-            read(&mut counts, observer, &requests("source", "details", "v1", 200, 5));
+            read(
+                &mut counts,
+                observer,
+                &requests("source", "ratings", "v1", 200, 5),
+            );
+            read(
+                &mut counts,
+                observer,
+                &requests("source", "details", "v1", 200, 5),
+            );
         }
         assert_eq!((counts[5].requests, counts[1].requests), (10, 100));
         assert_eq!(counts[4].success(), Some(0.7));
         assert_eq!(counts[3].success(), None);
-        assert_eq!(EDGES[REVIEWS].map_versions(), [Some("v1"), Some("v2"), Some("v3")]);
+        assert_eq!(
+            EDGES[REVIEWS].map_versions(),
+            [Some("v1"), Some("v2"), Some("v3")]
+        );
     }
 
     trait Versions {
@@ -296,7 +320,9 @@ mod tests {
         let first = count(&scrape([10, 10, 10, 10]));
         let second = count(&scrape([60, 110, 110, 111]));
         let micros = |count: &Count, quantile| {
-            count.quantile(quantile).map(|duration| duration.as_micros())
+            count
+                .quantile(quantile)
+                .map(|duration| duration.as_micros())
         };
         assert_eq!(micros(&first, 0.5), Some(500));
         let between = second.since(&first);

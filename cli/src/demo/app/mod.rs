@@ -11,29 +11,35 @@ mod ratings;
 mod reviews;
 mod serve;
 
-use std::{net::SocketAddr, process::ExitCode, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{Json, Router, routing::get};
 use clap::ValueEnum;
 use serde_json::json;
 
-pub(crate) use serve::ServeError;
+use crate::{
+    children::Parent,
+    fault::{Exit, Fault},
+};
 
-/// One application of the demo.
+/// Serve one application of the demo's book shop.
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct Args {
-    /// Which application
+#[command(after_help = "Example: ringmain demo-app ratings --listen 127.10.0.6:9081")]
+pub(crate) struct Arguments {
+    /// Which application.
     #[arg(value_enum)]
     name: Name,
-    /// Version of it; reviews shows no stars in v1, black ones in v2 and red ones in v3
+    /// Version of it; reviews shows no stars in v1, black ones in v2 and red ones in v3.
     #[arg(long, value_enum, default_value_t)]
     version: Version,
-    /// Address to listen on
+    /// Address to listen on.
     #[arg(long)]
     listen: SocketAddr,
-    /// Address of this application's proxy, through which it calls the others by name
+    /// Address of this application's proxy, through which it calls the others by name.
     #[arg(long)]
     mesh: Option<SocketAddr>,
+    #[command(flatten)]
+    parent: Parent,
 }
 
 /// Which application.
@@ -59,27 +65,22 @@ pub(crate) enum Version {
 }
 
 /// Serves until SIGTERM or SIGINT.
-pub(crate) fn run(args: &Args) -> ExitCode {
-    let Some(router) = router(args) else {
-        eprintln!("error: this application calls others: give its proxy's address with --mesh");
-        return ExitCode::from(2);
+pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Fault> {
+    let Some(router) = router(arguments) else {
+        let cause = "this application calls others: give its proxy's address with --mesh";
+        return Err(Fault::Usage(cause.to_owned()));
     };
-    match serve::serve(args.listen, router) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    serve::serve(arguments.listen, router, arguments.parent)?;
+    Ok(Exit::Fine)
 }
 
 /// `None` when the application calls others and has no proxy to call them through.
-fn router(args: &Args) -> Option<Router> {
-    let calls = || args.mesh.map(|mesh| Arc::new(calls::Calls::new(mesh)));
-    let router = match args.name {
+fn router(arguments: &Arguments) -> Option<Router> {
+    let calls = || arguments.mesh.map(|mesh| Arc::new(calls::Calls::new(mesh)));
+    let router = match arguments.name {
         Name::Productpage => productpage::router(calls()?),
         Name::Details => details::router(),
-        Name::Reviews => match args.version {
+        Name::Reviews => match arguments.version {
             Version::V1 => reviews::router(None),
             Version::V2 => reviews::router(Some((calls()?, "black"))),
             Version::V3 => reviews::router(Some((calls()?, "red"))),

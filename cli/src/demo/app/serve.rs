@@ -3,50 +3,45 @@
 use std::{future::Future, io, net::SocketAddr, time::Duration};
 
 use axum::Router;
-use thiserror::Error;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
 
+use crate::{children::Parent, fault::Fault};
+
 /// For requests under way when the process is told to end.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 
-/// Why an application does not serve.
-#[derive(Debug, Error)]
-pub(crate) enum ServeError {
-    /// The address cannot be listened on.
-    #[error("cannot listen on {0}: {1}")]
-    Listen(SocketAddr, io::Error),
-    /// Runtime or signals.
-    #[error("cannot serve: {0}")]
-    Io(#[from] io::Error),
-}
-
 /// Until SIGTERM or SIGINT.
-pub(crate) fn serve(listen: SocketAddr, router: Router) -> Result<(), ServeError> {
+pub(super) fn serve(listen: SocketAddr, router: Router, parent: Parent) -> Result<(), Fault> {
+    let failed = |error: io::Error| Fault::new(format!("cannot serve: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()?;
+        .build()
+        .map_err(failed)?;
     runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        parent.watch()?;
         let end = async move {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
         };
-        let listener = TcpListener::bind(listen)
-            .await
-            .map_err(|error| ServeError::Listen(listen, error))?;
-        serve_until(listener, router, end).await?;
-        Ok(())
+        let listener = TcpListener::bind(listen).await.map_err(|error| {
+            Fault::with(
+                format!("cannot listen on {listen}: {error}"),
+                format!("see who does with `ss -ltnp 'sport = :{}'`", listen.port()),
+            )
+        })?;
+        serve_until(listener, router, end).await.map_err(failed)
     })
 }
 
 /// Until `end`, and then for as long as requests are under way, but at most [`DRAIN_MAX`].
-pub(crate) async fn serve_until(
+pub(super) async fn serve_until(
     listener: TcpListener,
     router: Router,
     end: impl Future<Output = ()> + Send + 'static,

@@ -20,11 +20,12 @@ async fn start(router: Router) -> SocketAddr {
 
 async fn start_app(name: Name, version: Version, mesh: Option<SocketAddr>) -> SocketAddr {
     let listen = "127.0.0.1:0".parse().unwrap();
-    let args = Args {
+    let args = Arguments {
         name,
         version,
         listen,
         mesh,
+        parent: Parent::default(),
     };
     start(router(&args).unwrap()).await
 }
@@ -219,11 +220,12 @@ fn callers_need_a_proxy() {
         (Name::Reviews, Version::V2, true),
         (Name::Ratings, Version::V1, false),
     ] {
-        let args = Args {
+        let args = Arguments {
             name,
             version,
             listen,
             mesh: None,
+            parent: Parent::default(),
         };
         assert_eq!(router(&args).is_none(), needs, "{name:?} {version:?}");
     }
