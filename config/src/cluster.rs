@@ -42,8 +42,8 @@ pub struct Service {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Balancer {
-    /// Fewest active requests of two endpoints drawn at random; with unequal weights, the greatest
-    /// weight / (active + 1) among them.
+    /// Fewest active requests of two endpoints drawn at random; with unequal weights, drawn by weight
+    /// and compared by active requests / weight.
     #[default]
     LeastRequest,
     /// In turn, by weight.

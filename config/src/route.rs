@@ -178,7 +178,8 @@ pub struct Destination {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Rewrite {
-    /// Replaces what the route's path condition matched: the prefix, or the whole path.
+    /// Replaces what the route's path condition matched: the prefix, or the whole path. Put before
+    /// the path when the route matches every path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// Replaces the authority.
@@ -232,7 +233,7 @@ pub struct Redirect {
     /// Replaces the scheme.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheme: Option<String>,
-    /// Replaces the authority's host.
+    /// Replaces the authority; may name a port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authority: Option<String>,
     /// Which port the `Location` names.
@@ -247,7 +248,8 @@ pub struct Redirect {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RedirectPort {
-    /// That of the request's authority, or of the new authority when that names one.
+    /// That of the new authority, or none if that names none; without a new authority, that of the
+    /// request's.
     #[default]
     Authority,
     /// This one.

@@ -86,7 +86,7 @@ pub struct Entry<'a> {
     /// CONNECTION_TERMINATION_DETAILS: why the proxy ended the client's connection.
     pub termination_details: &'a str,
     /// UPSTREAM_TRANSPORT_FAILURE_REASON.
-    pub transport_failure: &'a str,
+    pub transport_failure: &'a [u8],
     /// BYTES_RECEIVED: of the request's body.
     pub bytes_received: u64,
     /// BYTES_SENT: of the response's body.
@@ -140,7 +140,7 @@ impl Entry<'_> {
         out.push(b' ');
         write_word(out, self.termination_details.as_bytes());
         out.push(b' ');
-        write_quoted(out, self.transport_failure.as_bytes());
+        write_quoted(out, self.transport_failure);
         out.push(b' ');
         write_number(out, self.bytes_received);
         out.push(b' ');

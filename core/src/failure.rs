@@ -3,13 +3,15 @@
 //! Answer, access log, metrics and retries all read [`Failure::facts`], so they cannot disagree.
 //! Flags and details are Envoy's, so that existing queries and habits work.
 
-use crate::http1::reject::Reject;
+use crate::{http1::reject::Reject, path::Refused};
 
 /// Why a request did not get its answer from upstream, or not all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Failure {
     /// The request is not HTTP as we accept it.
     BadRequest(Reject),
+    /// The request's path has no canonical form, or none where its route rewrites it to.
+    BadPath(Refused),
     /// The request's head did not arrive in time.
     RequestHeadTimeout,
     /// The request's body did not move for the stream idle timeout.
@@ -148,6 +150,7 @@ impl Failure {
                 Never,
                 reject.reason(),
             ),
+            Self::BadPath(refused) => facts(400, Flag::Dpe, Downstream, Never, refused.reason()),
             Self::RequestHeadTimeout => {
                 facts(408, Flag::Dpe, Downstream, Never, "request_header_timeout")
             }

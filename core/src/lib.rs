@@ -3,9 +3,19 @@
 //! Time and random bits are arguments. The data plane calls these functions on its way; the
 //! control plane calls them to check a change; `ringmain explain` calls them on a request that is
 //! only described.
+//!
+//! A Document becomes a [`snapshot`]; its listeners' tables [`route`] requests to clusters, of
+//! which [`balance`] picks an endpoint.
 
 pub mod access_log;
+pub mod balance;
+pub mod explain;
 pub mod failure;
 pub mod header;
 pub mod http1;
 pub mod metrics;
+pub mod path;
+mod place;
+pub mod route;
+pub mod snapshot;
+pub mod target;

@@ -269,10 +269,15 @@ fn is_writable_name(name: &str) -> bool {
 /// A value, with a space for every byte that would end the field: whoever made the value, it cannot
 /// begin another field or another message.
 fn push_value(out: &mut Vec<u8>, value: &[u8]) {
+    let ends_field = |byte: u8| matches!(byte, b'\r' | b'\n' | 0);
     let start = out.len();
     out.extend_from_slice(value);
-    for byte in &mut out[start..] {
-        if matches!(byte, b'\r' | b'\n' | 0) {
+    // Looks at every byte: without a way out the loop runs on many bytes at once.
+    let is_bad = value
+        .iter()
+        .fold(false, |bad, &byte| bad | ends_field(byte));
+    if is_bad {
+        for byte in out[start..].iter_mut().filter(|byte| ends_field(**byte)) {
             *byte = b' ';
         }
     }
@@ -281,7 +286,7 @@ fn push_value(out: &mut Vec<u8>, value: &[u8]) {
 /// A target: what cannot stand in one (space, control, `#`, not ASCII) is percent-encoded.
 fn push_target(out: &mut Vec<u8>, target: &str) {
     let is_safe = |byte: u8| (0x21..0x7f).contains(&byte) && byte != b'#';
-    if target.bytes().all(is_safe) {
+    if target.bytes().fold(true, |safe, byte| safe & is_safe(byte)) {
         out.extend_from_slice(target.as_bytes());
         return;
     }

@@ -77,18 +77,11 @@ impl Known {
     /// The known name that equals `name` without regard to case.
     #[inline]
     pub fn of(name: &[u8]) -> Option<Self> {
-        let length = name.len();
-        if length > LENGTH_MAX {
+        if name.is_empty() || name.len() > LENGTH_MAX {
             return None;
         }
-        let candidates = BY_LENGTH[length] as usize..BY_LENGTH[length + 1] as usize;
-        let first = name.first()?.to_ascii_lowercase();
-        ORDER[candidates]
-            .iter()
-            .find(|(initial, known)| {
-                *initial == first && name.eq_ignore_ascii_case(known.name().as_bytes())
-            })
-            .map(|(_, known)| *known)
+        let id = usize::from(SLOTS[slot(name)]).checked_sub(1)?;
+        (NAMES[id].len() == name.len() && is_same(name, id)).then(|| Self::ALL[id])
     }
 
     /// The codec writes these from typed values, or leaves them behind: they are about one
@@ -116,49 +109,82 @@ impl Known {
     }
 }
 
-const LENGTH_MAX: usize = 30;
-
-/// Ids ordered by the length of their names, with the first byte of the name.
-const ORDER: [(u8, Known); NAMES.len()] = order();
-
-/// Where the names of each length begin in [`ORDER`].
-const BY_LENGTH: [u8; LENGTH_MAX + 2] = by_length();
-
-const fn order() -> [(u8, Known); NAMES.len()] {
-    let mut order = [(0, Known::Authorization); NAMES.len()];
-    let mut filled = 0;
-    let mut length = 0;
-    while length <= LENGTH_MAX {
-        let mut id = 0;
-        while id < NAMES.len() {
-            if NAMES[id].len() == length {
-                order[filled] = (NAMES[id].as_bytes()[0], Known::ALL[id]);
-                filled += 1;
-            }
-            id += 1;
-        }
-        length += 1;
-    }
-    assert!(filled == NAMES.len(), "LENGTH_MAX is shorter than a name");
-    order
+/// `name`, of the same length as the known name, is that name in any case.
+#[inline]
+fn is_same(name: &[u8], id: usize) -> bool {
+    let (lower, letters) = (&LOWER[id], &LETTERS[id]);
+    let word_differs = |at: usize| {
+        let word = |bytes: &[u8]| {
+            let mut word = [0; 8];
+            word.copy_from_slice(&bytes[at..at + 8]);
+            u64::from_ne_bytes(word)
+        };
+        (word(name) ^ word(lower)) & !word(letters) != 0
+    };
+    let Some(last) = name.len().checked_sub(8) else {
+        let differs = |at: usize| (name[at] ^ lower[at]) & !letters[at] != 0;
+        return !(0..name.len()).any(differs);
+    };
+    !(0..last).step_by(8).any(word_differs) && !word_differs(last)
 }
 
-const fn by_length() -> [u8; LENGTH_MAX + 2] {
-    let mut starts = [0; LENGTH_MAX + 2];
-    let mut length = 0;
-    while length <= LENGTH_MAX {
-        let mut count = 0;
-        let mut id = 0;
-        while id < NAMES.len() {
-            if NAMES[id].len() == length {
-                count += 1;
-            }
-            id += 1;
-        }
-        starts[length + 1] = starts[length] + count;
-        length += 1;
+/// Where in [`SLOTS`] a name is looked up: its length and three of its bytes, which differ enough
+/// that no two known names share a slot. The bit that makes a letter small is set, so case does
+/// not matter.
+const fn slot(name: &[u8]) -> usize {
+    let first = (name[0] | 0x20) as usize;
+    let middle = (name[name.len() / 2] | 0x20) as usize;
+    let last = (name[name.len() - 1] | 0x20) as usize;
+    (name.len() * MULTIPLIERS[0] + first * MULTIPLIERS[1] + middle * MULTIPLIERS[2] + last)
+        % SLOT_COUNT
+}
+
+const LENGTH_MAX: usize = 30;
+
+const SLOT_COUNT: usize = 256;
+
+/// Ids plus one; 0: no known name.
+const SLOTS: [u8; SLOT_COUNT] = {
+    let mut slots = [0; SLOT_COUNT];
+    let mut id = 0;
+    while id < NAMES.len() {
+        assert!(NAMES[id].len() <= LENGTH_MAX, "LENGTH_MAX is too small");
+        let slot = slot(NAMES[id].as_bytes());
+        assert!(
+            slots[slot] == 0,
+            "two names share a slot: change MULTIPLIERS"
+        );
+        slots[slot] = id as u8 + 1;
+        id += 1;
     }
-    starts
+    slots
+};
+
+/// Found by trying: any numbers will do that let [`SLOTS`] compile.
+const MULTIPLIERS: [usize; 3] = [1, 1, 39];
+
+/// The names, padded.
+const LOWER: [[u8; LENGTH_MAX]; NAMES.len()] = padded(false);
+
+/// The bit in which a letter's two cases differ, where a name has a letter.
+const LETTERS: [[u8; LENGTH_MAX]; NAMES.len()] = padded(true);
+
+const fn padded(letters: bool) -> [[u8; LENGTH_MAX]; NAMES.len()] {
+    let mut padded = [[0; LENGTH_MAX]; NAMES.len()];
+    let mut id = 0;
+    while id < NAMES.len() {
+        let name = NAMES[id].as_bytes();
+        let mut at = 0;
+        while at < name.len() {
+            padded[id][at] = match (letters, name[at].is_ascii_lowercase()) {
+                (false, _) => name[at],
+                (true, is_letter) => (is_letter as u8) << 5,
+            };
+            at += 1;
+        }
+        id += 1;
+    }
+    padded
 }
 
 #[cfg(test)]
@@ -175,6 +201,11 @@ mod tests {
             assert_eq!(Known::of(&name.as_bytes()[1..]), None);
             assert_eq!(name, name.to_lowercase());
         }
+        // Differ from a known name in the bit that makes letters small, but are no letters.
+        assert_eq!(Known::of(b"keep\ralive"), None);
+        assert_eq!(Known::of(b"via\0"), None);
+        assert_eq!(Known::of(b"x-b3\rspanid"), None);
+        assert_eq!(Known::of(b"x-b\x13-spanid"), None);
         assert_eq!(Known::of(b""), None);
         assert_eq!(Known::of(&[b'x'; 100]), None);
     }

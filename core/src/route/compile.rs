@@ -1,0 +1,429 @@
+//! From the route table of a Document to one that can be asked. Everything wrong is reported.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use ringmain_config::route::{self as config, HeaderEdits, PathMatch, RedirectPath, StringMatch};
+
+use super::{
+    Action, Destination, Direct, Forward, Route, RouteTable, VirtualHost,
+    hosts::{Hosts, Refusal},
+    matcher::{Condition, Matcher, PathCondition, Text},
+    paths::{Key, Paths},
+    regex::Regex,
+};
+use crate::{
+    header::{Edits, is_token_byte},
+    http1::is_authority,
+    path,
+    place::{Place, Problems},
+    snapshot::ClusterIndex,
+};
+
+/// Largest body of an answer written in the configuration (Istio's limit).
+const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// The clusters that a table can name.
+pub(crate) trait Clusters {
+    fn index(&self, name: &str) -> Option<ClusterIndex>;
+    fn names(&self) -> impl Iterator<Item = &str>;
+}
+
+impl RouteTable {
+    /// `None` when `problems` has grown by what is wrong with it.
+    pub(crate) fn compile(
+        source: &Arc<config::RouteTable>,
+        place: &Place<'_>,
+        clusters: &impl Clusters,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let mut compiler = Compiler {
+            clusters,
+            problems,
+            regexes: HashMap::new(),
+            is_sound: true,
+        };
+        let hosts = compiler.hosts(source, place);
+        let virtual_hosts = source.virtual_hosts.iter();
+        let virtual_hosts = virtual_hosts
+            .map(|virtual_host| compiler.virtual_host(virtual_host, place))
+            .collect();
+        compiler.is_sound.then(|| Self {
+            source: source.clone(),
+            hosts,
+            virtual_hosts,
+        })
+    }
+
+    /// Every cluster it sends to, with duplicates.
+    pub(crate) fn clusters(&self) -> impl Iterator<Item = ClusterIndex> {
+        let routes = self.virtual_hosts.iter().flat_map(|host| &host.routes);
+        let forwards = routes.filter_map(|route| match &route.action {
+            Action::Forward(forward) => Some(forward),
+            Action::Redirect(_) | Action::Direct(_) => None,
+        });
+        forwards.flat_map(|forward| forward.destinations.iter().map(|to| to.cluster))
+    }
+}
+
+struct Compiler<'a, C> {
+    clusters: &'a C,
+    problems: &'a mut Problems,
+    /// The same pattern stands in many routes as a rule; each is compiled once per table.
+    regexes: HashMap<String, Arc<Regex>>,
+    is_sound: bool,
+}
+
+impl<C: Clusters> Compiler<'_, C> {
+    fn problem(&mut self, place: &Place<'_>, message: impl Into<String>) {
+        self.is_sound = false;
+        self.problems.add(place, message);
+    }
+
+    fn hosts(&mut self, source: &config::RouteTable, place: &Place<'_>) -> Hosts {
+        let mut hosts = Hosts::default();
+        let mut names = HashSet::new();
+        for (virtual_host, position) in source.virtual_hosts.iter().zip(0..) {
+            let place = virtual_host_place(virtual_host, place);
+            if !names.insert(&*virtual_host.name) {
+                self.problem(&place, "another virtual host of the table has this name");
+            }
+            if virtual_host.domains.is_empty() {
+                self.problem(&place, "it has no domain, so no request reaches it");
+            }
+            for domain in &virtual_host.domains {
+                let place = Place::below(&place, "domain", domain, None);
+                match hosts.insert(domain, position) {
+                    Ok(()) => {}
+                    Err(Refusal::Malformed) => {
+                        let message = "not a host name, nor one with `*` at its begin or end";
+                        self.problem(&place, message);
+                    }
+                    Err(Refusal::Duplicate(other)) => {
+                        let other = &source.virtual_hosts[other as usize];
+                        let origin = match &other.origin {
+                            Some(origin) => format!(", from {origin}"),
+                            None => String::new(),
+                        };
+                        let name = &other.name;
+                        let message = format!("virtual host {name:?}{origin} has it already");
+                        self.problem(&place, message);
+                    }
+                }
+            }
+        }
+        hosts.finish();
+        hosts
+    }
+
+    fn virtual_host(&mut self, source: &config::VirtualHost, place: &Place<'_>) -> VirtualHost {
+        let place = virtual_host_place(source, place);
+        let routes = source.routes.iter();
+        let routes: Box<[Route]> = routes.map(|route| self.route(route, &place)).collect();
+        VirtualHost {
+            name: source.name.as_str().into(),
+            origin: source.origin.clone(),
+            paths: index(&routes, false),
+            paths_ignoring_case: index(&routes, true),
+            routes,
+        }
+    }
+
+    fn route(&mut self, source: &config::Route, place: &Place<'_>) -> Route {
+        let place = Place::below(place, "route", &source.name, source.origin.as_ref());
+        Route {
+            name: source.name.as_str().into(),
+            matcher: self.matcher(&source.matches, &place),
+            action: self.action(&source.action, &place),
+            request_headers: self.edits(&source.request_headers, "request headers", &place),
+            response_headers: self.edits(&source.response_headers, "response headers", &place),
+            timeout: source.timeout,
+            origin: source.origin.clone(),
+        }
+    }
+
+    fn matcher(&mut self, source: &config::RouteMatch, place: &Place<'_>) -> Matcher {
+        let place = Place::below(place, "match", "", None);
+        let path = self.path(source, &Place::below(&place, "path", "", None));
+        let mut conditions = Vec::new();
+        let mut text = |of: fn(Text) -> Condition, kind, source: &Option<StringMatch>| {
+            if let Some(source) = source {
+                conditions.push(of(self.text(source, &Place::below(&place, kind, "", None))));
+            }
+        };
+        text(Condition::Method, "method", &source.method);
+        text(Condition::Authority, "authority", &source.authority);
+        text(Condition::Scheme, "scheme", &source.scheme);
+        for header in &source.headers {
+            let place = Place::below(&place, "header", &header.name, None);
+            if header.name.is_empty() || !header.name.bytes().all(is_token_byte) {
+                let message = "not the name of a header field (RFC 9110 section 5.6.2)";
+                self.problem(&place, message);
+            }
+            conditions.push(Condition::Header {
+                name: header.name.to_ascii_lowercase().into(),
+                value: self.text(&header.value, &place),
+                invert: header.invert,
+            });
+        }
+        for parameter in &source.query {
+            let place = Place::below(&place, "query parameter", &parameter.name, None);
+            conditions.push(Condition::Query {
+                name: parameter.name.as_str().into(),
+                value: self.text(&parameter.value, &place),
+            });
+        }
+        Matcher {
+            path,
+            conditions: conditions.into(),
+        }
+    }
+
+    fn path(&mut self, source: &config::RouteMatch, place: &Place<'_>) -> PathCondition {
+        let ignore_case = source.ignore_case;
+        match &source.path {
+            PathMatch::Any => PathCondition::Any,
+            PathMatch::Exact(text) => PathCondition::Exact {
+                text: text.as_str().into(),
+                ignore_case,
+            },
+            PathMatch::Prefix(text) => PathCondition::Prefix {
+                text: text.as_str().into(),
+                ignore_case,
+            },
+            PathMatch::Regex(pattern) => self
+                .regex(pattern, place)
+                .map_or(PathCondition::Any, PathCondition::Regex),
+        }
+    }
+
+    fn text(&mut self, source: &StringMatch, place: &Place<'_>) -> Text {
+        match source {
+            StringMatch::Exact(text) => Text::Exact(text.as_str().into()),
+            StringMatch::Prefix(text) => Text::Prefix(text.as_str().into()),
+            StringMatch::Regex(pattern) => self
+                .regex(pattern, place)
+                .map_or(Text::Present, Text::Regex),
+            StringMatch::Present => Text::Present,
+        }
+    }
+
+    fn regex(&mut self, pattern: &str, place: &Place<'_>) -> Option<Arc<Regex>> {
+        if let Some(held) = self.regexes.get(pattern) {
+            return Some(held.clone());
+        }
+        match Regex::compile(pattern) {
+            Ok(regex) => {
+                let regex = Arc::new(regex);
+                self.regexes.insert(pattern.to_owned(), regex.clone());
+                Some(regex)
+            }
+            Err(reason) => {
+                self.problem(place, reason);
+                None
+            }
+        }
+    }
+
+    fn edits(
+        &mut self,
+        source: &HeaderEdits,
+        kind: &'static str,
+        place: &Place<'_>,
+    ) -> Option<Box<Edits>> {
+        if source.is_empty() {
+            return None;
+        }
+        let place = Place::below(place, kind, "", None);
+        match Edits::compile(source) {
+            Ok(edits) => Some(edits.into()),
+            Err(reason) => {
+                self.problem(&place, reason);
+                None
+            }
+        }
+    }
+
+    fn action(&mut self, source: &config::Action, place: &Place<'_>) -> Action {
+        match source {
+            config::Action::Forward(forward) => Action::Forward(self.forward(forward, place)),
+            config::Action::Redirect(redirect) => {
+                self.check_redirect(redirect, &Place::below(place, "redirect", "", None));
+                Action::Redirect(redirect.clone().into())
+            }
+            config::Action::Direct(direct) => {
+                let place = Place::below(place, "direct response", "", None);
+                if !(200..600).contains(&direct.status) {
+                    self.problem(
+                        &place,
+                        format!("status {} is not 200 to 599", direct.status),
+                    );
+                }
+                if direct.body.len() > BODY_BYTES_MAX {
+                    let bytes = direct.body.len();
+                    self.problem(&place, format!("body of {bytes} bytes is over 1 MiB"));
+                }
+                Action::Direct(Direct {
+                    status: direct.status,
+                    body: direct.body.as_slice().into(),
+                })
+            }
+        }
+    }
+
+    fn forward(&mut self, source: &config::Forward, place: &Place<'_>) -> Forward {
+        let mut weight_sum = 0;
+        let destinations = source.destinations.iter().map(|destination| {
+            weight_sum += u64::from(destination.weight);
+            self.destination(destination, weight_sum, place)
+        });
+        let destinations: Box<[Destination]> = destinations.collect();
+        if weight_sum == 0 {
+            let message = match destinations.is_empty() {
+                true => "it has no destination",
+                false => "the weights of its destinations sum up to 0",
+            };
+            self.problem(place, message);
+        }
+        if let Some(rewrite) = &source.rewrite {
+            let place = Place::below(place, "rewrite", "", None);
+            if let Some(path) = &rewrite.path {
+                self.rewritten_path(path, &place);
+            }
+            if let Some(authority) = &rewrite.authority {
+                self.authority(authority, &place);
+            }
+        }
+        Forward {
+            destinations,
+            weight_sum,
+            rewrite: source.rewrite.clone().map(Box::new),
+        }
+    }
+
+    fn destination(
+        &mut self,
+        source: &config::Destination,
+        weight_upto: u64,
+        place: &Place<'_>,
+    ) -> Destination {
+        let place = Place::below(place, "cluster", &source.cluster, None);
+        let cluster = self.clusters.index(&source.cluster);
+        if cluster.is_none() {
+            self.is_sound = false;
+            let names = self.clusters.names();
+            self.problems
+                .add_missing(&place, "no such cluster", &source.cluster, names);
+        }
+        Destination {
+            cluster: cluster.unwrap_or_default(),
+            weight: source.weight,
+            weight_upto,
+            request_headers: self.edits(&source.request_headers, "request headers", &place),
+            response_headers: self.edits(&source.response_headers, "response headers", &place),
+        }
+    }
+
+    fn check_redirect(&mut self, source: &config::Redirect, place: &Place<'_>) {
+        if !matches!(source.status, 301 | 302 | 303 | 307 | 308) {
+            let status = source.status;
+            let message = format!("status {status} is not one of 301, 302, 303, 307, 308");
+            self.problem(place, message);
+        }
+        if let Some(scheme) = &source.scheme
+            && !matches!(scheme.as_str(), "http" | "https")
+        {
+            self.problem(place, format!("scheme {scheme:?} is not http or https"));
+        }
+        if let Some(authority) = &source.authority {
+            self.authority(authority, place);
+        }
+        match &source.path {
+            RedirectPath::Keep => {}
+            RedirectPath::Prefix(path) => self.rewritten_path(path, place),
+            RedirectPath::Full(path) => {
+                if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+                    let message = format!("path {path:?} holds what must be percent-encoded");
+                    self.problem(place, message);
+                }
+            }
+        }
+    }
+
+    /// A rewritten path goes to the upstream without another look, so it must be canonical.
+    fn rewritten_path(&mut self, path: &str, place: &Place<'_>) {
+        if !path
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'?')
+        {
+            let message = format!("path {path:?} holds a `?` or what must be percent-encoded");
+            self.problem(place, message);
+            return;
+        }
+        let rooted = format!("/{}", path.trim_start_matches('/'));
+        if !path::is_canonical(&rooted) {
+            self.is_sound = false;
+            let hint = match path::canonical(&rooted) {
+                Ok(canonical) => format!("write {canonical:?}"),
+                Err(refused) => refused.to_string(),
+            };
+            let message = format!("path {path:?} is not in canonical form");
+            self.problems.add_with_hint(place, message, hint);
+        }
+    }
+
+    fn authority(&mut self, authority: &str, place: &Place<'_>) {
+        if !is_authority(authority) {
+            let message = format!(
+                "authority {authority:?} is neither `host` nor `host:port` (RFC 3986 section 3.2)"
+            );
+            self.problem(place, message);
+        }
+    }
+}
+
+fn virtual_host_place<'a>(source: &'a config::VirtualHost, place: &'a Place<'a>) -> Place<'a> {
+    Place::below(place, "virtual host", &source.name, source.origin.as_ref())
+}
+
+/// The tree of those routes that do, or do not, ignore the case of paths.
+fn index(routes: &[Route], of_ignoring_case: bool) -> Paths {
+    let mut folded = Vec::new();
+    let of_case = routes.iter().zip(0..).filter(|(route, _)| {
+        let ignores = match &route.matcher.path {
+            PathCondition::Any | PathCondition::Regex(_) => false,
+            PathCondition::Exact { ignore_case, .. }
+            | PathCondition::Prefix { ignore_case, .. } => *ignore_case,
+        };
+        ignores == of_ignoring_case
+    });
+    let of_case: Vec<(&Route, u32)> = of_case.collect();
+    if of_ignoring_case {
+        let text = |route: &Route| path_bytes(route).0.to_ascii_lowercase();
+        folded.extend(of_case.iter().map(|(route, _)| text(route)));
+    }
+    let keys = of_case
+        .iter()
+        .enumerate()
+        .map(|(place, (route, position))| {
+            let (bytes, is_exact) = path_bytes(route);
+            Key {
+                route: *position,
+                bytes: folded.get(place).map_or(bytes, Vec::as_slice),
+                is_exact,
+            }
+        });
+    Paths::new(keys.collect())
+}
+
+/// What a path must begin with, or be, for the route to be asked.
+fn path_bytes(route: &Route) -> (&[u8], bool) {
+    match &route.matcher.path {
+        PathCondition::Any => (b"", false),
+        PathCondition::Exact { text, .. } => (text.as_bytes(), true),
+        PathCondition::Prefix { text, .. } => (text.as_bytes(), false),
+        PathCondition::Regex(regex) => (regex.literal_prefix(), false),
+    }
+}

@@ -1,0 +1,247 @@
+//! Regular expressions with RE2's meaning: the whole text must match.
+//!
+//! Each is compiled into a complete automaton. Matching then reads one table: it needs no scratch
+//! memory, so snapshots can be shared by workers without a lock or a cache per worker, and it takes
+//! the same time per byte whatever the pattern. The price is that a pattern whose automaton would
+//! be too large is refused (see [`AUTOMATON_BYTES_MAX`]).
+
+use std::fmt;
+
+use regex_automata::{
+    Anchored, Input,
+    dfa::{Automaton, StartKind, dense},
+    nfa::thompson::{self, WhichCaptures},
+};
+use regex_syntax::{
+    ParserBuilder,
+    hir::{self, Hir, Look, literal::Extractor},
+};
+
+/// Largest automaton of one pattern. Usual patterns need 1 to 20 KiB; one that needs more than this
+/// repeats something ambiguous many times.
+pub const AUTOMATON_BYTES_MAX: usize = 1 << 20;
+/// Memory for building it, released afterwards.
+const BUILD_BYTES_MAX: usize = 8 << 20;
+/// Depth of groups in a pattern: the parser recurses.
+const NESTING_MAX: u32 = 100;
+
+/// A compiled pattern.
+pub struct Regex {
+    pattern: Box<str>,
+    literal_prefix: Box<[u8]>,
+    automaton: dense::DFA<Vec<u32>>,
+}
+
+impl Regex {
+    /// # Errors
+    /// What is wrong with the pattern, as a sentence.
+    pub fn compile(pattern: &str) -> Result<Self, String> {
+        let parsed = parse(pattern)?;
+        let literal_prefix = literal_prefix(&parsed);
+        let whole = Hir::concat(vec![Hir::look(Look::Start), parsed, Hir::look(Look::End)]);
+        let automaton = automaton(&whole).map_err(|reason| match reason {
+            Refusal::TooLarge => format!(
+                "regular expression {pattern:?} needs an automaton of more than {} KiB",
+                AUTOMATON_BYTES_MAX >> 10
+            ),
+            Refusal::Other(reason) => {
+                format!("regular expression {pattern:?} is not supported: {reason}")
+            }
+        })?;
+        Ok(Self {
+            pattern: pattern.into(),
+            literal_prefix,
+            automaton,
+        })
+    }
+
+    /// Does the whole of `text` match?
+    pub fn is_match(&self, text: &[u8]) -> bool {
+        let input = Input::new(text).anchored(Anchored::Yes).earliest(true);
+        // No quit bytes are configured, so a search cannot fail.
+        self.automaton
+            .try_search_fwd(&input)
+            .is_ok_and(|end| end.is_some())
+    }
+
+    /// As it was written.
+    pub fn pattern(&self) -> &str {
+        &self.pattern
+    }
+
+    /// Every text that matches begins with it; may be empty.
+    pub(super) fn literal_prefix(&self) -> &[u8] {
+        &self.literal_prefix
+    }
+}
+
+impl fmt::Debug for Regex {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Regex({:?})", self.pattern)
+    }
+}
+
+/// `\d`, `\w`, `\s` and `(?i)` are about ASCII, as `\d` and its like are in RE2; only a pattern that
+/// cannot be read so is read as Unicode.
+fn parse(pattern: &str) -> Result<Hir, String> {
+    let read = |unicode| {
+        ParserBuilder::new()
+            .unicode(unicode)
+            .utf8(false)
+            .nest_limit(NESTING_MAX)
+            .build()
+            .parse(pattern)
+            .map_err(Box::new)
+    };
+    let needs_unicode = |error: &regex_syntax::Error| match error {
+        regex_syntax::Error::Translate(error) => *error.kind() == hir::ErrorKind::UnicodeNotAllowed,
+        _ => false,
+    };
+    let parsed = match read(false) {
+        Err(error) if needs_unicode(&error) => read(true),
+        parsed => parsed,
+    };
+    parsed.map_err(|error| {
+        let (reason, column) = match &*error {
+            regex_syntax::Error::Parse(error) => {
+                (error.kind().to_string(), error.span().start.column)
+            }
+            regex_syntax::Error::Translate(error) => {
+                (error.kind().to_string(), error.span().start.column)
+            }
+            other => (other.to_string(), 0),
+        };
+        format!("{pattern:?} is not a regular expression: {reason} at character {column}")
+    })
+}
+
+enum Refusal {
+    TooLarge,
+    Other(String),
+}
+
+fn automaton(whole: &Hir) -> Result<dense::DFA<Vec<u32>>, Refusal> {
+    let nfa = thompson::Compiler::new()
+        .configure(
+            thompson::Config::new()
+                .utf8(false)
+                .which_captures(WhichCaptures::None)
+                .nfa_size_limit(Some(AUTOMATON_BYTES_MAX)),
+        )
+        .build_from_hir(whole)
+        .map_err(|error| match error.size_limit() {
+            Some(_) => Refusal::TooLarge,
+            None => Refusal::Other(error.to_string()),
+        })?;
+    dense::Builder::new()
+        .configure(
+            dense::Config::new()
+                .start_kind(StartKind::Anchored)
+                .accelerate(false)
+                .dfa_size_limit(Some(AUTOMATON_BYTES_MAX))
+                .determinize_size_limit(Some(BUILD_BYTES_MAX)),
+        )
+        .build_from_nfa(&nfa)
+        .map_err(|error| match error.is_size_limit_exceeded() {
+            true => Refusal::TooLarge,
+            false => Refusal::Other(error.to_string()),
+        })
+}
+
+fn literal_prefix(parsed: &Hir) -> Box<[u8]> {
+    let literals = Extractor::new().extract(parsed);
+    literals.longest_common_prefix().unwrap_or_default().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AUTOMATON_BYTES_MAX, Regex};
+
+    #[test]
+    fn whole_text() {
+        for (pattern, text, expected) in [
+            ("/v[0-9]+", "/v12", true),
+            ("/v[0-9]+", "/v12/", false),
+            ("/v[0-9]+", "x/v12", false),
+            ("/a|/ab", "/ab", true),
+            ("/a|/ab", "/abc", false),
+            ("(?i)/a", "/A", true),
+            ("", "", true),
+            ("", "a", false),
+            (".*", "", true),
+            (".*", "/a\u{e9}", true),
+            (".*", "a\nb", false),
+            ("(?s).*", "a\nb", true),
+            ("^/a$", "/a", true),
+            (r"\d", "\u{661}", false),
+            ("[\u{e9}]", "\u{e9}", true),
+            ("(?x) /a # remark", "/a", true),
+            (r"/a\b.*", "/a-b", true),
+            (r"/a\b.*", "/ab", false),
+            (
+                "(?:[a-z0-9-]{1,63}[.]){1,8}example[.]com",
+                "a.b.example.com",
+                true,
+            ),
+        ] {
+            let regex = Regex::compile(pattern).unwrap();
+            assert_eq!(
+                regex.is_match(text.as_bytes()),
+                expected,
+                "{pattern} {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn refuses() {
+        for (pattern, reason) in [
+            ("/a(", "unclosed group at character 3"),
+            ("a)|(b", "unopened group at character 2"),
+            (
+                "(a|b)*a(a|b){30}",
+                "needs an automaton of more than 1024 KiB",
+            ),
+            (
+                "((a{100}){100}){100}",
+                "needs an automaton of more than 1024 KiB",
+            ),
+            (r"(a)\1", "backreferences are not supported at character 4"),
+            ("(?=a)", "look-around"),
+        ] {
+            let error = Regex::compile(pattern).unwrap_err();
+            assert!(error.contains(reason), "{pattern}: {error}");
+        }
+        let deep = format!("{}a{}", "(".repeat(500), ")".repeat(500));
+        assert!(Regex::compile(&deep).is_err());
+    }
+
+    #[test]
+    fn literal_prefixes() {
+        for (pattern, expected) in [
+            ("/users/[0-9]+/orders", "/users/"),
+            ("/a(b|c)", "/a"),
+            ("/(ab|ac)x.*", "/a"),
+            (".*", ""),
+            ("(?i)/users", "/"),
+            ("/a|b", ""),
+            ("/a*", "/"),
+        ] {
+            let regex = Regex::compile(pattern).unwrap();
+            assert_eq!(regex.literal_prefix(), expected.as_bytes(), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn usual_patterns_are_small() {
+        for pattern in [
+            ".*jason.*",
+            "/api/v[0-9]+/users/[^/]+/orders",
+            ".*(Android|iPhone|iPad|Mobile).*",
+            r"[\w.-]+\.example\.com(:\d+)?",
+        ] {
+            let bytes = Regex::compile(pattern).unwrap().automaton.memory_usage();
+            assert!(bytes < AUTOMATON_BYTES_MAX / 32, "{pattern}: {bytes}");
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! From a Document to a snapshot, with everything that is wrong with it at once.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use ringmain_config::{
+    cluster::Cluster, document::Document, endpoint::EndpointSet, listener as config,
+    problem::Problem,
+};
+
+use super::{
+    ClusterEntry, ClusterId, ClusterIndex, Endpoints, Listener, ListenerId, ListenerProtocol,
+    Resolved, SLOT_BITS, Snapshot, endpoints,
+};
+use crate::{
+    place::{Place, Problems},
+    route::{self, RouteTable},
+};
+
+impl Snapshot {
+    /// Compiles `document`. What is the same as in `previous` (the same pointer in the Document)
+    /// keeps its compiled pointer; slots and ids continue those of `previous`, so pass the snapshot
+    /// that was published last, whatever was refused in between.
+    ///
+    /// # Errors
+    /// Every reason for which the Document cannot be used; at most 1,000 are named.
+    pub fn compile(
+        previous: Option<&Self>,
+        document: &Document,
+        resolved: &Resolved,
+    ) -> Result<Self, Vec<Problem>> {
+        let empty = Self::empty();
+        let mut compiler = Compiler {
+            previous: previous.unwrap_or(&empty),
+            document,
+            problems: Problems::default(),
+            next_id: previous.map_or(1, |previous| previous.next_id.max(1)),
+        };
+        let clusters = compiler.clusters(resolved);
+        let tables = compiler.route_tables(&clusters);
+        let listeners = compiler.listeners(&tables);
+        compiler.problems.finish()?;
+        Ok(Self {
+            generation: document.generation,
+            listeners: listeners.list.into(),
+            listener_slots: listeners.slots.positions.into(),
+            route_tables: tables.into_values().flatten().collect(),
+            clusters: clusters.slots.into(),
+            clusters_by_name: clusters.by_name.into(),
+            next_id: compiler.next_id,
+        })
+    }
+}
+
+struct Compiler<'a> {
+    previous: &'a Snapshot,
+    document: &'a Document,
+    problems: Problems,
+    next_id: u64,
+}
+
+/// By name; `None` for one that has problems of its own.
+type Tables<'a> = BTreeMap<&'a str, Option<Arc<RouteTable>>>;
+
+impl<'a> Compiler<'a> {
+    fn id(&mut self) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        id
+    }
+
+    /// Walks the clusters, the endpoint sets and the clusters of the snapshot before side by side;
+    /// all are in the order of their names. An unchanged cluster costs a few comparisons.
+    fn clusters(&mut self, resolved: &Resolved) -> Clusters {
+        let previous = self.previous;
+        let mut clusters = Clusters {
+            slots: vec![None; previous.clusters.len()],
+            by_name: Vec::with_capacity(self.document.clusters.len()),
+            kept: 0,
+        };
+        let slots = previous.clusters.iter().zip(0..);
+        let mut free = slots
+            .filter(|(slot, _)| slot.is_none())
+            .map(|(_, index)| ClusterIndex(index));
+        let mut held = previous.clusters().peekable();
+        let mut sets = self.document.endpoint_sets.iter().peekable();
+        for (name, cluster) in &self.document.clusters {
+            while held
+                .next_if(|(_, held)| held.cluster.name < *name)
+                .is_some()
+            {}
+            while sets.next_if(|(set, _)| *set < name).is_some() {}
+            let held = held.next_if(|(_, held)| held.cluster.name == *name);
+            let set = match sets.next_if(|(set, _)| *set == name) {
+                Some((_, set)) => set.value.clone(),
+                None => self.missing_set(name),
+            };
+            let entry = self.cluster(&cluster.value, set, held.map(|(_, held)| held), resolved);
+            clusters.kept += usize::from(held.is_some());
+            let index = held.map(|(index, _)| index).or_else(|| free.next());
+            clusters.insert(index, entry);
+        }
+        clusters
+    }
+
+    fn cluster(
+        &mut self,
+        cluster: &Arc<Cluster>,
+        source: Arc<EndpointSet>,
+        held: Option<&ClusterEntry>,
+        resolved: &Resolved,
+    ) -> ClusterEntry {
+        let same_source = held.filter(|held| Arc::ptr_eq(&held.source, &source));
+        let has_names = match same_source {
+            Some(held) => held.has_names,
+            None => {
+                endpoints::check(&source, &mut self.problems);
+                endpoints::has_names(&source)
+            }
+        };
+        let endpoints = match same_source {
+            Some(held) if !has_names => held.endpoints.clone(),
+            _ => {
+                let made = Endpoints::new(self.id(), endpoints::resolve(&source, resolved));
+                let same = held.filter(|held| **held.endpoints == *made);
+                same.map_or_else(|| Arc::new(made), |held| held.endpoints.clone())
+            }
+        };
+        ClusterEntry {
+            id: held.map_or_else(|| ClusterId(self.id()), |held| held.id),
+            cluster: cluster.clone(),
+            endpoints,
+            source,
+            has_names,
+        }
+    }
+
+    fn missing_set(&mut self, name: &str) -> Arc<EndpointSet> {
+        let place = Place::top("cluster", name, None);
+        let origin = self.document.clusters[name].value.origin.as_ref();
+        let place = Place::below(&place, "endpoint set", name, origin);
+        let sets = self.document.endpoint_sets.keys().map(String::as_str);
+        self.problems
+            .add_missing(&place, "no such endpoint set", name, sets);
+        Arc::new(EndpointSet {
+            cluster: name.to_owned(),
+            endpoints: Vec::new(),
+        })
+    }
+
+    fn route_tables(&mut self, clusters: &Clusters) -> Tables<'a> {
+        let document = self.document;
+        let mut users: HashMap<&str, &config::Listener> = HashMap::new();
+        for listener in document.listeners.values() {
+            let config::ListenerProtocol::Http { route_table } = &listener.value.protocol;
+            users.entry(route_table).or_insert(&*listener.value);
+        }
+        let tables = document.route_tables.iter().map(|(name, part)| {
+            let source = &part.value;
+            let held = self.previous.route_table_named(name);
+            if let Some(held) = held
+                && Arc::ptr_eq(held.source(), source)
+                && clusters.still_has_all(held, self.previous)
+            {
+                return (name.as_str(), Some(held.clone()));
+            }
+            let user = users.get(name.as_str());
+            let listener = user.map(|user| listener_place(user));
+            let place = match &listener {
+                Some(listener) => Place::below(listener, "route table", name, None),
+                None => Place::top("route table", name, None),
+            };
+            let table = RouteTable::compile(source, &place, clusters, &mut self.problems);
+            (name.as_str(), table.map(Arc::new))
+        });
+        tables.collect()
+    }
+
+    fn listeners(&mut self, tables: &Tables<'a>) -> Listeners {
+        let document = self.document;
+        self.check_addresses();
+        let mut slots = Slots::default();
+        let held: Vec<Option<&Arc<Listener>>> = document
+            .listeners
+            .iter()
+            .map(|(name, part)| {
+                let held = self.previous.listener_named(name)?;
+                (held.config.address == part.value.address).then_some(held)
+            })
+            .collect();
+        for held in held.iter().flatten() {
+            slots.take(held.id.slot());
+        }
+        let mut listeners = Vec::with_capacity(document.listeners.len());
+        for (part, held) in document.listeners.values().zip(held) {
+            let Some(protocol) = self.protocol(&part.value, tables) else {
+                continue;
+            };
+            let listener = match held {
+                Some(held) if is_same(held, &part.value, &protocol) => held.clone(),
+                _ => Arc::new(Listener {
+                    id: held.map_or_else(|| self.listener_id(&mut slots), |held| held.id),
+                    config: part.value.clone(),
+                    protocol,
+                }),
+            };
+            slots.positions[listener.id.slot()] = u32::try_from(listeners.len()).ok();
+            listeners.push(listener);
+        }
+        Listeners {
+            list: listeners,
+            slots,
+        }
+    }
+
+    fn listener_id(&mut self, slots: &mut Slots) -> ListenerId {
+        let slot = slots.take_free() as u64;
+        ListenerId(self.id() << SLOT_BITS | slot)
+    }
+
+    fn protocol(
+        &mut self,
+        listener: &config::Listener,
+        tables: &Tables<'a>,
+    ) -> Option<ListenerProtocol> {
+        let config::ListenerProtocol::Http { route_table } = &listener.protocol;
+        match tables.get(route_table.as_str()) {
+            Some(table) => table.clone().map(ListenerProtocol::Http),
+            None => {
+                let place = listener_place(listener);
+                let place = Place::below(&place, "route table", route_table, None);
+                let names = tables.keys().copied();
+                let message = "no such route table";
+                self.problems
+                    .add_missing(&place, message, route_table, names);
+                None
+            }
+        }
+    }
+
+    /// Port 0 asks the kernel for any free port, so it is never taken twice.
+    fn check_addresses(&mut self) {
+        let listeners = &self.document.listeners;
+        if listeners.len() >= 1 << SLOT_BITS {
+            let message = format!("{} listeners are more than 65,535", listeners.len());
+            let place = Place::top("document", "", None);
+            self.problems.add(&place, message);
+        }
+        let mut taken: HashMap<SocketAddr, &str> = HashMap::new();
+        for listener in listeners.values().map(|part| &part.value) {
+            if listener.address.port() == 0 {
+                continue;
+            }
+            if let Some(other) = taken.insert(listener.address, &listener.name) {
+                let message = format!("listener {other:?} has this address already");
+                let address = listener.address.to_string();
+                let place = listener_place(listener);
+                let place = Place::below(&place, "address", &address, None);
+                self.problems.add(&place, message);
+            }
+        }
+    }
+}
+
+fn listener_place(listener: &config::Listener) -> Place<'_> {
+    Place::top("listener", &listener.name, listener.origin.as_ref())
+}
+
+fn is_same(held: &Listener, config: &Arc<config::Listener>, protocol: &ListenerProtocol) -> bool {
+    let ListenerProtocol::Http(held_table) = &held.protocol;
+    let ListenerProtocol::Http(table) = protocol;
+    Arc::ptr_eq(&held.config, config) && Arc::ptr_eq(held_table, table)
+}
+
+/// The listeners of the new snapshot.
+struct Listeners {
+    list: Vec<Arc<Listener>>,
+    slots: Slots,
+}
+
+/// Slots of listener ids.
+#[derive(Default)]
+struct Slots {
+    positions: Vec<Option<u32>>,
+    taken: Vec<bool>,
+    /// No slot below it is free.
+    searched: usize,
+}
+
+impl Slots {
+    fn take(&mut self, slot: usize) {
+        if slot >= self.taken.len() {
+            self.taken.resize(slot + 1, false);
+            self.positions.resize(slot + 1, None);
+        }
+        self.taken[slot] = true;
+    }
+
+    fn take_free(&mut self) -> usize {
+        while self.taken.get(self.searched).is_some_and(|taken| *taken) {
+            self.searched += 1;
+        }
+        self.take(self.searched);
+        self.searched
+    }
+}
+
+/// The clusters of the new snapshot.
+struct Clusters {
+    slots: Vec<Option<ClusterEntry>>,
+    by_name: Vec<ClusterIndex>,
+    /// How many were in the snapshot before.
+    kept: usize,
+}
+
+impl Clusters {
+    /// Without an index: at the end. A slot that the snapshot before used for another name is never
+    /// passed, so that what still points to it finds nothing rather than something else.
+    fn insert(&mut self, index: Option<ClusterIndex>, entry: ClusterEntry) {
+        let index = match index {
+            Some(index) => {
+                self.slots[index.0 as usize] = Some(entry);
+                index
+            }
+            None => {
+                self.slots.push(Some(entry));
+                let last = u32::try_from(self.slots.len() - 1);
+                ClusterIndex(last.expect("a Document has fewer than 2^32 clusters"))
+            }
+        };
+        self.by_name.push(index);
+    }
+
+    /// Every cluster that `table`, compiled for `previous`, sends to is still there.
+    fn still_has_all(&self, table: &RouteTable, previous: &Snapshot) -> bool {
+        let is_there = |index: ClusterIndex| self.slots[index.0 as usize].is_some();
+        self.kept == previous.clusters().len() || table.clusters().all(is_there)
+    }
+
+    fn entry(&self, index: ClusterIndex) -> &ClusterEntry {
+        self.slots[index.0 as usize]
+            .as_ref()
+            .expect("an index by name is that of a used slot")
+    }
+}
+
+impl route::Clusters for Clusters {
+    fn index(&self, name: &str) -> Option<ClusterIndex> {
+        let found = self
+            .by_name
+            .binary_search_by(|index| self.entry(*index).cluster.name.as_str().cmp(name));
+        Some(self.by_name[found.ok()?])
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let entries = self.by_name.iter().map(|index| self.entry(*index));
+        entries.map(|entry| entry.cluster.name.as_str())
+    }
+}

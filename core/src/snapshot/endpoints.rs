@@ -1,0 +1,130 @@
+//! The endpoints of one cluster, with everything about their weights worked out.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use ringmain_config::{
+    document::Document,
+    endpoint::{EndpointAddress, EndpointSet, Workload},
+};
+
+use crate::place::{Place, Problems};
+
+/// Addresses of the host names that endpoints have, as the supervisor last resolved them. A name
+/// that is not in it has no addresses.
+pub type Resolved = BTreeMap<String, Vec<IpAddr>>;
+
+/// The host names that the endpoints of `document` have: what the supervisor is to resolve.
+pub fn names_to_resolve(document: &Document) -> BTreeSet<&str> {
+    let sets = document.endpoint_sets.values();
+    let endpoints = sets.flat_map(|set| &set.value.endpoints);
+    let names = endpoints.filter_map(|endpoint| match &endpoint.address {
+        EndpointAddress::Dns { host, .. } => Some(host.as_str()),
+        EndpointAddress::Socket(_) => None,
+    });
+    names.collect()
+}
+
+/// One address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Where to connect.
+    pub address: SocketAddr,
+    /// Relative to the others; never 0.
+    pub weight: u32,
+    /// The workload that listens there.
+    pub workload: Arc<Workload>,
+}
+
+/// Endpoints of a cluster. No address stands in it twice: of several, the first counts.
+#[derive(Debug, Default)]
+pub struct Endpoints {
+    id: u64,
+    list: Box<[Endpoint]>,
+    /// Sums of the weights up to and with each endpoint; empty when all weights are equal.
+    weights_upto: Box<[u64]>,
+}
+
+impl Endpoints {
+    /// `id` must differ from that of all other endpoints that the same balancer state will see; it
+    /// tells the state to start anew.
+    pub fn new(id: u64, endpoints: impl IntoIterator<Item = Endpoint>) -> Self {
+        let mut seen = HashSet::new();
+        let endpoints = endpoints.into_iter();
+        let list: Box<[Endpoint]> = endpoints
+            .filter(|endpoint| seen.insert(endpoint.address))
+            .collect();
+        let is_equal = list.windows(2).all(|two| two[0].weight == two[1].weight);
+        let mut sum = 0;
+        let weights_upto = list.iter().map(|endpoint| {
+            sum += u64::from(endpoint.weight);
+            sum
+        });
+        Self {
+            id,
+            weights_upto: match is_equal {
+                true => Box::default(),
+                false => weights_upto.collect(),
+            },
+            list,
+        }
+    }
+
+    /// See [`Self::new`].
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Sums of the weights up to and with each endpoint; `None` when all weights are equal.
+    pub(crate) fn weights_upto(&self) -> Option<&[u64]> {
+        (!self.weights_upto.is_empty()).then_some(&self.weights_upto)
+    }
+}
+
+impl std::ops::Deref for Endpoints {
+    type Target = [Endpoint];
+
+    fn deref(&self) -> &[Endpoint] {
+        &self.list
+    }
+}
+
+/// Reports what is wrong with `set`.
+pub(super) fn check(set: &EndpointSet, problems: &mut Problems) {
+    for endpoint in set.endpoints.iter().filter(|endpoint| endpoint.weight == 0) {
+        let place = Place::top("endpoint set", &set.cluster, None);
+        let address = endpoint.address.to_string();
+        let place = Place::below(&place, "endpoint", &address, None);
+        problems.add(&place, "its weight is 0, which must be at least 1");
+    }
+}
+
+/// The endpoints of `set` with names replaced by their addresses. Each address of a name has the
+/// name's weight.
+pub(super) fn resolve(set: &EndpointSet, resolved: &Resolved) -> Vec<Endpoint> {
+    let mut endpoints = Vec::with_capacity(set.endpoints.len());
+    for endpoint in &set.endpoints {
+        let at = |address| Endpoint {
+            address,
+            weight: endpoint.weight,
+            workload: endpoint.workload.clone(),
+        };
+        match &endpoint.address {
+            EndpointAddress::Socket(address) => endpoints.push(at(*address)),
+            EndpointAddress::Dns { host, port } => {
+                let addresses = resolved.get(host).into_iter().flatten();
+                endpoints.extend(addresses.map(|address| at(SocketAddr::new(*address, *port))));
+            }
+        }
+    }
+    endpoints
+}
+
+/// Some endpoint of `set` is known by name only.
+pub(super) fn has_names(set: &EndpointSet) -> bool {
+    let mut endpoints = set.endpoints.iter();
+    endpoints.any(|endpoint| matches!(endpoint.address, EndpointAddress::Dns { .. }))
+}

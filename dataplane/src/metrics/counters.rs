@@ -1,0 +1,69 @@
+//! What a worker counts besides requests: one table of fields, names and help texts.
+
+use ringmain_core::metrics::{Family, Kind};
+
+use super::{Counter, Gauge};
+
+macro_rules! worker_counters {
+    ($($field:ident: $kind:ident, $name:literal, $help:literal;)*) => {
+        /// What one worker counts besides requests. Written by that worker's thread only.
+        #[derive(Debug, Default)]
+        #[repr(align(64))]
+        pub struct WorkerCounters {
+            $(#[doc = $help] pub $field: $kind,)*
+        }
+
+        /// In the order of [`WorkerCounters::values`].
+        pub(super) const FAMILIES: [Family; [$($name),*].len()] = [
+            $(Family { name: $name, help: $help, kind: Kind::$kind },)*
+        ];
+
+        impl WorkerCounters {
+            /// Every number at this moment, in the order of the table.
+            pub(super) fn values(&self) -> [u64; FAMILIES.len()] {
+                [$(self.$field.value(),)*]
+            }
+        }
+    };
+}
+
+worker_counters! {
+    downstream_connections_total: Counter, "ringmain_downstream_connections_total",
+        "Connections accepted from clients.";
+    downstream_connections_active: Gauge, "ringmain_downstream_connections_active",
+        "Open connections of clients.";
+    accept_failures: Counter, "ringmain_accept_failures_total",
+        "Connections that could not be accepted, for want of descriptors as a rule.";
+    connections_refused: Counter, "ringmain_connections_refused_total",
+        "Connections closed at once because a limit was reached.";
+    connections_handed_over: Counter, "ringmain_connections_handed_over_total",
+        "Connections that this worker accepted and gave to one that had fewer.";
+    requests_active: Gauge, "ringmain_requests_active",
+        "Requests under way.";
+    requests_rejected: Counter, "ringmain_requests_rejected_total",
+        "Requests that are not HTTP as the proxy accepts it. The access log says why.";
+    upstream_connections_total: Counter, "ringmain_upstream_connections_total",
+        "Connections opened to endpoints.";
+    upstream_connections_active: Gauge, "ringmain_upstream_connections_active",
+        "Connections to endpoints that carry a request or are being opened.";
+    upstream_connections_idle: Gauge, "ringmain_upstream_connections_idle",
+        "Connections to endpoints kept for reuse.";
+    upstream_connections_reused: Counter, "ringmain_upstream_connections_reused_total",
+        "Requests sent on a connection that had carried one before.";
+    upstream_connect_failures: Counter, "ringmain_upstream_connect_failures_total",
+        "Connections to endpoints that were refused or took too long.";
+    upstream_overflows: Counter, "ringmain_upstream_overflows_total",
+        "Requests for which a limit allowed no connection to an endpoint.";
+    buffers_in_use: Gauge, "ringmain_buffers_in_use",
+        "Buffers held by connections.";
+    snapshots_adopted: Counter, "ringmain_snapshots_adopted_total",
+        "Configuration snapshots that the worker has switched to.";
+    slow_turns: Counter, "ringmain_slow_turns_total",
+        "Turns of the worker's loop that took so long that other connections had to wait.";
+    log_lines_dropped: Counter, "ringmain_access_log_lines_dropped_total",
+        "Access-log lines dropped because the log writer was behind.";
+    series: Gauge, "ringmain_series",
+        "Series of request metrics that the worker holds.";
+    series_refused: Counter, "ringmain_series_refused_total",
+        "Times a series of request metrics could not be made; its requests count as overflow.";
+}

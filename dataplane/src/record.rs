@@ -1,0 +1,317 @@
+//! The record of one request, from its head to its end: what is logged and counted of it.
+//!
+//! Opened when the head was read, filled on the way, closed exactly once. Dropping an open record
+//! closes it too, as [`Failure::DownstreamGone`] unless another failure was noted: a request whose
+//! task is dropped is one whose client has gone. So no way out of an exchange can forget to log,
+//! and none can log twice.
+//!
+//! A record lives as long as its request and is kept small. Text is copied only when there is a log
+//! to write it to, into an arena that the worker reuses.
+
+mod text;
+
+use std::{
+    cell::{Cell, RefCell},
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use ringmain_core::{
+    access_log::{Outcome, Protocol},
+    failure::Failure,
+    metrics::Reporter,
+};
+
+use self::text::{Field, Measured, Text};
+use crate::{
+    access_log::{LogBuffer, LogSink},
+    io::deadline::{Deadlines, Micros},
+    metrics::{Answer, Edge, Sample, WorkerCounters, WorkerMetrics, WorkerParts},
+};
+
+/// Texts kept for reuse by one worker.
+const SPARE_MAX: usize = 64;
+
+/// Where one worker's records go. Belongs to its thread.
+pub struct Recorder {
+    metrics: WorkerMetrics,
+    log: Option<LogBuffer>,
+    clock: Rc<Deadlines>,
+    /// Wall-clock time of the clock's zero, microseconds since 1970.
+    epoch: Cell<u64>,
+    /// Where requests go that reach no cluster.
+    nowhere: Rc<Edge>,
+    #[expect(
+        clippy::vec_box,
+        reason = "a record holds the box, to stay small itself"
+    )]
+    spare: RefCell<Vec<Box<Text>>>,
+}
+
+impl Recorder {
+    /// On the worker's thread. Without a sink nothing is logged.
+    pub fn new(metrics: WorkerParts, log: Option<LogSink>, clock: Rc<Deadlines>) -> Self {
+        let counters = metrics.counters();
+        let recorder = Self {
+            metrics: WorkerMetrics::new(metrics),
+            log: log.map(|sink| LogBuffer::new(sink, counters)),
+            clock,
+            epoch: Cell::new(0),
+            nowhere: Edge::new(Arc::default(), Arc::default()),
+            spare: RefCell::default(),
+        };
+        recorder.set_wall_clock(SystemTime::now());
+        recorder
+    }
+
+    /// What the worker counts besides requests.
+    pub fn counters(&self) -> &WorkerCounters {
+        self.metrics.counters()
+    }
+
+    /// To be called every second: hands over log lines, lets go of series that nobody counts in,
+    /// and follows the wall clock.
+    pub fn tick(&self) {
+        self.set_wall_clock(SystemTime::now());
+        self.metrics.tick();
+        if let Some(log) = &self.log {
+            log.flush();
+        }
+    }
+
+    /// A clock before 1970 counts as 1970.
+    fn set_wall_clock(&self, now: SystemTime) {
+        let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let micros = u64::try_from(since_1970.as_micros()).unwrap_or(u64::MAX);
+        self.epoch.set(micros.saturating_sub(self.clock.now()));
+    }
+
+    fn text(&self) -> Option<Box<Text>> {
+        self.log.as_ref()?;
+        Some(self.spare.borrow_mut().pop().unwrap_or_default())
+    }
+
+    fn give_back(&self, mut text: Box<Text>) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE_MAX && text.clear() {
+            spare.push(text);
+        }
+    }
+}
+
+/// What the access log says of a request's head. Empty: absent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Description<'a> {
+    /// Method.
+    pub method: &'a [u8],
+    /// Target as the client sent it.
+    pub path: &'a [u8],
+    /// `None` when the request was not understood.
+    pub protocol: Option<Protocol>,
+    /// `Host`.
+    pub authority: &'a [u8],
+    /// `User-Agent`.
+    pub user_agent: &'a [u8],
+    /// `X-Request-Id`.
+    pub request_id: &'a [u8],
+    /// `X-Forwarded-For`.
+    pub forwarded_for: &'a [u8],
+    /// TLS server name of the client's connection.
+    pub server_name: &'a [u8],
+    /// Our end of the client's connection.
+    pub downstream_local: Option<SocketAddr>,
+    /// The client's end.
+    pub downstream_remote: Option<SocketAddr>,
+}
+
+/// One request.
+#[must_use = "dropping a record closes it as a client that has gone"]
+pub struct Record<'w> {
+    recorder: &'w Recorder,
+    reporter: Reporter,
+    opened: Micros,
+    /// `None`: no cluster was reached.
+    edge: Option<Rc<Edge>>,
+    /// Of the answer that was begun, 0 when none was.
+    status: u16,
+    /// `None` until there is an answer or a failure.
+    outcome: Option<Outcome>,
+    /// `None` until it is closed other than by being dropped.
+    closed: Option<Micros>,
+    bytes_received: u64,
+    bytes_sent: u64,
+    /// `None` when nothing is logged.
+    text: Option<Box<Text>>,
+}
+
+impl<'w> Record<'w> {
+    /// A request whose first byte was read at `opened`, through a listener that reports as
+    /// `reporter`.
+    pub fn open(recorder: &'w Recorder, reporter: Reporter, opened: Micros) -> Self {
+        recorder.counters().requests_active.increment();
+        Self {
+            recorder,
+            reporter,
+            opened,
+            edge: None,
+            status: 0,
+            outcome: None,
+            closed: None,
+            bytes_received: 0,
+            bytes_sent: 0,
+            text: recorder.text(),
+        }
+    }
+
+    /// What the request says. `describe` is called only when it is logged.
+    pub fn describe<'a>(&mut self, describe: impl FnOnce() -> Description<'a>) {
+        if let Some(text) = &mut self.text {
+            text.describe(&describe());
+        }
+    }
+
+    /// The route that matched.
+    pub fn route(&mut self, name: &str) {
+        self.note(Field::Route, name.as_bytes());
+    }
+
+    /// The cluster the route leads to, and its edge without an endpoint.
+    pub fn cluster(&mut self, name: &str, edge: &Rc<Edge>) {
+        self.note(Field::Cluster, name.as_bytes());
+        self.edge = Some(Rc::clone(edge));
+    }
+
+    /// The endpoint that is tried now, and its edge. What an earlier one did is forgotten.
+    pub fn endpoint(&mut self, address: SocketAddr, edge: &Rc<Edge>) {
+        self.edge = Some(Rc::clone(edge));
+        if let Some(text) = &mut self.text {
+            text.upstream_host = Some(address);
+            text.upstream_local = None;
+            text.upstream_service_time = None;
+            text.set(Field::TransportFailure, b"");
+        }
+    }
+
+    /// Our end of the connection to the endpoint. `address` is called only when it is logged.
+    pub fn upstream_local(&mut self, address: impl FnOnce() -> Option<SocketAddr>) {
+        if let Some(text) = &mut self.text {
+            text.upstream_local = address();
+        }
+    }
+
+    /// From the request's last byte sent upstream to the head of its response.
+    pub fn upstream_service_time(&mut self, micros: Micros) {
+        if let Some(text) = &mut self.text {
+            text.upstream_service_time = Some(micros);
+        }
+    }
+
+    /// Why the connection to the endpoint failed, in the system's words.
+    pub fn transport_failure(&mut self, reason: &std::io::Error) {
+        if self.text.is_some() {
+            self.note(Field::TransportFailure, reason.to_string().as_bytes());
+        }
+    }
+
+    /// Why the proxy ends the client's connection.
+    pub fn termination(&mut self, details: &'static str) {
+        if let Some(text) = &mut self.text {
+            text.termination = details;
+        }
+    }
+
+    /// Bytes of the request's body have arrived.
+    pub fn received(&mut self, bytes: u64) {
+        self.bytes_received += bytes;
+    }
+
+    /// Bytes of the response's body were sent.
+    pub fn sent(&mut self, bytes: u64) {
+        self.bytes_sent += bytes;
+    }
+
+    /// The final head of an upstream's answer goes to the client. A failure noted before is
+    /// forgotten: a further try succeeded.
+    pub fn forwarding(&mut self, status: u16) {
+        self.status = status;
+        self.outcome = Some(Outcome::ViaUpstream);
+    }
+
+    /// A route's own answer goes to the client.
+    pub fn answering(&mut self, status: u16) {
+        self.status = status;
+        self.outcome = Some(Outcome::DirectResponse);
+    }
+
+    /// The request has failed for good. Its status is the failure's, unless an answer was begun;
+    /// of several failures the first stays, being the cause of the others.
+    pub fn fail(&mut self, failure: Failure) {
+        if matches!(self.outcome, Some(Outcome::Failed(_))) {
+            return;
+        }
+        if self.status == 0 {
+            self.status = failure.facts().status;
+        }
+        if matches!(failure, Failure::BadRequest(_)) {
+            self.recorder.counters().requests_rejected.increment();
+        }
+        self.outcome = Some(Outcome::Failed(failure));
+    }
+
+    /// The response was sent to its end, or the failure that was noted is all there is to say.
+    pub fn close(self) {
+        let now = self.recorder.clock.now();
+        self.close_at(now);
+    }
+
+    /// [`Self::close`] at a time that was just asked for.
+    pub fn close_at(mut self, now: Micros) {
+        self.closed = Some(now);
+    }
+
+    fn note(&mut self, field: Field, value: &[u8]) {
+        if let Some(text) = &mut self.text {
+            text.set(field, value);
+        }
+    }
+}
+
+impl Drop for Record<'_> {
+    fn drop(&mut self) {
+        let recorder = self.recorder;
+        if self.closed.is_none() || self.outcome.is_none() {
+            self.fail(Failure::DownstreamGone);
+        }
+        let now = self.closed.unwrap_or_else(|| recorder.clock.now());
+        let outcome = self
+            .outcome
+            .unwrap_or(Outcome::Failed(Failure::DownstreamGone));
+        let sample = Sample {
+            duration_micros: now.saturating_sub(self.opened),
+            request_bytes: self.bytes_received,
+            response_bytes: self.bytes_sent,
+        };
+        let answer = Answer {
+            reporter: self.reporter,
+            status: self.status,
+            flag: outcome.flag(),
+        };
+        let edge = self.edge.as_deref().unwrap_or(&recorder.nowhere);
+        recorder.metrics.observe(edge, answer, &sample);
+        recorder.counters().requests_active.decrement();
+        if let (Some(text), Some(log)) = (self.text.take(), &recorder.log) {
+            log.write(&text.entry(&Measured {
+                start_unix_millis: recorder.epoch.get().saturating_add(self.opened) / 1000,
+                status: self.status,
+                outcome,
+                sample,
+            }));
+            recorder.give_back(text);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
