@@ -264,6 +264,43 @@ impl Message {
     }
 }
 
+/// The messages of a byte stream, however it was cut into reads.
+///
+/// Its owner bounds nothing: what is buffered is less than one frame (at most [`HEAD_BYTES`] +
+/// [`PAYLOAD_BYTES_MAX`]) plus the last read, as long as every message is taken before more is read.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    bytes: Vec<u8>,
+    /// Bytes that were decoded already; they go with the next read.
+    taken: usize,
+}
+
+impl Decoder {
+    /// Adds what was read.
+    pub fn extend(&mut self, bytes: &[u8]) {
+        self.bytes.drain(..self.taken);
+        self.taken = 0;
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The next message; `None` when more bytes are needed.
+    ///
+    /// # Errors
+    /// When the stream is not our protocol; it stays so.
+    pub fn message(&mut self) -> Result<Option<Message>, WireError> {
+        let Some((message, bytes)) = Message::decode(&self.bytes[self.taken..])? else {
+            return Ok(None);
+        };
+        self.taken += bytes;
+        Ok(Some(message))
+    }
+
+    /// No part of a frame is left over: a stream may end here.
+    pub fn is_empty(&self) -> bool {
+        self.taken == self.bytes.len()
+    }
+}
+
 /// Checks as much of a frame's head as is there; its payload's length when all of it is.
 fn payload_length(bytes: &[u8]) -> Result<Option<usize>, WireError> {
     if let [first, second, ..] = *bytes

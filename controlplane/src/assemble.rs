@@ -1,0 +1,169 @@
+//! One Document per proxy: what it listens on, how it routes, and whom it can reach. Pure.
+//!
+//! A proxy that some Gateway is meant for is a gateway ([`gateway`]); any other is a sidecar, and
+//! its Sidecar resource says what it listens on ([`ingress`], [`egress`]). Both turn VirtualServices
+//! into routes by [`routes`], and the services those lead to into clusters by [`clusters`]. Nothing
+//! else gets into the Document: a proxy is told of what it can reach and of no more.
+//!
+//! The same world and node always give the same Document, part for part, so that versions of parts
+//! are stable and a proxy is sent only what changed.
+
+mod clusters;
+mod domains;
+mod egress;
+mod gateway;
+mod ingress;
+mod routes;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use ringmain_config::{
+    document::{Document, Part},
+    listener::{Direction, Listener, ListenerProtocol},
+    node::Node,
+    origin::Origin,
+    problem::{Problem, Severity},
+    route::{RouteTable, VirtualHost},
+};
+
+use self::clusters::Clusters;
+use crate::{
+    resource::{metadata::Metadata, span::Span},
+    world::World,
+};
+
+/// The Document of the proxy of `node`, and what in the world has no effect on this proxy although
+/// it was meant to. Generation 0.
+pub fn assemble(world: &World, node: &Node) -> (Document, Vec<Problem>) {
+    let mut assembly = Assembly::new(world, node);
+    let gateways = world.gateways_of(node);
+    if !gateways.is_empty() {
+        gateway::assemble(&mut assembly, &gateways);
+    } else if let Some(sidecar) = world.sidecar_of(node) {
+        ingress::assemble(&mut assembly, sidecar);
+        egress::assemble(&mut assembly, sidecar);
+    } else {
+        assembly.problems.insert(nothing_to_do(node));
+    }
+    assembly.finish()
+}
+
+/// A Document in the making.
+struct Assembly<'a> {
+    world: &'a World,
+    node: &'a Node,
+    clusters: Clusters<'a>,
+    listeners: BTreeMap<SocketAddr, Listener>,
+    route_tables: BTreeMap<String, RouteTable>,
+    /// A set, since one cause may show at several places.
+    problems: BTreeSet<Problem>,
+}
+
+impl<'a> Assembly<'a> {
+    fn new(world: &'a World, node: &'a Node) -> Self {
+        Self {
+            world,
+            node,
+            clusters: Clusters::new(world, node),
+            listeners: BTreeMap::new(),
+            route_tables: BTreeMap::new(),
+            problems: BTreeSet::new(),
+        }
+    }
+
+    /// Opens an HTTP listener with a route table of its own. Of two that want one address the first
+    /// gets it; the other becomes a problem at its place.
+    fn listen(&mut self, wanted: Wanted<'_>, virtual_hosts: Vec<VirtualHost>) {
+        let Wanted {
+            address,
+            direction,
+            table,
+            metadata,
+            span,
+            path,
+        } = wanted;
+        if let Some(first) = self.listeners.get(&address) {
+            let holder = first.origin.as_ref().map(Origin::to_string);
+            let message = format!(
+                "{address} is already listened on for {}",
+                holder.unwrap_or_default()
+            );
+            self.warn(
+                metadata
+                    .problem(Severity::Warning, span, path, message)
+                    .hint("the first is served; give the other an address or a port of its own"),
+            );
+            return;
+        }
+        // Two addresses may share a port, and the port alone names a sidecar's tables.
+        let name = if self.route_tables.contains_key(&table) {
+            format!("{table}.{}", address.ip())
+        } else {
+            table
+        };
+        let listener = Listener {
+            name: format!("{}_{}", address.ip(), address.port()),
+            address,
+            direction,
+            protocol: ListenerProtocol::Http {
+                route_table: name.clone(),
+            },
+            origin: Some(metadata.origin_at(span)),
+        };
+        self.listeners.insert(address, listener);
+        let table = RouteTable {
+            name: name.clone(),
+            virtual_hosts,
+        };
+        self.route_tables.insert(name, table);
+    }
+
+    fn warn(&mut self, problem: Problem) {
+        self.problems.insert(problem);
+    }
+
+    fn finish(self) -> (Document, Vec<Problem>) {
+        let mut document = Document::default();
+        for listener in self.listeners.into_values() {
+            document.upsert(Part::Listener(Arc::new(listener)));
+        }
+        for table in self.route_tables.into_values() {
+            document.upsert(Part::RouteTable(Arc::new(table)));
+        }
+        for (cluster, endpoints) in self.clusters.finish() {
+            document.upsert(Part::Cluster(Arc::new(cluster)));
+            document.upsert(Part::EndpointSet(Arc::new(endpoints)));
+        }
+        (document, self.problems.into_iter().collect())
+    }
+}
+
+/// A listener that a resource asks for.
+struct Wanted<'a> {
+    address: SocketAddr,
+    direction: Direction,
+    /// Name of its route table.
+    table: String,
+    metadata: &'a Metadata,
+    span: Span,
+    /// Where in the resource, for example `spec.egress[0]`.
+    path: &'a str,
+}
+
+fn nothing_to_do(node: &Node) -> Problem {
+    let path = format!("proxy {}/{}", node.namespace, node.name);
+    let message = "no Gateway selects its labels and no Sidecar applies to it: it listens nowhere";
+    let problem = Problem {
+        severity: Severity::Warning,
+        ..Problem::error(path, message)
+    };
+    problem.hint(format!(
+        "add a Sidecar to namespace {}, or the labels of a Gateway's selector to the proxy's \
+         [workload]",
+        node.namespace
+    ))
+}

@@ -1,0 +1,154 @@
+//! Clusters and their endpoints, made when a route first leads to them.
+
+use std::collections::BTreeMap;
+
+use ringmain_config::{
+    cluster::{Cluster, Connections, Service as ServiceName},
+    endpoint::EndpointSet,
+    node::Node,
+};
+
+use crate::{
+    registry::{Service, split_service_host},
+    resource::{
+        destination_rule::{DestinationRule, Subset},
+        metadata::Labels,
+        span::Spanned,
+        virtual_service::Destination,
+    },
+    world::World,
+};
+
+/// The clusters of one Document.
+pub(super) struct Clusters<'a> {
+    world: &'a World,
+    node: &'a Node,
+    by_name: BTreeMap<String, (Cluster, EndpointSet)>,
+}
+
+impl<'a> Clusters<'a> {
+    pub(super) fn new(world: &'a World, node: &'a Node) -> Self {
+        Self {
+            world,
+            node,
+            by_name: BTreeMap::new(),
+        }
+    }
+
+    /// The cluster that a VirtualService's destination means for requests that came in at
+    /// `listener_port`. A service, port or subset that is not there gives a cluster without
+    /// endpoints, so that only its own requests fail; [`analyze`](crate::analyze) names it.
+    pub(super) fn of_destination(
+        &mut self,
+        destination: &Destination,
+        listener_port: u16,
+    ) -> String {
+        let service = self.world.registry().service(&destination.host);
+        let subset = destination.subset.as_ref().map(|subset| subset.as_str());
+        let port = destination_port(destination, service, listener_port);
+        self.named(&destination.host, subset.unwrap_or_default(), port)
+    }
+
+    /// The cluster of a whole service at one of its ports.
+    pub(super) fn of_service(&mut self, service: &Service, port: u16) -> String {
+        self.named(&service.host, "", port)
+    }
+
+    /// A cluster that is not a service's, as it is.
+    pub(super) fn insert(&mut self, cluster: Cluster, endpoints: EndpointSet) {
+        self.by_name
+            .insert(cluster.name.clone(), (cluster, endpoints));
+    }
+
+    /// In the order of their names.
+    pub(super) fn finish(self) -> impl Iterator<Item = (Cluster, EndpointSet)> {
+        self.by_name.into_values()
+    }
+
+    fn named(&mut self, host: &str, subset: &str, port: u16) -> String {
+        let name = format!("outbound|{port}|{subset}|{host}");
+        if !self.by_name.contains_key(&name) {
+            let made = self.make(&name, host, subset, port);
+            self.by_name.insert(name.clone(), made);
+        }
+        name
+    }
+
+    fn make(&self, name: &str, host: &str, subset: &str, port: u16) -> (Cluster, EndpointSet) {
+        let service = self.world.registry().service(host);
+        let named = name_of(host, service);
+        let rules = self
+            .world
+            .rules_of(&self.node.namespace, &named.namespace, host);
+        let found = find_subset(&rules, subset);
+        let (balancer, connections) = match rules.first() {
+            Some(rule) => rule.settings(found.map(|(_, subset)| &subset.value), port),
+            None => (Default::default(), Connections::default()),
+        };
+        let origin = match (found, rules.first(), service) {
+            (Some((rule, subset)), _, _) => Some(rule.metadata.origin_at(subset.span)),
+            (None, Some(rule), _) => Some(rule.metadata.origin_at(rule.host.span)),
+            (None, None, Some(service)) => Some(service.origin.clone()),
+            (None, None, None) => None,
+        };
+        let labels = match found {
+            Some((_, subset)) => Some(&subset.labels),
+            None if subset.is_empty() => Some(&EVERY_WORKLOAD),
+            None => None,
+        };
+        let endpoints = service
+            .zip(labels)
+            .and_then(|(service, labels)| Some(service.endpoints(service.port(port)?, labels)));
+        let cluster = Cluster {
+            name: name.to_owned(),
+            service: named,
+            subset: subset.to_owned(),
+            balancer,
+            connections,
+            origin,
+        };
+        let endpoints = EndpointSet {
+            cluster: name.to_owned(),
+            endpoints: endpoints.unwrap_or_default(),
+        };
+        (cluster, endpoints)
+    }
+}
+
+/// The port written; else the only one of the service; else the one the request came in at.
+pub(crate) fn destination_port(
+    destination: &Destination,
+    service: Option<&Service>,
+    listener_port: u16,
+) -> u16 {
+    match (&destination.port, service.map(|service| &*service.ports)) {
+        (Some(port), _) => port.value,
+        (None, Some([only])) => only.number,
+        (None, _) => listener_port,
+    }
+}
+
+/// Service labels of metrics for a host that may not be in the registry.
+pub(super) fn name_of(host: &str, service: Option<&Service>) -> ServiceName {
+    let (name, namespace) = match (service, split_service_host(host)) {
+        (Some(service), _) => (service.name.as_str(), service.namespace.as_str()),
+        (None, Some(split)) => split,
+        (None, None) => (host, ""),
+    };
+    ServiceName {
+        host: host.to_owned(),
+        name: name.to_owned(),
+        namespace: namespace.to_owned(),
+    }
+}
+
+fn find_subset<'r>(
+    rules: &[&'r DestinationRule],
+    name: &str,
+) -> Option<(&'r DestinationRule, &'r Spanned<Subset>)> {
+    rules
+        .iter()
+        .find_map(|rule| Some((*rule, rule.subset(name)?)))
+}
+
+static EVERY_WORKLOAD: Labels = Labels::new();

@@ -1,0 +1,209 @@
+//! Where a workload reaches others: at each outbound port the services in scope that have it.
+//!
+//! The application connects to the listener and names the service in its `Host`. There is no
+//! redirected connection, hence no destination the client chose otherwise: a host that nothing in
+//! scope stands for is answered 502 in either mode of `outboundTrafficPolicy`, by the virtual host
+//! `block_all`.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
+
+use ringmain_config::{
+    listener::Direction,
+    origin::Origin,
+    route::{Action, DirectResponse, VirtualHost},
+};
+
+use super::{
+    Assembly, Wanted,
+    domains::{VirtualHosts, aliases, is_of, with_port},
+    routes::{Place, default_route, everything, routes},
+};
+use crate::{
+    registry::Service,
+    resource::{
+        host::{ScopedHost, overlaps},
+        sidecar::{Capture, EgressListener, Sidecar},
+        span::Spanned,
+        virtual_service::{GatewayReference, VirtualService},
+    },
+};
+
+/// Adds the outbound listeners of `sidecar`. One that the packet filter would have to lead traffic
+/// to is not opened. One without a port stands for the ports of the services in its scope that no
+/// other names.
+pub(super) fn assemble(assembly: &mut Assembly<'_>, sidecar: &Sidecar) {
+    let mut named = BTreeSet::new();
+    for (index, egress) in listeners(sidecar) {
+        if let Some(port) = &egress.port
+            && port.protocol.is_http()
+        {
+            named.insert(port.number);
+            open(assembly, sidecar, index, egress, port.number);
+        }
+    }
+    for (index, egress) in listeners(sidecar) {
+        if egress.port.is_none() {
+            for port in ports_in_scope(assembly, egress) {
+                if named.insert(port) {
+                    open(assembly, sidecar, index, egress, port);
+                }
+            }
+        }
+    }
+}
+
+fn listeners(sidecar: &Sidecar) -> impl Iterator<Item = (usize, &Spanned<EgressListener>)> {
+    let listeners = sidecar.egress.iter().enumerate();
+    listeners.filter(|(_, egress)| egress.capture == Capture::None)
+}
+
+fn ports_in_scope(assembly: &Assembly<'_>, egress: &EgressListener) -> BTreeSet<u16> {
+    let services = assembly.world.registry().services();
+    services
+        .filter(|service| in_scope(&egress.hosts, service))
+        .flat_map(|service| &service.ports)
+        .filter(|port| port.protocol.is_http())
+        .map(|port| port.number)
+        .collect()
+}
+
+fn open(
+    assembly: &mut Assembly<'_>,
+    sidecar: &Sidecar,
+    index: usize,
+    egress: &Spanned<EgressListener>,
+    port: u16,
+) {
+    let origin = sidecar.metadata.origin_at(egress.span);
+    let mut hosts = VirtualHosts::default();
+    add_services(assembly, &egress.hosts, port, &mut hosts);
+    add_rules_without_service(assembly, &egress.hosts, port, &mut hosts);
+    hosts.push(block_all(origin), Vec::new());
+    let address = egress.bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let wanted = Wanted {
+        address: SocketAddr::new(address, port),
+        direction: Direction::Outbound,
+        table: port.to_string(),
+        metadata: &sidecar.metadata,
+        span: egress.span,
+        path: &format!("spec.egress[{index}]"),
+    };
+    assembly.listen(wanted, hosts.finish());
+}
+
+/// A virtual host for each service in scope that has an HTTP port of this number.
+fn add_services(
+    assembly: &mut Assembly<'_>,
+    scopes: &[Spanned<ScopedHost>],
+    port: u16,
+    hosts: &mut VirtualHosts,
+) {
+    let world = assembly.world;
+    for service in world.registry().services() {
+        let has_port = service
+            .port(port)
+            .is_some_and(|port| port.protocol.is_http());
+        if !has_port || !in_scope(scopes, service) {
+            continue;
+        }
+        let visible = |rules: &VirtualService, host: &str| rules_in_scope(scopes, rules, host);
+        let (routes, origin) = match world.mesh_rules_of(&service.host, visible) {
+            Some((rules, host)) => (rules_at(assembly, rules, port), origin_of(rules, host)),
+            None => {
+                let cluster = assembly.clusters.of_service(service, port);
+                let origin = Some(service.origin.clone());
+                (vec![default_route(cluster, origin.clone())], origin)
+            }
+        };
+        let virtual_host = VirtualHost {
+            name: format!("{}:{port}", service.host),
+            domains: with_port(&service.host, port),
+            routes,
+            origin,
+        };
+        hosts.push(
+            virtual_host,
+            aliases(service, &assembly.node.namespace, port),
+        );
+    }
+}
+
+/// A virtual host for each host of a VirtualService that is no service's: rules may well be written
+/// for a name that exists in them only.
+fn add_rules_without_service(
+    assembly: &mut Assembly<'_>,
+    scopes: &[Spanned<ScopedHost>],
+    port: u16,
+    hosts: &mut VirtualHosts,
+) {
+    let world = assembly.world;
+    for (host, candidates) in world.mesh_hosts() {
+        if world.registry().service(host).is_some() {
+            continue;
+        }
+        let mut candidates = candidates.into_iter();
+        let Some(rules) = candidates.find(|rules| rules_in_scope(scopes, rules, host)) else {
+            continue;
+        };
+        let routes = rules_at(assembly, rules, port);
+        if routes.is_empty() {
+            continue;
+        }
+        let virtual_host = VirtualHost {
+            name: format!("{host}:{port}"),
+            domains: with_port(host, port),
+            routes,
+            origin: origin_of(rules, host),
+        };
+        hosts.push(virtual_host, Vec::new());
+    }
+}
+
+fn rules_at(
+    assembly: &mut Assembly<'_>,
+    rules: &VirtualService,
+    port: u16,
+) -> Vec<ringmain_config::route::Route> {
+    let place = Place {
+        node: assembly.node,
+        gateway: GatewayReference::Mesh,
+        port,
+    };
+    routes(&mut assembly.clusters, &place, rules)
+}
+
+fn origin_of(rules: &VirtualService, host: &str) -> Option<Origin> {
+    let written = rules.hosts.iter().find(|written| written.value == host)?;
+    Some(rules.metadata.origin_at(written.span))
+}
+
+fn in_scope(scopes: &[Spanned<ScopedHost>], service: &Service) -> bool {
+    scopes
+        .iter()
+        .any(|scope| scope.includes(&service.namespace, &service.host))
+}
+
+fn rules_in_scope(scopes: &[Spanned<ScopedHost>], rules: &VirtualService, host: &str) -> bool {
+    scopes.iter().any(|scope| {
+        is_of(&scope.namespace, &rules.metadata.namespace) && overlaps(&scope.host, host)
+    })
+}
+
+fn block_all(origin: Origin) -> VirtualHost {
+    let action = Action::Direct(DirectResponse {
+        status: 502,
+        body: Vec::new(),
+    });
+    VirtualHost {
+        name: BLOCK_ALL.to_owned(),
+        domains: vec!["*".to_owned()],
+        routes: vec![everything(BLOCK_ALL, action, Some(origin.clone()))],
+        origin: Some(origin),
+    }
+}
+
+/// Istio's name for it in the access log.
+const BLOCK_ALL: &str = "block_all";

@@ -1,0 +1,156 @@
+//! The edge of the mesh: one listener for each address that Gateways open, and in it the hosts of
+//! the VirtualServices that are bound to them.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
+
+use ringmain_config::{listener::Direction, route::VirtualHost};
+
+use super::{
+    Assembly, Wanted,
+    domains::{VirtualHosts, intersection, is_of, with_port},
+    routes::{Place, matches_all, routes},
+};
+use crate::resource::{
+    gateway::{Gateway, Server},
+    span::Spanned,
+    virtual_service::{GatewayReference, VirtualService},
+};
+
+/// Adds the listeners of `gateways`. HTTP servers with one address share a listener; a server of
+/// another protocol is not opened.
+pub(super) fn assemble(assembly: &mut Assembly<'_>, gateways: &[&Gateway]) {
+    let mut servers: BTreeMap<SocketAddr, Vec<Bound<'_>>> = BTreeMap::new();
+    for gateway in gateways {
+        for (index, server) in gateway.servers.iter().enumerate() {
+            if !server.port.protocol.is_http() {
+                continue;
+            }
+            let address = server.bind.unwrap_or(EVERY_ADDRESS);
+            let bound = Bound {
+                gateway,
+                server,
+                index,
+            };
+            servers
+                .entry(SocketAddr::new(address, server.port.number))
+                .or_default()
+                .push(bound);
+        }
+    }
+    for (address, servers) in servers {
+        let Some(first) = servers.first() else {
+            continue;
+        };
+        let table = match first.server.bind {
+            Some(bind) => format!("http.{}.{bind}", address.port()),
+            None => format!("http.{}", address.port()),
+        };
+        let virtual_hosts = virtual_hosts(assembly, &servers, address.port());
+        let wanted = Wanted {
+            address,
+            direction: Direction::Gateway,
+            table,
+            metadata: &first.gateway.metadata,
+            span: first.server.span,
+            path: &format!("spec.servers[{}]", first.index),
+        };
+        assembly.listen(wanted, virtual_hosts);
+    }
+}
+
+/// A server of a Gateway.
+#[derive(Clone, Copy)]
+struct Bound<'a> {
+    gateway: &'a Gateway,
+    server: &'a Spanned<Server>,
+    /// Its place in the Gateway.
+    index: usize,
+}
+
+/// A VirtualService that answers for a host at a gateway.
+struct Bearer<'a> {
+    service: &'a VirtualService,
+    gateway: GatewayReference,
+    host: &'a Spanned<String>,
+}
+
+fn virtual_hosts(
+    assembly: &mut Assembly<'_>,
+    servers: &[Bound<'_>],
+    port: u16,
+) -> Vec<VirtualHost> {
+    let mut by_host: BTreeMap<&str, Vec<Bearer<'_>>> = BTreeMap::new();
+    for service in assembly.world.virtual_services() {
+        for bound in servers {
+            bind(&mut by_host, service, bound);
+        }
+    }
+    let mut hosts = VirtualHosts::default();
+    for (host, bearers) in by_host {
+        let mut all = Vec::new();
+        for bearer in &bearers {
+            let place = Place {
+                node: assembly.node,
+                gateway: bearer.gateway.clone(),
+                port,
+            };
+            all.extend(routes(&mut assembly.clusters, &place, bearer.service));
+        }
+        // Stable: a rule for everything must not hide the rules of the services after it.
+        all.sort_by_key(matches_all);
+        let origin = bearers
+            .first()
+            .map(|bearer| bearer.service.metadata.origin_at(bearer.host.span));
+        let virtual_host = VirtualHost {
+            name: format!("{host}:{port}"),
+            domains: with_port(host, port),
+            routes: all,
+            origin,
+        };
+        hosts.push(virtual_host, Vec::new());
+    }
+    hosts.finish()
+}
+
+/// Adds `service` to the hosts that it has in common with the server, each once.
+fn bind<'a>(
+    by_host: &mut BTreeMap<&'a str, Vec<Bearer<'a>>>,
+    service: &'a VirtualService,
+    bound: &Bound<'a>,
+) {
+    let gateway = GatewayReference::Gateway {
+        namespace: bound.gateway.metadata.namespace.clone(),
+        name: bound.gateway.metadata.name.clone(),
+    };
+    if !service.gateways.iter().any(|named| named.value == gateway) {
+        return;
+    }
+    for scope in &bound.server.hosts {
+        if !is_of(&scope.namespace, &service.metadata.namespace) {
+            continue;
+        }
+        for host in &service.hosts {
+            let Some(common) = intersection(&scope.host, host) else {
+                continue;
+            };
+            let bearers = by_host.entry(common).or_default();
+            let known = bearers.iter().any(|bearer| {
+                bearer.service.metadata.origin == service.metadata.origin
+                    && bearer.gateway == gateway
+            });
+            if !known {
+                bearers.push(Bearer {
+                    service,
+                    gateway: gateway.clone(),
+                    host,
+                });
+            }
+        }
+    }
+}
+
+/// Where a server without `bind` listens.
+const EVERY_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);

@@ -1,0 +1,87 @@
+//! Where a workload is served to others: each inbound port leads to the workload itself.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use ringmain_config::{
+    cluster::{Balancer, Cluster, Connections, Service as ServiceName},
+    endpoint::{Endpoint, EndpointAddress, EndpointSet},
+    listener::Direction,
+    route::VirtualHost,
+};
+
+use super::{Assembly, Wanted, clusters::name_of, routes::default_route};
+use crate::{
+    registry::describe_node,
+    resource::sidecar::{Capture, IngressListener, Sidecar},
+};
+
+/// Adds the inbound listeners of `sidecar`. One that the packet filter would have to lead traffic to
+/// is not opened.
+pub(super) fn assemble(assembly: &mut Assembly<'_>, sidecar: &Sidecar) {
+    for (index, ingress) in sidecar.ingress.iter().enumerate() {
+        if ingress.capture != Capture::None || !ingress.port.protocol.is_http() {
+            continue;
+        }
+        let number = ingress.port.number;
+        // Two workloads of one host may serve the same port at different addresses.
+        let address = ingress
+            .bind
+            .or(assembly.node.address)
+            .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let cluster = format!("inbound|{number}||");
+        let origin = sidecar.metadata.origin_at(ingress.span);
+        let virtual_host = VirtualHost {
+            name: format!("inbound|http|{number}"),
+            domains: vec!["*".to_owned()],
+            routes: vec![default_route(cluster.clone(), Some(origin.clone()))],
+            origin: Some(origin.clone()),
+        };
+        let endpoint = Endpoint {
+            address: EndpointAddress::Socket(application(assembly, ingress)),
+            weight: 1,
+            workload: describe_node(assembly.node),
+        };
+        assembly.clusters.insert(
+            Cluster {
+                name: cluster.clone(),
+                service: service_at(assembly, number),
+                subset: String::new(),
+                balancer: Balancer::default(),
+                connections: Connections::default(),
+                origin: Some(origin),
+            },
+            EndpointSet {
+                cluster: cluster.clone(),
+                endpoints: vec![endpoint],
+            },
+        );
+        let wanted = Wanted {
+            address: SocketAddr::new(address, number),
+            direction: Direction::Inbound,
+            table: cluster,
+            metadata: &sidecar.metadata,
+            span: ingress.span,
+            path: &format!("spec.ingress[{index}]"),
+        };
+        assembly.listen(wanted, vec![virtual_host]);
+    }
+}
+
+/// Where the application listens: `0.0.0.0` and `::` mean the workload's own address.
+fn application(assembly: &Assembly<'_>, ingress: &IngressListener) -> SocketAddr {
+    let written = ingress.default_endpoint;
+    match assembly.node.address {
+        Some(own) if written.ip().is_unspecified() => SocketAddr::new(own, written.port()),
+        _ => written,
+    }
+}
+
+/// The first service that the workload answers for at this port.
+fn service_at(assembly: &Assembly<'_>, number: u16) -> ServiceName {
+    let node = assembly.node;
+    let mut services = assembly.world.registry().services();
+    services
+        .find(|service| service.is_served_by(&node.namespace, &node.name, number))
+        .map(|service| name_of(&service.host, Some(service)))
+        .unwrap_or_default()
+}

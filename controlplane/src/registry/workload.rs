@@ -1,0 +1,121 @@
+//! Somebody who answers: one address, its ports, its labels.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use ringmain_config::{
+    endpoint,
+    node::{GatewayScope, Node},
+};
+
+use super::describe;
+use crate::resource::{
+    metadata::Labels,
+    workload_entry::{self, WorkloadAddress, WorkloadEntry},
+};
+
+/// A workload of a WorkloadEntry, of a ServiceEntry's endpoint, or of a connected proxy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Workload {
+    /// Empty for an endpoint that a ServiceEntry lists itself.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Where it is reached; absent: at the addresses of the service's own host.
+    pub address: Option<WorkloadAddress>,
+    /// Port name to number, where they differ from the service's.
+    pub ports: BTreeMap<String, u16>,
+    /// For selectors and subsets.
+    pub labels: Labels,
+    /// Relative to other workloads of a service.
+    pub weight: u32,
+    /// What metrics say of it.
+    pub described: Arc<endpoint::Workload>,
+}
+
+impl Workload {
+    pub(super) fn from_entry(entry: &WorkloadEntry) -> Self {
+        let (name, namespace) = (&entry.metadata.name, &entry.metadata.namespace);
+        let workload = &entry.workload;
+        let account = &workload.service_account;
+        Self {
+            name: name.clone(),
+            namespace: namespace.clone(),
+            described: Arc::new(describe(name, namespace, &workload.labels, account)),
+            ..Self::from_fields(workload)
+        }
+    }
+
+    /// An endpoint has no name; without labels and account nothing is known of it.
+    pub(super) fn from_endpoint(endpoint: &workload_entry::Workload, namespace: &str) -> Self {
+        let known = !endpoint.labels.is_empty() || !endpoint.service_account.is_empty();
+        let described = if known {
+            describe("", namespace, &endpoint.labels, &endpoint.service_account)
+        } else {
+            endpoint::Workload::default()
+        };
+        Self {
+            namespace: namespace.to_owned(),
+            described: Arc::new(described),
+            ..Self::from_fields(endpoint)
+        }
+    }
+
+    /// What `host` resolves to.
+    pub(super) fn of_host(host: &str) -> Self {
+        Self {
+            name: String::new(),
+            namespace: String::new(),
+            address: Some(WorkloadAddress::Dns(host.to_owned())),
+            ports: BTreeMap::new(),
+            labels: Labels::new(),
+            weight: 1,
+            described: Arc::default(),
+        }
+    }
+
+    /// The workload of a proxy that registers itself; `None` when it gave no address.
+    pub(super) fn from_node(node: &Node) -> Option<Self> {
+        let account = &node.service_account;
+        Some(Self {
+            name: node.name.clone(),
+            namespace: node.namespace.clone(),
+            address: Some(WorkloadAddress::Ip(node.address?)),
+            ports: node.ports.clone(),
+            labels: node.labels.clone(),
+            weight: 1,
+            described: Arc::new(describe(&node.name, &node.namespace, &node.labels, account)),
+        })
+    }
+
+    /// The proxy that stands beside it.
+    pub fn node(&self) -> Node {
+        let address = match self.address {
+            Some(WorkloadAddress::Ip(address)) => Some(address),
+            Some(WorkloadAddress::Dns(_)) | None => None,
+        };
+        Node {
+            name: self.name.clone(),
+            namespace: self.namespace.clone(),
+            service_account: self.described.service_account.clone(),
+            labels: self.labels.clone(),
+            address,
+            ports: self.ports.clone(),
+            gateways: GatewayScope::Selected,
+        }
+    }
+
+    fn from_fields(workload: &workload_entry::Workload) -> Self {
+        Self {
+            name: String::new(),
+            namespace: String::new(),
+            address: workload
+                .address
+                .as_ref()
+                .map(|address| address.value.clone()),
+            ports: workload.ports.clone(),
+            labels: workload.labels.clone(),
+            weight: workload.weight,
+            described: Arc::default(),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! networking.istio.io VirtualService: how requests to a set of hosts are routed.
+
+use std::time::Duration;
+
+use ringmain_config::route::{
+    DirectResponse, HeaderEdits, HeaderMatch, PathMatch, QueryMatch, Redirect, Rewrite, StringMatch,
+};
+
+use super::{
+    metadata::{Labels, Metadata},
+    span::Spanned,
+};
+
+/// Routing rules for a set of hosts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VirtualService {
+    /// Who it is.
+    pub metadata: Metadata,
+    /// `*`, `*.x` or full names in lower case; never empty.
+    pub hosts: Vec<Spanned<String>>,
+    /// Where the rules apply; [`GatewayReference::Mesh`] alone when the file names none.
+    pub gateways: Vec<Spanned<GatewayReference>>,
+    /// The first whose match holds decides.
+    pub http: Vec<Spanned<HttpRoute>>,
+}
+
+/// A place where rules apply.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum GatewayReference {
+    /// `mesh`: every sidecar.
+    Mesh,
+    /// A Gateway.
+    Gateway {
+        /// The resource's own when the file names none.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+}
+
+/// A rule for HTTP requests.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpRoute {
+    /// Empty when not named.
+    pub name: String,
+    /// One of them must hold; empty: every request.
+    pub matches: Vec<Spanned<HttpMatch>>,
+    /// What is done.
+    pub action: HttpAction,
+    /// Changes to the headers of request and response.
+    pub headers: HeaderOperations,
+    /// All tries together; absent: no limit.
+    pub timeout: Option<Duration>,
+}
+
+/// What is done with a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HttpAction {
+    /// Sent on.
+    Route(HttpForward),
+    /// Answered with a redirect.
+    Redirect(Redirect),
+    /// Answered as written.
+    DirectResponse(DirectResponse),
+}
+
+/// Sent on to one of several destinations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpForward {
+    /// Never empty; the weights' sum is never 0.
+    pub destinations: Vec<Spanned<HttpDestination>>,
+    /// Changes to path and authority.
+    pub rewrite: Option<Rewrite>,
+}
+
+/// A service and its share.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpDestination {
+    /// Where to.
+    pub destination: Destination,
+    /// Relative to the sum of the rule's weights. A sole destination without a weight has 100.
+    pub weight: u32,
+    /// Changes to the headers of request and response.
+    pub headers: HeaderOperations,
+}
+
+/// A service, or a part of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// Full name in lower case.
+    pub host: Spanned<String>,
+    /// Name of a subset in the host's DestinationRule.
+    pub subset: Option<Spanned<String>>,
+    /// Port of the service. Absent: its only one, else the one the request came in at.
+    pub port: Option<Spanned<u16>>,
+}
+
+/// Changes to headers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeaderOperations {
+    /// Of the request.
+    pub request: HeaderEdits,
+    /// Of the response.
+    pub response: HeaderEdits,
+}
+
+/// Conditions on a request, all of which must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HttpMatch {
+    /// Empty when not named; the route's name in logs is then `route.match`.
+    pub name: String,
+    /// On the path.
+    pub uri: PathMatch,
+    /// Exact and prefix conditions on the path ignore case.
+    pub ignore_uri_case: bool,
+    /// On the scheme.
+    pub scheme: Option<StringMatch>,
+    /// On the method.
+    pub method: Option<StringMatch>,
+    /// On the authority.
+    pub authority: Option<StringMatch>,
+    /// `headers`, then `withoutHeaders` (inverted).
+    pub headers: Vec<HeaderMatch>,
+    /// On the query.
+    pub query_params: Vec<QueryMatch>,
+    /// The port the request is addressed to.
+    pub port: Option<u16>,
+    /// Labels that the client's workload must have.
+    pub source_labels: Labels,
+    /// Namespace that the client's workload must be in.
+    pub source_namespace: Option<String>,
+    /// Where the condition applies, instead of the VirtualService's own list; empty: that list.
+    pub gateways: Vec<GatewayReference>,
+}
