@@ -52,7 +52,10 @@ fn every_command_has_help_with_an_example() {
         let (code, out, error) = run(&[command, "--help"]);
         assert_eq!((code, error.as_str()), (0, ""), "{command}");
         assert!(out.contains("Example"), "{command}: {out}");
-        assert!(out.contains(&format!("ringmain {command}")), "{command}: {out}");
+        assert!(
+            out.contains(&format!("ringmain {command}")),
+            "{command}: {out}"
+        );
     }
 }
 
@@ -61,7 +64,9 @@ fn help_names_every_command() {
     let (code, out, _) = run(&["--help"]);
     assert_eq!(code, 0);
     for command in COMMANDS {
-        let listed = out.lines().any(|line| line.trim().starts_with(&format!("{command} ")));
+        let listed = out
+            .lines()
+            .any(|line| line.trim().starts_with(&format!("{command} ")));
         assert!(listed, "{command}: {out}");
     }
 }

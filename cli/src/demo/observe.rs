@@ -29,6 +29,8 @@ pub(super) const EDGES: [Edge; 6] = [
 
 /// The edges to the versions of reviews, v1 to v3.
 pub(super) const REVIEWS: std::ops::Range<usize> = 2..5;
+/// The proxy that counts them.
+pub(super) const REVIEWS_OBSERVER: &str = "productpage-v1";
 
 const fn edge(
     from: &'static str,
@@ -232,7 +234,9 @@ mod tests {
         );
     }
 
-    fn check(line: &str, expected: Option<(&str, &[(&str, &str)], f64)>) {
+    type Expected<'a> = (&'a str, &'a [(&'a str, &'a str)], f64);
+
+    fn check(line: &str, expected: Option<Expected<'_>>) {
         let expected = expected.map(|(name, labels, value)| Sample {
             name,
             labels: labels.to_vec(),
