@@ -7,15 +7,23 @@ use crate::{
     fault::{Exit, Fault},
 };
 
+mod check;
 mod completion;
+mod control;
+mod explain;
 mod get;
 mod profile;
 mod run;
+mod status;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(run::Arguments),
+    Control(control::Arguments),
+    Check(check::Arguments),
+    Explain(explain::Arguments),
+    Status(status::Arguments),
     Get(get::Arguments),
     Demo(demo::Arguments),
     #[command(hide = true)]
@@ -29,6 +37,10 @@ impl Command {
     pub(crate) fn run(self) -> Result<Exit, Fault> {
         match self {
             Self::Run(arguments) => run::run(&arguments),
+            Self::Control(arguments) => control::run(arguments),
+            Self::Check(arguments) => check::run(&arguments),
+            Self::Explain(arguments) => explain::run(&arguments),
+            Self::Status(arguments) => status::run(&arguments),
             Self::Get(arguments) => get::run(&arguments),
             Self::Demo(arguments) => demo::run(&arguments),
             Self::DemoApp(arguments) => demo::app::run(&arguments),

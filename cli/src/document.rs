@@ -30,13 +30,7 @@ pub(crate) fn of_plane(socket: &Path, proxy: &str) -> Result<Document, Fault> {
         namespace: namespace.to_owned(),
         name: name.to_owned(),
     };
-    let answer = plane::ask(socket, query)?;
-    serde_json::from_value(answer).map_err(|error| {
-        Fault::with(
-            format!("the control plane's answer is not understood: {error}"),
-            "use the `ringmain` of the control plane's version",
-        )
-    })
+    plane::ask(socket, query)
 }
 
 /// Body of `/config_dump`; fields that are only for people are left out.

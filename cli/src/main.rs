@@ -9,6 +9,7 @@ mod fault;
 mod logging;
 mod output;
 mod plane;
+mod runtime;
 mod tuning;
 
 use std::process::ExitCode;

@@ -3,7 +3,10 @@
 //! A reader that has seen enough (`ringmain get routes | head`) is no failure: what it does not
 //! read is dropped and the exit code stays what the command found.
 
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::{
+    io::{ErrorKind, IsTerminal, Write},
+    time::Duration,
+};
 
 use clap::ValueEnum;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
@@ -65,4 +68,37 @@ pub(crate) fn table<const COLUMNS: usize>(
         column.set_cell_alignment(CellAlignment::Left);
     }
     table.trim_fmt() + "\n"
+}
+
+/// A time span to the precision that people want: `3s`, `4m`, `2h5m`, `12d`.
+pub(crate) fn ago(span: Duration) -> String {
+    let seconds = span.as_secs();
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m", seconds / 60),
+        3600..86_400 => format!("{}h{}m", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::ago;
+
+    #[test]
+    fn time_spans() {
+        for (seconds, expected) in [
+            (0, "0s"),
+            (59, "59s"),
+            (60, "1m"),
+            (3599, "59m"),
+            (7500, "2h5m"),
+            (86_400, "1d"),
+            (1_000_000, "11d"),
+        ] {
+            assert_eq!(ago(Duration::from_secs(seconds)), expected);
+        }
+    }
 }

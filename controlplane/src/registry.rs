@@ -76,12 +76,12 @@ impl Registry {
         for resource in by_precedence(resources) {
             match &*resource {
                 Resource::Service(service) => {
-                    let added = registry.from_service(service);
+                    let added = registry.service_of(service);
                     registry.insert(added, &service.metadata, Span::default(), &mut problems);
                 }
                 Resource::ServiceEntry(entry) => {
                     for host in &entry.hosts {
-                        let added = registry.from_entry(entry, host);
+                        let added = registry.service_of_entry(entry, host);
                         registry.insert(added, &entry.metadata, host.span, &mut problems);
                     }
                 }
@@ -137,7 +137,7 @@ impl Registry {
         problems.push(problem.hint("the older resource is used; remove the host from one of them"));
     }
 
-    fn from_service(&self, service: &KubernetesService) -> Service {
+    fn service_of(&self, service: &KubernetesService) -> Service {
         let namespace = &service.metadata.namespace;
         let workloads = if service.selector.is_empty() {
             Vec::new()
@@ -160,7 +160,7 @@ impl Registry {
         }
     }
 
-    fn from_entry(
+    fn service_of_entry(
         &self,
         entry: &ServiceEntry,
         host: &crate::resource::span::Spanned<String>,
@@ -221,17 +221,12 @@ impl Service {
             let Some(number) = workload.target(port) else {
                 continue;
             };
-            let address = match workload.address.as_ref() {
-                Some(WorkloadAddress::Ip(address)) => {
+            let address = match &workload.address {
+                WorkloadAddress::Ip(address) => {
                     EndpointAddress::Socket(SocketAddr::new(*address, number))
                 }
-                Some(WorkloadAddress::Dns(host)) => EndpointAddress::Dns {
+                WorkloadAddress::Dns(host) => EndpointAddress::Dns {
                     host: host.clone(),
-                    port: number,
-                },
-                // An endpoint without an address stands for the service's own host.
-                None => EndpointAddress::Dns {
-                    host: self.host.clone(),
                     port: number,
                 },
             };

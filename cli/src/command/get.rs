@@ -1,11 +1,12 @@
 //! `ringmain get`: what a proxy runs, or what a control plane has, as a table.
 
-mod rows;
+pub(super) mod rows;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use clap::{Args, ValueEnum};
-use ringmain_config::{document::Versioned, problem::nearest};
+use ringmain_config::{document::Versioned, problem::nearest, wire::Query};
+use ringmain_controlplane::status::{ResourceSummary, Status};
 use serde::Serialize;
 
 use crate::{
@@ -59,6 +60,12 @@ enum Kind {
     /// Who answers there.
     #[value(alias = "endpoint")]
     Endpoints,
+    /// Documents of the mesh that are in force.
+    #[value(alias = "resource")]
+    Resources,
+    /// Proxies that are connected.
+    #[value(alias = "proxy")]
+    Proxies,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Fault> {
@@ -90,6 +97,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Fault> {
             print(format, &document.endpoint_sets, || {
                 rows::endpoints(&document)
             })?;
+        }
+        Kind::Resources => {
+            let mut resources: Vec<ResourceSummary> =
+                plane::ask(&arguments.socket, Query::Resources)?;
+            resources.retain(|resource| named(name, &resource.namespace, &resource.name));
+            list(format, &resources, "resource", name, rows::resources)?;
+        }
+        Kind::Proxies => {
+            let mut proxies = plane::ask::<Status>(&arguments.socket, Query::Status)?.proxies;
+            proxies.retain(|proxy| named(name, &proxy.namespace, &proxy.name));
+            list(format, &proxies, "proxy", name, rows::proxies)?;
         }
     }
     Ok(Exit::Fine)
@@ -130,5 +148,33 @@ fn print<T: Serialize>(
             let values: Vec<_> = parts.values().map(|part| &part.value).collect();
             output::json(&values)
         }
+    }
+}
+
+/// Whether `name`, with its namespace or without, means this one. No name means all.
+fn named(wanted: Option<&str>, namespace: &str, name: &str) -> bool {
+    match wanted.map(|wanted| wanted.split_once('/').ok_or(wanted)) {
+        None => true,
+        Some(Ok((wanted_namespace, wanted))) => (wanted_namespace, wanted) == (namespace, name),
+        Some(Err(wanted)) => wanted == name,
+    }
+}
+
+fn list<T: Serialize>(
+    format: Format,
+    items: &[T],
+    what: &str,
+    name: Option<&str>,
+    text: impl FnOnce(&[T]) -> String,
+) -> Result<(), Fault> {
+    if let (Some(name), []) = (name, items) {
+        return Err(Fault::with(
+            format!("the control plane has no {what} {name:?}"),
+            "leave the name out to see all",
+        ));
+    }
+    match format {
+        Format::Text => output::print(&text(items)),
+        Format::Json => output::json(items),
     }
 }

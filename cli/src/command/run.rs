@@ -12,12 +12,13 @@ use std::{
 use clap::Args;
 use ringmain_config::{node::GatewayScope, tuning::Tuning};
 use tempfile::TempDir;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     children::Running,
     fault::{Exit, Fault},
-    output, tuning,
+    output,
+    runtime::{self, Signals},
+    tuning,
 };
 
 /// Serve the resources of a directory on this host, in the foreground.
@@ -44,16 +45,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Fault> {
     let config = directory.path().join("ringmain.toml");
     std::fs::write(&config, tuning.to_toml())
         .map_err(|error| Fault::new(format!("cannot write {}: {error}", config.display())))?;
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Fault::new(format!("cannot start: {error}")))?
-        .block_on(serve(
-            &arguments.resources,
-            &config,
-            &socket,
-            tuning.limits.drain_timeout,
-        ))
+    let drain_timeout = tuning.limits.drain_timeout;
+    runtime::block_on(serve(&arguments.resources, &config, &socket, drain_timeout))
 }
 
 /// Fits the tuning of a sidecar to a whole mesh on one host; returns the control plane's socket.
@@ -160,30 +153,5 @@ fn untimely(name: &str, status: Result<ExitStatus, Fault>) -> Fault {
             "its message stands above; everything is being stopped",
         ),
         Err(fault) => fault,
-    }
-}
-
-/// The signals that end the command.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, Fault> {
-        let open = |kind| {
-            signal(kind).map_err(|error| Fault::new(format!("cannot wait for signals: {error}")))
-        };
-        Ok(Self {
-            interrupt: open(SignalKind::interrupt())?,
-            terminate: open(SignalKind::terminate())?,
-        })
-    }
-
-    async fn stop(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
     }
 }

@@ -31,12 +31,13 @@ use crate::{
     },
 };
 
-/// Adds the outbound listeners of `sidecar`. One that the packet filter would have to lead traffic
-/// to is not opened. One without a port stands for the ports of the services in its scope that no
-/// other names.
+/// Adds the outbound listeners of `sidecar`: those with a port whatever their capture mode, since who
+/// connects to them can be served. One without a port and with capture mode NONE stands for the ports
+/// of the services in its scope that no other names; with another mode it waits for a packet filter
+/// and is not opened.
 pub(super) fn assemble(assembly: &mut Assembly<'_>, sidecar: &Sidecar) {
     let mut named = BTreeSet::new();
-    for (index, egress) in listeners(sidecar) {
+    for (index, egress) in sidecar.egress.iter().enumerate() {
         if let Some(port) = &egress.port
             && port.protocol.is_http()
         {
@@ -44,20 +45,16 @@ pub(super) fn assemble(assembly: &mut Assembly<'_>, sidecar: &Sidecar) {
             open(assembly, sidecar, index, egress, port.number);
         }
     }
-    for (index, egress) in listeners(sidecar) {
-        if egress.port.is_none() {
-            for port in ports_in_scope(assembly, egress) {
-                if named.insert(port) {
-                    open(assembly, sidecar, index, egress, port);
-                }
+    for (index, egress) in sidecar.egress.iter().enumerate() {
+        if egress.port.is_some() || egress.capture != Capture::None {
+            continue;
+        }
+        for port in ports_in_scope(assembly, egress) {
+            if named.insert(port) {
+                open(assembly, sidecar, index, egress, port);
             }
         }
     }
-}
-
-fn listeners(sidecar: &Sidecar) -> impl Iterator<Item = (usize, &Spanned<EgressListener>)> {
-    let listeners = sidecar.egress.iter().enumerate();
-    listeners.filter(|(_, egress)| egress.capture == Capture::None)
 }
 
 fn ports_in_scope(assembly: &Assembly<'_>, egress: &EgressListener) -> BTreeSet<u16> {

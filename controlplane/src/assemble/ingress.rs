@@ -12,14 +12,14 @@ use ringmain_config::{
 use super::{Assembly, Wanted, clusters::name_of, routes::default_route};
 use crate::{
     registry::describe_node,
-    resource::sidecar::{Capture, IngressListener, Sidecar},
+    resource::sidecar::{IngressListener, Sidecar},
 };
 
-/// Adds the inbound listeners of `sidecar`. One that the packet filter would have to lead traffic to
-/// is not opened.
+/// Adds the inbound listeners of `sidecar`, whatever their capture mode: nothing is led there by a
+/// packet filter, but who connects to them is served.
 pub(super) fn assemble(assembly: &mut Assembly<'_>, sidecar: &Sidecar) {
     for (index, ingress) in sidecar.ingress.iter().enumerate() {
-        if ingress.capture != Capture::None || !ingress.port.protocol.is_http() {
+        if !ingress.port.protocol.is_http() {
             continue;
         }
         let number = ingress.port.number;

@@ -12,13 +12,16 @@ use tokio::{
 
 /// Why a connection ends.
 #[derive(Debug, Error)]
-pub enum FramesError {
+pub(crate) enum FramesError {
     /// The peer closed between frames.
     #[error("the peer closed the connection")]
     Closed,
     /// The peer closed within a frame.
     #[error("the peer closed the connection within a message")]
     Truncated,
+    /// A message that has no place where it came, or an answer to what was not asked.
+    #[error("the peer sent a message out of turn")]
+    OutOfPlace,
     /// What came is not our protocol.
     #[error(transparent)]
     Wire(#[from] WireError),
@@ -32,7 +35,7 @@ pub enum FramesError {
 
 /// One end of a connection between control plane and proxy or tool.
 #[derive(Debug)]
-pub struct Frames {
+pub(crate) struct Frames {
     stream: UnixStream,
     decoder: Decoder,
     /// Kept between messages, so that a connection does not allocate for each.
@@ -41,7 +44,7 @@ pub struct Frames {
 
 impl Frames {
     /// Takes over a connected stream.
-    pub fn new(stream: UnixStream) -> Self {
+    pub(crate) fn new(stream: UnixStream) -> Self {
         Self {
             stream,
             decoder: Decoder::default(),
@@ -53,7 +56,7 @@ impl Frames {
     ///
     /// # Errors
     /// When there will be none.
-    pub async fn read(&mut self) -> Result<Message, FramesError> {
+    pub(crate) async fn read(&mut self) -> Result<Message, FramesError> {
         let mut piece = [0; READ_BYTES];
         loop {
             if let Some(message) = self.decoder.message()? {
@@ -76,7 +79,7 @@ impl Frames {
     ///
     /// # Errors
     /// When there will be none, or not in time.
-    pub async fn read_within(&mut self, limit: Duration) -> Result<Message, FramesError> {
+    pub(crate) async fn read_within(&mut self, limit: Duration) -> Result<Message, FramesError> {
         timeout(limit, self.read())
             .await
             .unwrap_or(Err(FramesError::Slow("sent no complete message", limit)))
@@ -87,7 +90,7 @@ impl Frames {
     ///
     /// # Errors
     /// When the message is too long (nothing is sent then), or the stream ends.
-    pub async fn write(&mut self, message: &Message, limit: Duration) -> Result<(), FramesError> {
+    pub(crate) async fn write(&mut self, message: &Message, limit: Duration) -> Result<(), FramesError> {
         self.scratch.clear();
         message.encode(&mut self.scratch)?;
         let written = timeout(limit, self.stream.write_all(&self.scratch)).await;
@@ -101,7 +104,7 @@ impl Frames {
     }
 
     /// Tells the peer why it is not served. The connection is to be dropped after it.
-    pub async fn refuse(mut self, reason: String) {
+    pub(crate) async fn refuse(mut self, reason: String) {
         let refused = Message::Refused(Refused { reason });
         // Nothing follows from it when the peer is gone already.
         let _ = self.write(&refused, REFUSE_LIMIT).await;

@@ -20,8 +20,8 @@ pub struct Workload {
     pub name: String,
     /// Its namespace.
     pub namespace: String,
-    /// Where it is reached; absent: at the addresses of the service's own host.
-    pub address: Option<WorkloadAddress>,
+    /// Where it is reached.
+    pub address: WorkloadAddress,
     /// Port name to number, where they differ from the service's.
     pub ports: BTreeMap<String, u16>,
     /// For selectors and subsets.
@@ -65,7 +65,7 @@ impl Workload {
         Self {
             name: String::new(),
             namespace: String::new(),
-            address: Some(WorkloadAddress::Dns(host.to_owned())),
+            address: WorkloadAddress::Dns(host.to_owned()),
             ports: BTreeMap::new(),
             labels: Labels::new(),
             weight: 1,
@@ -79,7 +79,7 @@ impl Workload {
         Some(Self {
             name: node.name.clone(),
             namespace: node.namespace.clone(),
-            address: Some(WorkloadAddress::Ip(node.address?)),
+            address: WorkloadAddress::Ip(node.address?),
             ports: node.ports.clone(),
             labels: node.labels.clone(),
             weight: 1,
@@ -90,8 +90,8 @@ impl Workload {
     /// The proxy that stands beside it.
     pub fn node(&self) -> Node {
         let address = match self.address {
-            Some(WorkloadAddress::Ip(address)) => Some(address),
-            Some(WorkloadAddress::Dns(_)) | None => None,
+            WorkloadAddress::Ip(address) => Some(address),
+            WorkloadAddress::Dns(_) => None,
         };
         Node {
             name: self.name.clone(),
@@ -108,10 +108,7 @@ impl Workload {
         Self {
             name: String::new(),
             namespace: String::new(),
-            address: workload
-                .address
-                .as_ref()
-                .map(|address| address.value.clone()),
+            address: workload.address.value.clone(),
             ports: workload.ports.clone(),
             labels: workload.labels.clone(),
             weight: workload.weight,

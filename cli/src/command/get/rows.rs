@@ -8,8 +8,9 @@ use ringmain_config::{
     origin::Origin,
     route::{Action, PathMatch, Route, RouteMatch, StringMatch},
 };
+use ringmain_controlplane::status::{ProxyStatus, ResourceSummary, Sync};
 
-use crate::output::table;
+use crate::output::{self, table};
 
 /// Where the proxy accepts connections.
 pub(super) fn listeners(document: &Document) -> String {
@@ -94,6 +95,57 @@ pub(super) fn endpoints(document: &Document) -> String {
         }
     }
     table(["ADDRESS", "WEIGHT", "WORKLOAD", "CLUSTER"], rows)
+}
+
+/// What the mesh is made of.
+pub(super) fn resources(resources: &[ResourceSummary]) -> String {
+    let rows = resources.iter().map(|resource| {
+        [
+            resource.kind.clone(),
+            format!("{}/{}", resource.namespace, resource.name),
+            domains(&resource.hosts),
+            format!("{}:{}", resource.file, resource.line),
+        ]
+    });
+    table(["KIND", "NAME", "HOSTS", "FROM"], rows)
+}
+
+/// Who is connected, and whether it uses what it is meant to.
+pub(crate) fn proxies(proxies: &[ProxyStatus]) -> String {
+    let rows = proxies.iter().map(|proxy| {
+        let address = proxy.address.map(|address| address.to_string());
+        [
+            format!("{}/{}", proxy.namespace, proxy.name),
+            sync(proxy.sync).to_owned(),
+            format!("{}", proxy.generation_held),
+            output::ago(proxy.since),
+            output::ago(proxy.connected),
+            address.unwrap_or_else(|| "-".to_owned()),
+            proxy.peer.to_string(),
+            proxy.program.clone(),
+        ]
+    });
+    let header = [
+        "PROXY",
+        "SYNC",
+        "GENERATION",
+        "SINCE",
+        "CONNECTED",
+        "ADDRESS",
+        "PEER",
+        "VERSION",
+    ];
+    table(header, rows)
+}
+
+fn sync(sync: Sync) -> &'static str {
+    match sync {
+        Sync::InSync => "in sync",
+        Sync::Sending => "sending",
+        Sync::Sent => "not answered",
+        Sync::Refused => "refused",
+        Sync::Withheld => "withheld",
+    }
 }
 
 fn origin(origin: Option<&Origin>) -> String {

@@ -1,0 +1,289 @@
+//! What in a world has no effect or leads nowhere, although each resource is sound by itself.
+//!
+//! All of it is a warning: the world is used, and only requests that come there fail. Codes in
+//! brackets are those of `istioctl analyze`, for whoever knows them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ringmain_config::problem::{Problem, Severity, nearest};
+
+use crate::{
+    assemble::destination_port,
+    registry::Service,
+    resource::{
+        Resource,
+        destination_rule::DestinationRule,
+        gateway::Gateway,
+        host::{NamespaceScope, ScopedHost, covers, overlaps},
+        metadata::Metadata,
+        sidecar::Sidecar,
+        span::{Span, Spanned},
+        virtual_service::{Destination, GatewayReference, HttpAction, VirtualService},
+    },
+    world::{World, is_for_mesh},
+};
+
+/// Every warning, in the order of their place.
+pub fn analyze(world: &World) -> Vec<Problem> {
+    let mut findings = Findings {
+        world,
+        problems: world.conflicts().iter().cloned().collect(),
+    };
+    for resource in world.resources() {
+        match &**resource {
+            Resource::VirtualService(service) => findings.virtual_service(service),
+            Resource::DestinationRule(rule) => findings.destination_rule(rule),
+            Resource::Gateway(_)
+            | Resource::ServiceEntry(_)
+            | Resource::WorkloadEntry(_)
+            | Resource::Sidecar(_)
+            | Resource::Service(_) => {}
+        }
+    }
+    findings.mesh_conflicts();
+    findings.sidecar_conflicts();
+    findings.problems.into_iter().collect()
+}
+
+struct Findings<'a> {
+    world: &'a World,
+    /// Sorted by severity, file and line.
+    problems: BTreeSet<Problem>,
+}
+
+impl Findings<'_> {
+    fn warn(
+        &mut self,
+        metadata: &Metadata,
+        span: Span,
+        path: &str,
+        message: String,
+        hint: Option<String>,
+    ) {
+        let problem = metadata.problem(Severity::Warning, span, path, message);
+        self.problems.insert(Problem { hint, ..problem });
+    }
+
+    fn virtual_service(&mut self, service: &VirtualService) {
+        self.gateway_references(service);
+        for (rule_index, rule) in service.http.iter().enumerate() {
+            let HttpAction::Route(forward) = &rule.action else {
+                continue;
+            };
+            for (index, destination) in forward.destinations.iter().enumerate() {
+                let path = format!("spec.http[{rule_index}].route[{index}].destination");
+                self.destination(&service.metadata, &destination.destination, &path);
+            }
+        }
+    }
+
+    /// [IST0101], [IST0132]
+    fn gateway_references(&mut self, service: &VirtualService) {
+        for (index, reference) in service.gateways.iter().enumerate() {
+            let GatewayReference::Gateway { namespace, name } = &reference.value else {
+                continue;
+            };
+            let path = format!("spec.gateways[{index}]");
+            let mut gateways = self.world.gateways();
+            let found = gateways.find(|gateway| {
+                gateway.metadata.namespace == *namespace && gateway.metadata.name == *name
+            });
+            let Some(gateway) = found else {
+                let message = format!("there is no Gateway {namespace}/{name}");
+                let names: Vec<_> = self
+                    .world
+                    .gateways()
+                    .map(|gateway| {
+                        format!("{}/{}", gateway.metadata.namespace, gateway.metadata.name)
+                    })
+                    .collect();
+                let wanted = format!("{namespace}/{name}");
+                let hint = did_you_mean(&wanted, names.iter().map(String::as_str));
+                self.warn(&service.metadata, reference.span, &path, message, hint);
+                continue;
+            };
+            self.hosts_at_gateway(service, gateway);
+        }
+    }
+
+    fn hosts_at_gateway(&mut self, service: &VirtualService, gateway: &Gateway) {
+        let scopes = || gateway.servers.iter().flat_map(|server| &server.hosts);
+        for (index, host) in service.hosts.iter().enumerate() {
+            let served = scopes().any(|scope| {
+                admits(scope, &service.metadata.namespace) && overlaps(&scope.host, host)
+            });
+            if served {
+                continue;
+            }
+            let list: Vec<_> = scopes().map(|scope| scope.to_string()).collect();
+            let message = format!(
+                "no server of {} serves the host {} for namespace {}",
+                gateway.metadata.origin, host.value, service.metadata.namespace
+            );
+            let hint = Some(format!("its servers serve {}", list.join(", ")));
+            let path = format!("spec.hosts[{index}]");
+            self.warn(&service.metadata, host.span, &path, message, hint);
+        }
+    }
+
+    /// [IST0101]: host, port, subset.
+    fn destination(&mut self, metadata: &Metadata, destination: &Destination, path: &str) {
+        let host = &destination.host;
+        let Some(service) = self.world.registry().service(host) else {
+            let message = format!(
+                "no Service or ServiceEntry has the host {}; requests to it are answered 503",
+                host.value
+            );
+            let hosts = self.world.registry().services();
+            let hint = did_you_mean(host, hosts.map(|service| service.host.as_str()));
+            self.warn(metadata, host.span, &format!("{path}.host"), message, hint);
+            return;
+        };
+        self.destination_port(metadata, destination, service, path);
+        if let Some(subset) = &destination.subset {
+            self.subset(metadata, service, subset, path);
+        }
+    }
+
+    /// Which listener a rule without a port is used at is not known here, so only a written one is
+    /// looked at, and that there is one to choose. [IST0112]
+    fn destination_port(
+        &mut self,
+        metadata: &Metadata,
+        destination: &Destination,
+        service: &Service,
+        path: &str,
+    ) {
+        let ports = || {
+            let numbers: Vec<_> = service
+                .ports
+                .iter()
+                .map(|port| port.number.to_string())
+                .collect();
+            numbers.join(", ")
+        };
+        if let Some(port) = &destination.port
+            && service
+                .port(destination_port(destination, Some(service), 0))
+                .is_none()
+        {
+            let message = format!(
+                "{} has no port {}; requests to it are answered 503",
+                service.host, port.value
+            );
+            let hint = Some(format!("its ports are {}", ports()));
+            self.warn(metadata, port.span, &format!("{path}.port"), message, hint);
+        }
+    }
+
+    fn subset(
+        &mut self,
+        metadata: &Metadata,
+        service: &Service,
+        subset: &Spanned<String>,
+        path: &str,
+    ) {
+        let rules: Vec<_> = self.world.rules_anywhere(&service.host).collect();
+        if rules.iter().any(|rule| rule.subset(subset).is_some()) {
+            return;
+        }
+        let message = format!(
+            "no DestinationRule of {} has a subset {}; requests to it are answered 503",
+            service.host, subset.value
+        );
+        let names = rules
+            .iter()
+            .flat_map(|rule| &rule.subsets)
+            .map(|subset| subset.name.as_str());
+        let hint = did_you_mean(subset, names)
+            .or_else(|| Some(format!("add it to a DestinationRule for {}", service.host)));
+        self.warn(
+            metadata,
+            subset.span,
+            &format!("{path}.subset"),
+            message,
+            hint,
+        );
+    }
+
+    /// [IST0173], [IST0174]
+    fn destination_rule(&mut self, rule: &DestinationRule) {
+        let world = self.world;
+        let services: Vec<_> = world
+            .registry()
+            .services()
+            .filter(|service| covers(&rule.host, &service.host))
+            .collect();
+        if services.is_empty() {
+            let message = format!(
+                "no Service or ServiceEntry has the host {}",
+                rule.host.value
+            );
+            let hosts = world.registry().services();
+            let hint = did_you_mean(&rule.host, hosts.map(|service| service.host.as_str()));
+            self.warn(&rule.metadata, rule.host.span, "spec.host", message, hint);
+        }
+    }
+
+    /// [IST0109]
+    fn mesh_conflicts(&mut self) {
+        let world = self.world;
+        for (host, services) in world.mesh_hosts() {
+            let Some((first, rest)) = services.split_first() else {
+                continue;
+            };
+            for other in rest.iter().filter(|other| is_for_mesh(other)) {
+                let message = format!(
+                    "the host {host} has rules for the mesh in {} already",
+                    first.metadata.origin
+                );
+                let span = written(other, host);
+                let hint = Some(
+                    "a host takes its rules for the mesh from one VirtualService: \
+                                 merge the two"
+                        .to_owned(),
+                );
+                self.warn(&other.metadata, span, "spec.hosts", message, hint);
+            }
+        }
+    }
+
+    /// [IST0110], [IST0111]
+    fn sidecar_conflicts(&mut self) {
+        let world = self.world;
+        let mut first: BTreeMap<_, &Sidecar> = BTreeMap::new();
+        for sidecar in world.sidecars() {
+            let metadata = &sidecar.metadata;
+            let key = (&metadata.namespace, &sidecar.selector);
+            let Some(other) = first.get(&key) else {
+                first.insert(key, sidecar);
+                continue;
+            };
+            let message = format!("{} is for the same workloads", other.metadata.origin);
+            let span = Span {
+                line: metadata.origin.line,
+                column: 1,
+            };
+            let hint = Some("that one is used; merge the two".to_owned());
+            self.warn(metadata, span, "spec.workloadSelector", message, hint);
+        }
+    }
+}
+
+fn admits(scope: &ScopedHost, namespace: &str) -> bool {
+    match &scope.namespace {
+        NamespaceScope::Any => true,
+        NamespaceScope::Only(only) => only == namespace,
+        NamespaceScope::None => false,
+    }
+}
+
+fn written(service: &VirtualService, host: &str) -> Span {
+    let mut hosts = service.hosts.iter();
+    let written = hosts.find(|written| written.value == host);
+    written.map_or_else(Span::default, |written| written.span)
+}
+
+fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest(name, candidates).map(|candidate| format!("did you mean {candidate}?"))
+}

@@ -1,0 +1,371 @@
+//! The control loop: owns the world, the registrations and what every proxy is meant to hold.
+//!
+//! One task, one owner, no locks. Files, proxies and tools send it what happened; it takes
+//! everything that is waiting, then brings each proxy's target up to date once. A world that is not
+//! fit to be used never becomes a target: the one before stays.
+
+mod proxy;
+mod report;
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use ringmain_config::{document::Document, node::Node, problem::Problem, wire::Query};
+use tokio::{
+    sync::{mpsc, watch},
+    time::sleep_until,
+};
+
+use self::proxy::{Proxy, Published};
+use crate::{
+    analyze::analyze,
+    compile::check_world,
+    publish::{Event, FramesError},
+    registry::registrations::{Change, GRACE_OF_PROXY, Registrations},
+    resource::Resource,
+    source::Reading,
+    status::{ResourceSummary, SourceStatus, Status},
+    world::World,
+};
+
+/// The state of the control plane.
+pub(crate) struct Control {
+    started: Instant,
+    directory: String,
+    /// What the source said last.
+    reading: Reading,
+    /// Why it is not in force as a whole.
+    refused: Vec<Problem>,
+    /// In force: of the last reading that was fit to be used.
+    resources: Vec<Arc<Resource>>,
+    /// Of `resources` and `registrations`.
+    world: World,
+    /// With the world, as last logged.
+    warnings: Vec<Problem>,
+    registrations: Registrations,
+    registrations_file: PathBuf,
+    /// By connection.
+    proxies: BTreeMap<u64, Proxy>,
+    /// The last one given out, or said by a proxy.
+    generation: u64,
+    /// Something changed since the targets were brought up to date.
+    stale: Stale,
+}
+
+/// What is to be brought up to date.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Stale {
+    #[default]
+    Nothing,
+    /// Proxies without a target yet.
+    NewProxies,
+    /// The world, hence every proxy.
+    World,
+}
+
+impl Control {
+    /// Starts with what the source says now.
+    ///
+    /// # Errors
+    /// Every reason not to use it.
+    pub(crate) fn new(
+        directory: String,
+        reading: Reading,
+        registrations: Registrations,
+        registrations_file: PathBuf,
+    ) -> Result<Self, Vec<Problem>> {
+        let world = World::new(&reading.resources, registrations.nodes());
+        let problems = check_world(&world, []);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let mut control = Self {
+            started: Instant::now(),
+            directory,
+            refused: Vec::new(),
+            resources: reading.resources.clone(),
+            reading,
+            world,
+            warnings: Vec::new(),
+            registrations,
+            registrations_file,
+            proxies: BTreeMap::new(),
+            generation: first_generation(),
+            stale: Stale::Nothing,
+        };
+        control.log_reading(&Reading::default());
+        control.log_warnings();
+        Ok(control)
+    }
+
+    /// Serves until nobody sends events any more.
+    pub(crate) async fn run(
+        &mut self,
+        mut readings: watch::Receiver<Reading>,
+        mut events: mpsc::Receiver<Event>,
+    ) {
+        let mut source_lives = true;
+        loop {
+            tokio::select! {
+                event = events.recv() => match event {
+                    Some(event) => self.handle(event),
+                    None => return,
+                },
+                changed = readings.changed(), if source_lives => match changed {
+                    Ok(()) => {
+                        let reading = readings.borrow_and_update().clone();
+                        self.read(reading);
+                    }
+                    Err(_) => source_lives = false,
+                },
+                () = until(self.registrations.next_expiry()) => self.expire(Instant::now()),
+            }
+            // Whoever connects together is published together.
+            while let Ok(event) = events.try_recv() {
+                self.handle(event);
+            }
+            self.refresh();
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Connected {
+                id,
+                hello,
+                peer,
+                target,
+            } => {
+                self.generation = self.generation.max(hello.generation);
+                self.register(&hello.node);
+                let proxy = Proxy::new(*hello, peer, target);
+                tracing::info!(
+                    proxy = %proxy.name(), %peer, address = proxy.address(),
+                    holds = proxy.generation_held, "proxy connected"
+                );
+                self.proxies.insert(id, proxy);
+                self.stale = self.stale.max(Stale::NewProxies);
+            }
+            Event::Progressed {
+                id,
+                target,
+                progress,
+            } => {
+                if let Some(proxy) = self.proxies.get_mut(&id) {
+                    proxy.progressed(target, progress);
+                }
+            }
+            Event::Disconnected { id, error } => self.disconnected(id, &error),
+            Event::Asked { query, answer } => {
+                self.refresh();
+                // A tool that is gone needs no answer.
+                let _ = answer.send(self.answer(&query));
+            }
+        }
+    }
+
+    fn register(&mut self, node: &Node) {
+        match self.registrations.connect(node) {
+            Change::Same => return,
+            Change::Changed => {}
+            Change::Contested(other) => tracing::warn!(
+                proxy = %format!("{}/{}", node.namespace, node.name),
+                address = ?node.address, other = ?other.address,
+                "two proxies of this name are connected and differ; the last one's address, ports \
+                 and labels count; name one of them differently unless one replaces the other"
+            ),
+        }
+        self.write_registrations();
+        self.stale = Stale::World;
+    }
+
+    fn disconnected(&mut self, id: u64, error: &FramesError) {
+        let Some(proxy) = self.proxies.remove(&id) else {
+            return;
+        };
+        match error {
+            FramesError::Closed => {
+                tracing::info!(proxy = %proxy.name(), "proxy disconnected");
+            }
+            error => tracing::warn!(proxy = %proxy.name(), "proxy disconnected: {error}"),
+        }
+        let expires = Instant::now() + GRACE_OF_PROXY;
+        self.registrations.disconnect(&proxy.node, expires);
+    }
+
+    fn expire(&mut self, now: Instant) {
+        if self.registrations.expire(now) {
+            self.write_registrations();
+            self.stale = Stale::World;
+        }
+    }
+
+    fn write_registrations(&self) {
+        if let Err(error) = self.registrations.write(&self.registrations_file) {
+            tracing::warn!(
+                file = %self.registrations_file.display(), %error,
+                "cannot write down who is registered; a restart of the control plane would empty \
+                 endpoint sets until the proxies are back"
+            );
+        }
+    }
+
+    fn read(&mut self, reading: Reading) {
+        let before = std::mem::replace(&mut self.reading, reading);
+        self.log_reading(&before);
+        let candidate = World::new(&self.reading.resources, self.registrations.nodes());
+        let connected = self.proxies.values().map(|proxy| &proxy.node);
+        let problems = check_world(&candidate, connected);
+        if problems.is_empty() {
+            self.resources = self.reading.resources.clone();
+            self.world = candidate;
+            if !self.refused.is_empty() {
+                tracing::info!(
+                    directory = self.directory,
+                    "the resources fit together again"
+                );
+            }
+            self.stale = Stale::World;
+        } else if problems != self.refused {
+            tracing::error!(
+                directory = self.directory,
+                problems = problems.len(),
+                "the resources do not fit together; the last good ones stay in force"
+            );
+            report::log(&problems);
+        }
+        self.refused = problems;
+    }
+
+    /// Brings targets up to date with the world, and the world with the registrations.
+    fn refresh(&mut self) {
+        let stale = std::mem::take(&mut self.stale);
+        if stale == Stale::Nothing {
+            return;
+        }
+        if stale == Stale::World {
+            self.world = World::new(&self.resources, self.registrations.nodes());
+            self.log_warnings();
+        }
+        let mut changed = 0;
+        for proxy in self.proxies.values_mut() {
+            if stale == Stale::NewProxies && proxy.has_target() {
+                continue;
+            }
+            match proxy.retarget(&self.world, self.generation + 1) {
+                Published::New => {
+                    self.generation += 1;
+                    changed += 1;
+                }
+                Published::Same | Published::Withheld => {}
+            }
+        }
+        if stale == Stale::World && changed > 0 {
+            let proxies = self.proxies.len();
+            let generation = self.generation;
+            tracing::info!(changed, proxies, generation, "publishing to proxies");
+        }
+    }
+
+    fn log_reading(&self, before: &Reading) {
+        report::log_changes(before, &self.reading);
+    }
+
+    fn log_warnings(&mut self) {
+        let warnings = analyze(&self.world);
+        let new = warnings
+            .iter()
+            .filter(|warning| !self.warnings.contains(warning));
+        report::log(new);
+        self.warnings = warnings;
+    }
+
+    fn answer(&self, query: &Query) -> Result<serde_json::Value, String> {
+        let json = match query {
+            Query::Status => serde_json::to_value(self.status()),
+            Query::Resources => serde_json::to_value(self.summaries()),
+            Query::Document { namespace, name } => {
+                serde_json::to_value(&*self.document(namespace, name)?)
+            }
+        };
+        json.map_err(|error| error.to_string())
+    }
+
+    fn status(&self) -> Status {
+        let now = Instant::now();
+        let mut proxies: Vec<_> = self
+            .proxies
+            .values()
+            .map(|proxy| proxy.status(now))
+            .collect();
+        // Stable: those of one name stay in the order they connected.
+        proxies.sort_by(|left, right| {
+            (&left.namespace, &left.name).cmp(&(&right.namespace, &right.name))
+        });
+        Status {
+            program: crate::PROGRAM.to_owned(),
+            pid: std::process::id(),
+            up: now.duration_since(self.started),
+            proxies,
+            source: SourceStatus {
+                directory: self.directory.clone(),
+                files: self.reading.files.clone(),
+                refused: self.refused.clone(),
+                problems: self.reading.problems.clone(),
+                warnings: self.warnings.clone(),
+            },
+        }
+    }
+
+    fn summaries(&self) -> Vec<ResourceSummary> {
+        let mut summaries: Vec<_> = self
+            .resources
+            .iter()
+            .map(|resource| ResourceSummary::of(resource))
+            .collect();
+        summaries.sort();
+        summaries
+    }
+
+    /// What the proxy of this name that connected last is meant to hold.
+    fn document(&self, namespace: &str, name: &str) -> Result<Arc<Document>, String> {
+        let mut named = self
+            .proxies
+            .values()
+            .rev()
+            .filter(|proxy| proxy.node.namespace == namespace && proxy.node.name == name);
+        let proxy = named.next().ok_or_else(|| {
+            let names: Vec<_> = self.proxies.values().map(Proxy::name).collect();
+            format!(
+                "no proxy {namespace}/{name} is connected; connected are: {}",
+                if names.is_empty() {
+                    "none".to_owned()
+                } else {
+                    names.join(", ")
+                }
+            )
+        })?;
+        proxy
+            .target()
+            .ok_or_else(|| format!("the proxy {namespace}/{name} has no Document: see `status`"))
+    }
+}
+
+/// Greater than any that an earlier control plane of this host gave out, as long as its clock was
+/// not set back; a proxy that knows a greater one says so in its hello.
+fn first_generation() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    let micros = since_epoch.unwrap_or(Duration::ZERO).as_micros();
+    u64::try_from(micros).unwrap_or(1)
+}
+
+async fn until(expiry: Option<Instant>) {
+    match expiry {
+        Some(expiry) => sleep_until(expiry.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,176 @@
+//! What a proxy is to be sent so that it holds a Document: changes cut into frames.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
+
+use ringmain_config::{
+    document::{Document, PartKey},
+    problem::Problem,
+    wire::{PAYLOAD_BYTES_MAX, Update, Upsert},
+};
+use serde::Serialize;
+
+/// The updates that lead from `held` to `document`; none when they are the same.
+///
+/// # Errors
+/// The part that is too long for any frame: nothing of the Document is to be sent then.
+pub(super) fn plan(
+    held: &BTreeMap<PartKey, u64>,
+    document: &Document,
+) -> Result<Vec<Update>, Box<Problem>> {
+    let wanted = document.versions();
+    let mut updates = Updates::default();
+    for (version, part) in document.parts() {
+        let key = part.key();
+        if held.get(&key) == Some(&version) {
+            continue;
+        }
+        let upsert = Upsert { version, part };
+        let bytes = json_bytes(&upsert);
+        if bytes > UPSERT_BYTES_MAX {
+            let message = format!("{bytes} bytes are more than the {UPSERT_BYTES_MAX} of a part");
+            let problem = Problem::error(key.to_string(), message)
+                .hint("split its resource, or move large direct responses to a server");
+            return Err(Box::new(problem));
+        }
+        updates.room_for(bytes).upserts.push(upsert);
+    }
+    for key in held.keys().filter(|key| !wanted.contains_key(key)) {
+        let bytes = json_bytes(key);
+        updates.room_for(bytes).removals.push(key.clone());
+    }
+    Ok(updates.list)
+}
+
+#[derive(Default)]
+struct Updates {
+    list: Vec<Update>,
+    /// Payload of the last one.
+    bytes: usize,
+}
+
+impl Updates {
+    /// The update that takes the next `bytes`.
+    fn room_for(&mut self, bytes: usize) -> &mut Update {
+        let is_full = self.bytes + bytes > UPDATE_BYTES;
+        if self.list.is_empty() || is_full {
+            self.list.push(Update::default());
+            self.bytes = 0;
+        }
+        self.bytes += bytes + 1;
+        self.list.last_mut().expect("one was just pushed")
+    }
+}
+
+fn json_bytes(value: &impl Serialize) -> usize {
+    let mut counter = Counter(0);
+    serde_json::to_writer(&mut counter, value)
+        .expect("parts have only string keys and finite values");
+    counter.0
+}
+
+struct Counter(usize);
+
+impl Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A frame carries about this much, unless a single part is longer: the memory that a proxy needs
+/// to receive it, and what a slow one has to read within the write limit.
+const UPDATE_BYTES: usize = 1 << 20;
+/// With room for the frame's own braces.
+const UPSERT_BYTES_MAX: usize = PAYLOAD_BYTES_MAX - 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, sync::Arc};
+
+    use ringmain_config::{
+        document::{Document, Part, PartKey, PartKind},
+        endpoint::EndpointSet,
+        wire::{Message, PAYLOAD_BYTES_MAX, Update},
+    };
+
+    use super::{UPDATE_BYTES, plan};
+
+    fn document(names: &[String]) -> Document {
+        let mut document = Document::default();
+        for name in names {
+            document.upsert(Part::EndpointSet(Arc::new(EndpointSet {
+                cluster: name.clone(),
+                endpoints: vec![],
+            })));
+        }
+        document
+    }
+
+    fn apply(held: &mut BTreeMap<PartKey, u64>, updates: &[Update]) {
+        for update in updates {
+            for upsert in &update.upserts {
+                held.insert(upsert.part.key(), upsert.version);
+            }
+            for key in &update.removals {
+                held.remove(key);
+            }
+        }
+    }
+
+    #[test]
+    fn leads_from_what_is_held_to_what_is_wanted() {
+        let key = |name: &str| PartKey {
+            kind: PartKind::EndpointSet,
+            name: name.to_owned(),
+        };
+        let wanted = document(&["a".to_owned(), "b".to_owned()]);
+        let versions = wanted.versions();
+        for held in [
+            BTreeMap::new(),
+            versions.clone(),
+            BTreeMap::from([(key("a"), versions[&key("a")])]),
+            BTreeMap::from([(key("a"), 1), (key("gone"), 2)]),
+        ] {
+            let updates = plan(&held, &wanted).expect("short");
+            assert_eq!(updates.is_empty(), held == versions);
+            let sent: usize = updates.iter().map(|update| update.upserts.len()).sum();
+            let same = held
+                .iter()
+                .filter(|(key, version)| versions.get(key) == Some(version));
+            assert_eq!(sent, versions.len() - same.count(), "only what differs");
+            let mut after = held;
+            apply(&mut after, &updates);
+            assert_eq!(after, versions);
+        }
+    }
+
+    #[test]
+    fn frames_stay_short() {
+        let name = |number: usize| format!("{number:0>width$}", width = UPDATE_BYTES / 3);
+        let wanted = document(&(0..10).map(name).collect::<Vec<_>>());
+        let updates = plan(&BTreeMap::new(), &wanted).expect("short");
+        assert_eq!(updates.len(), 5);
+        for update in &updates {
+            let mut bytes = Vec::new();
+            let message = Message::Update(update.clone());
+            message.encode(&mut bytes).expect("short");
+            assert!(bytes.len() < 2 * UPDATE_BYTES);
+        }
+        let removals = plan(&wanted.versions(), &Document::default()).expect("short");
+        assert_eq!(removals.len(), 5);
+    }
+
+    #[test]
+    fn names_a_part_that_fits_no_frame() {
+        let wanted = document(&["x".repeat(PAYLOAD_BYTES_MAX)]);
+        let problem = plan(&BTreeMap::new(), &wanted).expect_err("too long");
+        assert!(problem.message.contains("bytes are more than"), "{problem}");
+    }
+}

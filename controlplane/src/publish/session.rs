@@ -1,0 +1,274 @@
+//! One connection: a tool with a question, or a proxy for as long as it stays.
+//!
+//! A proxy has at most one generation that it has not answered. What changes meanwhile replaces the
+//! Document that it is sent next, so a slow proxy skips generations and never makes a queue grow. A
+//! refused generation is not sent again; the next one is cut against what the proxy then still holds.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use ringmain_config::{
+    document::{Document, PartKey},
+    wire::{Answer, Commit, Hello, MINOR, Message, Query, Refused, Welcome, WireError},
+};
+use tokio::{
+    net::UnixStream,
+    sync::{mpsc, oneshot, watch},
+};
+
+use super::{
+    Door, Event, Progress,
+    frames::{Frames, FramesError},
+    peer::Peer,
+    plan::plan,
+};
+
+/// Serves one accepted connection to its end.
+pub(super) async fn serve(stream: UnixStream, door: Arc<Door>, events: mpsc::Sender<Event>) {
+    let peer = match Peer::of(&stream) {
+        Ok(peer) => peer,
+        Err(error) => {
+            tracing::warn!(%error, "cannot tell who connected; closed the connection");
+            return;
+        }
+    };
+    let mut frames = Frames::new(stream);
+    if let Err(reason) = door.allowed.admits(peer, door.own_uid) {
+        tracing::warn!(%peer, "refused a connection: {reason}");
+        frames.refuse(reason).await;
+        return;
+    }
+    let first = frames.read_within(HELLO_LIMIT).await;
+    match first {
+        Ok(Message::Hello(hello)) => match check(&hello) {
+            Ok(()) => proxy(frames, hello, peer, &door, &events).await,
+            Err(reason) => {
+                tracing::warn!(%peer, "refused a proxy: {reason}");
+                frames.refuse(reason).await;
+            }
+        },
+        Ok(Message::Query(query)) => {
+            if let Err(error) = answer(&mut frames, query, &events).await {
+                tracing::debug!(%peer, %error, "could not answer a query");
+            }
+        }
+        Ok(_) => {
+            let reason = "a connection starts with a hello or a query";
+            tracing::warn!(%peer, "refused a connection: {reason}");
+            frames.refuse(reason.to_owned()).await;
+        }
+        // Whoever looks whether the socket is alive does just this.
+        Err(FramesError::Closed) => {}
+        Err(error) => {
+            tracing::warn!(%peer, "closed a connection: {error}");
+            if matches!(error, FramesError::Wire(_)) {
+                frames.refuse(error.to_string()).await;
+            }
+        }
+    }
+}
+
+/// What a node must have to be told apart from others.
+fn check(hello: &Hello) -> Result<(), String> {
+    let node = &hello.node;
+    for (field, value) in [("name", &node.name), ("namespace", &node.namespace)] {
+        if value.is_empty() {
+            return Err(format!(
+                "the proxy's workload has no {field}; set `{field}` under [workload] in its \
+                 ringmain.toml"
+            ));
+        }
+        if value.len() > NAME_BYTES_MAX {
+            return Err(format!(
+                "the {field} of the proxy's workload is longer than {NAME_BYTES_MAX} bytes; \
+                 shorten it under [workload] in its ringmain.toml"
+            ));
+        }
+    }
+    Ok(())
+}
+
+async fn answer(
+    frames: &mut Frames,
+    query: Query,
+    events: &mpsc::Sender<Event>,
+) -> Result<(), FramesError> {
+    let (answer, answered) = oneshot::channel();
+    // Only while the control plane stops is there nobody to ask.
+    let asked = events.send(Event::Asked { query, answer }).await;
+    let (Ok(()), Ok(answered)) = (asked, answered.await) else {
+        return Err(FramesError::Closed);
+    };
+    let message = match answered {
+        Ok(body) => Message::Answer(Answer { body }),
+        Err(reason) => Message::Refused(Refused { reason }),
+    };
+    match frames.write(&message, WRITE_LIMIT).await {
+        Err(FramesError::Wire(WireError::TooLong(bytes))) => {
+            let reason = format!("the answer has {bytes} bytes, more than one frame takes");
+            let message = Message::Refused(Refused { reason });
+            frames.write(&message, WRITE_LIMIT).await
+        }
+        written => written,
+    }
+}
+
+/// Serves a proxy to its end, and tells the control plane of it.
+async fn proxy(
+    mut frames: Frames,
+    hello: Hello,
+    peer: Peer,
+    door: &Door,
+    events: &mpsc::Sender<Event>,
+) {
+    let welcome = Message::Welcome(Welcome {
+        minor: MINOR,
+        program: crate::PROGRAM.to_owned(),
+    });
+    if let Err(error) = frames.write(&welcome, WRITE_LIMIT).await {
+        tracing::warn!(%peer, "lost a proxy before it was welcomed: {error}");
+        return;
+    }
+    let id = door.next_id();
+    let holds = hello
+        .holds
+        .iter()
+        .map(|held| (held.key.clone(), held.version));
+    let mut session = Session {
+        id,
+        held: holds.collect(),
+        generation: hello.generation,
+        outstanding: None,
+        frames,
+        events,
+    };
+    let (target, targets) = watch::channel(None);
+    let connected = Event::Connected {
+        id,
+        hello: Box::new(hello),
+        peer,
+        target,
+    };
+    if events.send(connected).await.is_err() {
+        return;
+    }
+    let Err(error) = session.run(targets).await;
+    let _ = events.send(Event::Disconnected { id, error }).await;
+}
+
+struct Session<'a> {
+    id: u64,
+    frames: Frames,
+    /// What the proxy uses: of the last generation that it acknowledged.
+    held: BTreeMap<PartKey, u64>,
+    /// That generation.
+    generation: u64,
+    outstanding: Option<Outstanding>,
+    events: &'a mpsc::Sender<Event>,
+}
+
+/// A generation that was sent and not answered.
+struct Outstanding {
+    generation: u64,
+    /// What the proxy holds if it takes it.
+    versions: BTreeMap<PartKey, u64>,
+}
+
+impl Session<'_> {
+    async fn run(
+        &mut self,
+        mut targets: watch::Receiver<Option<Arc<Document>>>,
+    ) -> Result<std::convert::Infallible, FramesError> {
+        loop {
+            tokio::select! {
+                message = self.frames.read() => self.heard(message?).await?,
+                changed = targets.changed(), if self.outstanding.is_none() => {
+                    if changed.is_err() {
+                        return Err(FramesError::Closed);
+                    }
+                    let target = targets.borrow_and_update().clone();
+                    if let Some(document) = target {
+                        self.send(&document).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn heard(&mut self, message: Message) -> Result<(), FramesError> {
+        let answered = match &message {
+            Message::Ack(ack) => ack.generation,
+            Message::Nack(nack) => nack.generation,
+            // Of a newer minor version.
+            Message::Unknown(_) => return Ok(()),
+            Message::Hello(_)
+            | Message::Welcome(_)
+            | Message::Refused(_)
+            | Message::Update(_)
+            | Message::Commit(_)
+            | Message::Query(_)
+            | Message::Answer(_) => return Err(FramesError::OutOfPlace),
+        };
+        let outstanding = self.outstanding.take_if(|sent| sent.generation == answered);
+        let Some(outstanding) = outstanding else {
+            return Err(FramesError::OutOfPlace);
+        };
+        let progress = match message {
+            Message::Nack(nack) => Progress::Refused {
+                problems: nack.problems,
+            },
+            _ => {
+                self.held = outstanding.versions;
+                self.generation = answered;
+                Progress::Holds {
+                    generation: answered,
+                }
+            }
+        };
+        self.report(answered, progress).await
+    }
+
+    async fn send(&mut self, document: &Document) -> Result<(), FramesError> {
+        let target = document.generation;
+        let updates = match plan(&self.held, document) {
+            Ok(updates) => updates,
+            Err(problem) => {
+                let problems = vec![*problem];
+                return self.report(target, Progress::Withheld { problems }).await;
+            }
+        };
+        // A proxy that never had a generation is told of an empty one too: it then knows that there
+        // is nothing for it, rather than nothing yet.
+        if updates.is_empty() && self.generation != 0 {
+            let generation = self.generation;
+            return self.report(target, Progress::Holds { generation }).await;
+        }
+        for update in updates {
+            let message = Message::Update(update);
+            self.frames.write(&message, WRITE_LIMIT).await?;
+        }
+        let commit = Message::Commit(Commit { generation: target });
+        self.frames.write(&commit, WRITE_LIMIT).await?;
+        self.outstanding = Some(Outstanding {
+            generation: target,
+            versions: document.versions(),
+        });
+        self.report(target, Progress::Sent).await
+    }
+
+    async fn report(&self, target: u64, progress: Progress) -> Result<(), FramesError> {
+        let event = Event::Progressed {
+            id: self.id,
+            target,
+            progress,
+        };
+        let reported = self.events.send(event).await;
+        reported.map_err(|_| FramesError::Closed)
+    }
+}
+
+/// From accept to a whole hello or query.
+const HELLO_LIMIT: Duration = Duration::from_secs(5);
+/// For one frame; most have at most a megabyte.
+const WRITE_LIMIT: Duration = Duration::from_secs(10);
+/// DNS-1123 subdomain.
+const NAME_BYTES_MAX: usize = 253;
