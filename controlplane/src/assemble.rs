@@ -168,3 +168,6 @@ fn nothing_to_do(node: &Node) -> Problem {
         node.namespace
     ))
 }
+
+#[cfg(test)]
+mod tests;

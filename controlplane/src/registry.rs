@@ -378,3 +378,5 @@ pub(crate) fn describe_node(node: &Node) -> Arc<endpoint::Workload> {
 
 const CANONICAL_NAME: &str = "service.istio.io/canonical-name";
 const CANONICAL_REVISION: &str = "service.istio.io/canonical-revision";
+#[cfg(test)]
+mod tests;

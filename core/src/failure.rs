@@ -220,4 +220,26 @@ impl Failure {
             Self::Overload => facts(503, Flag::Om, Proxy, Never, "overload"),
         }
     }
+
+    /// For the body of the answer: what went wrong, as a sentence for whoever made the request.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::BadRequest(_) | Self::BadPath(_) => "the request is not acceptable",
+            Self::RequestHeadTimeout => "the request's head did not arrive in time",
+            Self::RequestBodyTimeout => "the request's body did not arrive in time",
+            Self::DownstreamGone => "the client closed the connection",
+            Self::NoRoute => "no route for this request",
+            Self::NoCluster => "the route leads to a cluster that does not exist",
+            Self::NoEndpoint => "no healthy upstream",
+            Self::Overflow => "too many connections or requests to the upstream",
+            Self::ConnectFailed => "the upstream could not be connected to",
+            Self::ConnectTimeout => "connecting to the upstream took too long",
+            Self::UpstreamClosed => "the upstream closed the connection before it answered",
+            Self::UpstreamTruncated => "the upstream closed the connection within its answer",
+            Self::BadResponse(_) => "the upstream's answer is not valid HTTP",
+            Self::RouteTimeout => "upstream request timeout",
+            Self::UpstreamIdle => "the upstream did not answer in time",
+            Self::Overload => "the proxy is overloaded",
+        }
+    }
 }

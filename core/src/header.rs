@@ -87,6 +87,12 @@ pub fn is_token_byte(byte: u8) -> bool {
     TOKEN_BYTES[usize::from(byte)]
 }
 
+/// A control character, which a field value must not hold; HTAB is none (RFC 9110 section 5.5).
+#[inline]
+pub fn is_control_byte(byte: u8) -> bool {
+    (byte < b' ' && byte != b'\t') || byte == 0x7f
+}
+
 fn check_name(name: &str) -> Result<(), String> {
     if !name.is_empty() && name.bytes().all(is_token_byte) {
         return Ok(());
@@ -120,8 +126,7 @@ fn check_removable(name: &str) -> Result<(), String> {
 }
 
 fn check_value(name: &str, value: &str) -> Result<(), String> {
-    let is_control = |byte: u8| (byte < b' ' && byte != b'\t') || byte == 0x7f;
-    if value.bytes().any(is_control) {
+    if value.bytes().any(is_control_byte) {
         return Err(format!(
             "the value {value:?} of header {name:?} holds a control character (RFC 9110 section 5.5)"
         ));

@@ -92,7 +92,7 @@ impl Hash for Labels {
 }
 
 impl Labels {
-    /// Appends `name="value",...` without braces, in the order of [`LABEL_NAMES`].
+    /// Appends `name="value",...` without braces, in Istio's order.
     pub fn write(&self, out: &mut Vec<u8>) {
         let mut digits = itoa::Buffer::new();
         let values = match self {

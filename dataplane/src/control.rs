@@ -176,14 +176,13 @@ impl State {
             self.status.send_modify(Status::connecting);
             let began = Instant::now();
             let Err(lost) = self.session().await;
-            if self.settle().await.is_err() {
+            if matches!(lost, Lost::Stopped) || self.settle().await.is_err() {
                 return;
             }
             if began.elapsed() >= self.options.limits.reconnect_max {
                 self.healthy();
             }
             let wait = match &lost {
-                Lost::Stopped => return,
                 Lost::Refused(_) => jittered(self.options.limits.refused_retry, fastrand::u64(..)),
                 _ => self.back_off.wait(fastrand::u64(..)),
             };

@@ -1,12 +1,27 @@
 //! The proxy: sockets and cores around the decisions of `ringmain-core`.
+//!
+//! A connection's way begins in [`connection`]; a request's is told in [`exchange`]. The
+//! [`supervisor`] does everything that may block, on a thread of its own.
 
 pub mod access_log;
 pub mod admin;
+pub mod answer;
 pub mod back_off;
+pub mod connection;
 pub mod control;
 pub mod cpus;
+pub mod exchange;
+pub mod http1;
+pub mod inbox;
 pub mod io;
 pub mod last_good;
+pub mod listener;
 pub mod metrics;
+pub mod plan;
+pub mod pool;
 pub mod record;
+pub mod relay;
 pub mod resolve;
+pub mod session;
+pub mod supervisor;
+pub mod worker;

@@ -172,6 +172,11 @@ impl<'w> Record<'w> {
         }
     }
 
+    /// The id that the proxy gave a request that had none.
+    pub fn request_id(&mut self, id: &[u8]) {
+        self.note(Field::RequestId, id);
+    }
+
     /// The route that matched.
     pub fn route(&mut self, name: &str) {
         self.note(Field::Route, name.as_bytes());

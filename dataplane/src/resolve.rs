@@ -12,14 +12,14 @@ mod names;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     io,
     net::{IpAddr, ToSocketAddrs},
     sync::Arc,
     time::Duration,
 };
 
-use ringmain_config::{document::Document, endpoint::EndpointAddress};
+use ringmain_core::snapshot::Resolved;
 use serde::Serialize;
 use tokio::{
     sync::watch,
@@ -55,9 +55,9 @@ impl Default for Options {
     }
 }
 
-/// The addresses of each name that was ever found, ascending, at least one. A name without an entry
-/// has none yet.
-pub type Answers = Arc<BTreeMap<String, Arc<[IpAddr]>>>;
+/// The addresses of each followed name that was ever found, ascending, at least one: what
+/// `Snapshot::compile` takes.
+pub type Answers = Arc<Resolved>;
 
 /// What is known of one name, for showing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -65,7 +65,7 @@ pub struct NameStatus {
     /// The name.
     pub host: String,
     /// Its addresses, the last that were found.
-    pub addresses: Arc<[IpAddr]>,
+    pub addresses: Vec<IpAddr>,
     /// Why the last lookup failed; absent after one that succeeded.
     pub last_error: Option<String>,
 }
@@ -92,17 +92,6 @@ impl Lookup for System {
         let addresses = (host, 0).to_socket_addrs()?;
         Ok(addresses.map(|address| address.ip()).collect())
     }
-}
-
-/// The names of a Document's endpoints.
-pub fn names_of(document: &Document) -> BTreeSet<String> {
-    let sets = document.endpoint_sets.values();
-    let endpoints = sets.flat_map(|set| &set.value.endpoints);
-    let names = endpoints.filter_map(|endpoint| match &endpoint.address {
-        EndpointAddress::Dns { host, .. } => Some(host.clone()),
-        EndpointAddress::Socket(_) => None,
-    });
-    names.collect()
 }
 
 /// The running resolver; dropping it ends it. A lookup that is under way keeps its thread until
@@ -136,9 +125,11 @@ impl Resolver {
         }
     }
 
-    /// From now on exactly these names are looked up, again and again; see [`names_of`]. What is
-    /// known of names that were followed before stays known.
-    pub fn follow(&self, names: BTreeSet<String>) {
+    /// From now on exactly these names are looked up, again and again: those of
+    /// `ringmain_core::snapshot::names_to_resolve`. What is known of names that were followed before
+    /// stays known.
+    pub fn follow<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
+        let names = names.into_iter().map(str::to_owned).collect();
         self.wanted.send_if_modified(|wanted| {
             let other = *wanted != names;
             *wanted = names;

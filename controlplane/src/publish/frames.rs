@@ -90,7 +90,11 @@ impl Frames {
     ///
     /// # Errors
     /// When the message is too long (nothing is sent then), or the stream ends.
-    pub(crate) async fn write(&mut self, message: &Message, limit: Duration) -> Result<(), FramesError> {
+    pub(crate) async fn write(
+        &mut self,
+        message: &Message,
+        limit: Duration,
+    ) -> Result<(), FramesError> {
         self.scratch.clear();
         message.encode(&mut self.scratch)?;
         let written = timeout(limit, self.stream.write_all(&self.scratch)).await;

@@ -1,11 +1,15 @@
 //! networking.istio.io Gateway: ports at the edge of the mesh and the hosts served there.
 
-use std::net::IpAddr;
+use std::{collections::HashSet, net::IpAddr};
 
 use super::{
-    host::ScopedHost,
-    metadata::{Labels, Metadata},
-    port::Port,
+    cursor::{Cursor, Report},
+    document, format,
+    host::{NamespaceScope, ScopedHost},
+    listener,
+    metadata::{self, Labels, Metadata},
+    port::{self, PORT_FIELDS, Port, Protocol},
+    schema::{Choice, Field, LABELS, Shape, TEXTS},
     span::Spanned,
 };
 
@@ -16,7 +20,7 @@ pub struct Gateway {
     pub metadata: Metadata,
     /// Labels of the proxies that serve it, of any namespace; empty: every gateway proxy.
     pub selector: Labels,
-    /// In the order written, never empty.
+    /// In the order written. Those that nothing can be opened for yet (a Unix socket) are left out.
     pub servers: Vec<Spanned<Server>>,
 }
 
@@ -32,4 +36,125 @@ pub struct Server {
     pub bind: Option<IpAddr>,
     /// Which VirtualServices may bind here, and for which hosts; never empty.
     pub hosts: Vec<Spanned<ScopedHost>>,
+}
+
+/// `spec`.
+static SPEC: [Field; 2] = [
+    Field::new("servers", Shape::FullList(&Shape::Object(&SERVER))).required(),
+    Field::new("selector", LABELS),
+];
+
+/// The whole document.
+pub(super) static DOCUMENT: [Field; 5] = document::fields(&SPEC);
+
+static SERVER: [Field; 6] = [
+    Field::new("port", Shape::Object(&PORT_FIELDS)).required(),
+    Field::new("bind", Shape::Text),
+    Field::new("hosts", Shape::FullList(&Shape::Form(format::gateway_host))).required(),
+    Field::new("tls", Shape::Object(&TLS)).refused("the port would be served in plain text"),
+    Field::new("defaultEndpoint", Shape::Text).later("it has no effect"),
+    Field::new("name", Shape::Form(format::some_text)),
+];
+
+/// `ServerTLSSettings`, of a Gateway's server and a Sidecar's ingress listener.
+pub(super) static TLS: [Field; 17] = [
+    Field::new("httpsRedirect", Shape::Boolean),
+    Field::new("mode", Shape::Choice(&TLS_MODES)),
+    Field::new("serverCertificate", Shape::Text),
+    Field::new("privateKey", Shape::Text),
+    Field::new("caCertificates", Shape::Text),
+    Field::new("caCrl", Shape::Text),
+    Field::new("subjectAltNames", TEXTS),
+    Field::new("credentialName", Shape::Text),
+    Field::new("credentialNames", TEXTS),
+    Field::new("caCertCredentialName", Shape::Text),
+    Field::new(
+        "tlsCertificates",
+        Shape::List(&Shape::Object(&TLS_CERTIFICATE)),
+    ),
+    Field::new("verifyCertificateSpki", TEXTS),
+    Field::new("verifyCertificateHash", TEXTS),
+    Field::new("minProtocolVersion", Shape::Choice(&TLS_VERSIONS)),
+    Field::new("maxProtocolVersion", Shape::Choice(&TLS_VERSIONS)),
+    Field::new("cipherSuites", TEXTS),
+    Field::new("ecdhCurves", TEXTS),
+];
+
+static TLS_CERTIFICATE: [Field; 3] = [
+    Field::new("serverCertificate", Shape::Text),
+    Field::new("privateKey", Shape::Text),
+    Field::new("caCertificates", Shape::Text),
+];
+
+static TLS_MODES: [Choice; 6] = [
+    Choice::new("PASSTHROUGH"),
+    Choice::new("SIMPLE"),
+    Choice::new("MUTUAL"),
+    Choice::new("AUTO_PASSTHROUGH"),
+    Choice::new("ISTIO_MUTUAL"),
+    Choice::new("OPTIONAL_MUTUAL"),
+];
+
+static TLS_VERSIONS: [Choice; 5] = [
+    Choice::new("TLS_AUTO"),
+    Choice::new("TLSV1_0"),
+    Choice::new("TLSV1_1"),
+    Choice::new("TLSV1_2"),
+    Choice::new("TLSV1_3"),
+];
+
+/// Reads what [`DOCUMENT`] describes.
+pub(super) fn read(metadata: Metadata, spec: &Cursor<'_>, report: &mut Report) -> Option<Gateway> {
+    let mut servers = Vec::new();
+    for at in spec.list("servers") {
+        if let Some(server) = read_server(&at, &metadata, report) {
+            servers.push(at.spanned(server));
+        }
+    }
+    check_names(spec, report);
+    Some(Gateway {
+        selector: metadata::labels(spec, "selector"),
+        servers,
+        metadata,
+    })
+}
+
+fn read_server(at: &Cursor<'_>, metadata: &Metadata, report: &mut Report) -> Option<Server> {
+    let port_at = at.field("port")?;
+    let port = port::read_port(&port_at, report)?;
+    if matches!(port.protocol, Protocol::Https | Protocol::Tls) && at.field("tls").is_none() {
+        report.missing(at, "tls");
+    }
+    Some(Server {
+        name: at.text_of("name").unwrap_or_default().to_owned(),
+        port,
+        bind: listener::bind(at, report)?,
+        hosts: at
+            .list("hosts")
+            .iter()
+            .filter_map(|host| Some(host.spanned(scoped_host(host.text()?, metadata))))
+            .collect(),
+    })
+}
+
+/// `namespace/host`, where a missing namespace stands for any.
+fn scoped_host(text: &str, metadata: &Metadata) -> ScopedHost {
+    let (namespace, host) = text.split_once('/').unwrap_or(("*", text));
+    ScopedHost {
+        namespace: NamespaceScope::of(namespace, &metadata.namespace),
+        host: host.to_ascii_lowercase(),
+    }
+}
+
+/// Server names are the handle of other tools; two of one name are a slip.
+fn check_names(spec: &Cursor<'_>, report: &mut Report) {
+    let mut names = HashSet::new();
+    for server in spec.list("servers") {
+        if let Some(name) = server.field("name")
+            && let Some(text) = name.text()
+            && !names.insert(text)
+        {
+            report.error(&name, format!("two servers are named `{text}`"));
+        }
+    }
 }

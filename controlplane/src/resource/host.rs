@@ -40,12 +40,24 @@ pub enum NamespaceScope {
     None,
 }
 
+impl NamespaceScope {
+    /// What `*`, `.`, `~` or a name means in a resource of namespace `own`.
+    pub(super) fn of(text: &str, own: &str) -> Self {
+        match text {
+            "*" => Self::Any,
+            "." => Self::Only(own.to_owned()),
+            "~" => Self::None,
+            name => Self::Only(name.to_owned()),
+        }
+    }
+}
+
 /// `namespace/host` of `Gateway.servers.hosts` and `Sidecar.egress.hosts`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ScopedHost {
     /// Whose services are meant.
     pub namespace: NamespaceScope,
-    /// `*`, `*.x` or a full name, in lower case.
+    /// `*`, `*.x` or a name, in lower case.
     pub host: String,
 }
 

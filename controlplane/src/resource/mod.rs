@@ -19,6 +19,19 @@ pub mod span;
 pub mod virtual_service;
 pub mod workload_entry;
 
+mod cursor;
+mod document;
+mod export;
+mod format;
+mod kind;
+mod listener;
+mod schema;
+#[cfg(test)]
+mod testing;
+mod yaml;
+
+pub use document::parse;
+
 use std::sync::Arc;
 
 use ringmain_config::problem::Problem;
@@ -88,14 +101,14 @@ pub struct Loaded {
     pub broken: Vec<Broken>,
 }
 
-/// A document that was left out.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A document that was left out. What could not be read of it is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Broken {
     /// Its kind, for example `Gateway`.
     pub kind: String,
     /// Its namespace.
     pub namespace: String,
-    /// Its name; empty when it could not be read.
+    /// Its name.
     pub name: String,
 }
 
@@ -113,11 +126,4 @@ impl Loaded {
             .iter()
             .any(|problem| problem.severity == ringmain_config::problem::Severity::Error)
     }
-}
-
-/// Reads the documents of `text`, which is the content of `file`. Never fails as a whole: all that
-/// is wrong is in [`Loaded::problems`].
-pub fn parse(file: &str, text: &str) -> Loaded {
-    let _ = (file, text);
-    Loaded::default()
 }

@@ -1,8 +1,11 @@
 //! v1 Service: a name, its ports, and the labels of the workloads that answer.
 
 use super::{
-    metadata::{Labels, Metadata},
-    port::ServicePort,
+    cursor::{Cursor, Report},
+    document, format,
+    metadata::{self, Labels, Metadata},
+    port::{self, NOT_ROUTED, ServicePort, TargetPort},
+    schema::{Choice, Field, LABELS, PORT, Shape, TEXTS},
     span::Spanned,
 };
 
@@ -22,4 +25,108 @@ impl Service {
     pub fn host(&self) -> String {
         super::host::full_name(&self.metadata.name, &self.metadata.namespace)
     }
+}
+
+static SPEC: [Field; 20] = [
+    Field::new("ports", Shape::List(&Shape::Object(&SERVICE_PORT))),
+    Field::new("selector", LABELS),
+    Field::new("type", Shape::Choice(&TYPES)),
+    Field::new("clusterIP", Shape::Text).inert(),
+    Field::new("clusterIPs", TEXTS).inert(),
+    Field::new("externalIPs", TEXTS).inert(),
+    Field::new("externalName", Shape::Text),
+    Field::new("externalTrafficPolicy", Shape::Text).inert(),
+    Field::new("internalTrafficPolicy", Shape::Text).inert(),
+    Field::new("trafficDistribution", Shape::Text).later("near endpoints are not preferred"),
+    Field::new("healthCheckNodePort", Shape::Any).inert(),
+    Field::new("publishNotReadyAddresses", Shape::Boolean).inert(),
+    Field::new("sessionAffinity", Shape::Choice(&AFFINITIES)),
+    Field::new("sessionAffinityConfig", Shape::Any).inert(),
+    Field::new("ipFamilies", TEXTS).inert(),
+    Field::new("ipFamilyPolicy", Shape::Text).inert(),
+    Field::new("allocateLoadBalancerNodePorts", Shape::Boolean).inert(),
+    Field::new("loadBalancerClass", Shape::Text).inert(),
+    Field::new("loadBalancerIP", Shape::Text).inert(),
+    Field::new("loadBalancerSourceRanges", TEXTS).refused("every client would be let in"),
+];
+
+/// The whole document.
+pub(super) static DOCUMENT: [Field; 5] = document::fields(&SPEC);
+
+static SERVICE_PORT: [Field; 6] = [
+    Field::new("name", Shape::Form(format::port_name)),
+    Field::new("protocol", Shape::Choice(&TRANSPORTS)),
+    Field::new("appProtocol", Shape::Text),
+    Field::new("port", PORT).required(),
+    Field::new("targetPort", Shape::PortOrName),
+    Field::new("nodePort", Shape::Any).inert(),
+];
+
+static TYPES: [Choice; 4] = [
+    Choice::new("ClusterIP"),
+    Choice::new("NodePort"),
+    Choice::new("LoadBalancer"),
+    Choice::new("ExternalName").later("the service has no endpoints; write a ServiceEntry"),
+];
+
+static AFFINITIES: [Choice; 2] = [
+    Choice::new("None"),
+    Choice::new("ClientIP").later("requests of one client go to any endpoint"),
+];
+
+static TRANSPORTS: [Choice; 3] = [Choice::new("TCP"), Choice::new("UDP"), Choice::new("SCTP")];
+
+/// Reads what [`DOCUMENT`] describes.
+pub(super) fn read(metadata: Metadata, spec: &Cursor<'_>, report: &mut Report) -> Option<Service> {
+    Some(Service {
+        ports: read_ports(spec, report),
+        selector: metadata::labels(spec, "selector"),
+        metadata,
+    })
+}
+
+fn read_ports(spec: &Cursor<'_>, report: &mut Report) -> Vec<Spanned<ServicePort>> {
+    let items = spec.list("ports");
+    let mut ports = Vec::new();
+    for at in &items {
+        if items.len() > 1 && at.field("name").is_none() {
+            report.missing(at, "name");
+        }
+        ports.extend(read_port(at, report).map(|port| at.spanned(port)));
+    }
+    port::check_unique(&items, &ports, report);
+    ports
+}
+
+fn read_port(at: &Cursor<'_>, report: &mut Report) -> Option<ServicePort> {
+    let number = at.integer_of("port")?;
+    let name = at.text_of("name").unwrap_or_default();
+    if let Some(transport) = at.field("protocol")
+        && let Some(text @ ("UDP" | "SCTP")) = transport.text()
+    {
+        let message = format!("protocol {text} is not supported yet: {NOT_ROUTED}");
+        report.warning(&transport, message);
+        return None;
+    }
+    let app_protocol = at.text_of("appProtocol");
+    let protocol = app_protocol
+        .and_then(port::of_app_protocol)
+        .or_else(|| port::of_name(name))
+        .unwrap_or_else(|| port::undeclared(number));
+    let said_by = match app_protocol.and_then(port::of_app_protocol) {
+        Some(_) => "appProtocol",
+        None => "name",
+    };
+    port::warn_unless_supported(at, said_by, protocol, NOT_ROUTED, report);
+    let target = at.field("targetPort");
+    let target = target.and_then(|target| match target.text() {
+        Some(name) => Some(TargetPort::Name(name.to_owned())),
+        None => Some(TargetPort::Number(u16::try_from(target.integer()?).ok()?)),
+    });
+    Some(ServicePort {
+        number,
+        name: name.to_owned(),
+        protocol,
+        target: target.unwrap_or(TargetPort::Number(number)),
+    })
 }

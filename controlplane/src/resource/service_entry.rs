@@ -1,13 +1,18 @@
 //! networking.istio.io ServiceEntry: services that no Kubernetes announces. On plain hosts it is
 //! the service registry itself.
 
-use std::net::IpAddr;
+use std::{collections::HashSet, net::IpAddr};
+
+use ringmain_config::problem::{Severity, nearest};
 
 use super::{
-    metadata::{Labels, Metadata},
-    port::ServicePort,
+    cursor::{Cursor, Fault, Report},
+    document, export, format,
+    metadata::{self, Labels, Metadata},
+    port::{self, ServicePort, TargetPort},
+    schema::{Choice, Field, PORT, SELECTOR, Shape, TEXTS},
     span::Spanned,
-    workload_entry::Workload,
+    workload_entry::{self, Workload},
 };
 
 /// Services and who answers for them.
@@ -60,4 +65,222 @@ pub enum Resolution {
     Static,
     /// `DNS`: the endpoints have names, or there are none and the host is the name.
     Dns,
+}
+
+static SPEC: [Field; 9] = [
+    Field::new(
+        "hosts",
+        Shape::FullList(&Shape::Form(format::partial_wildcard_host)),
+    )
+    .required(),
+    Field::new("addresses", Shape::List(&Shape::Form(address_block_form))),
+    Field::new("ports", Shape::FullList(&Shape::Object(&SERVICE_PORT))).required(),
+    Field::new("location", Shape::Choice(&LOCATIONS)),
+    Field::new("resolution", Shape::Choice(&RESOLUTIONS)),
+    Field::new(
+        "endpoints",
+        Shape::List(&Shape::Object(&workload_entry::SPEC)),
+    ),
+    Field::new("workloadSelector", SELECTOR),
+    Field::new("exportTo", export::SHAPE),
+    Field::new("subjectAltNames", TEXTS)
+        .refused("certificates of the service would not be checked"),
+];
+
+/// The whole document.
+pub(super) static DOCUMENT: [Field; 5] = document::fields(&SPEC);
+
+static SERVICE_PORT: [Field; 4] = [
+    Field::new("number", PORT).required(),
+    Field::new("protocol", Shape::Form(port::protocol_name)),
+    Field::new("name", Shape::Form(format::port_name)).required(),
+    Field::new("targetPort", PORT),
+];
+
+static LOCATIONS: [Choice; 2] = [Choice::new("MESH_EXTERNAL"), Choice::new("MESH_INTERNAL")];
+
+static RESOLUTIONS: [Choice; 5] = [
+    Choice::new("NONE"),
+    Choice::new("STATIC"),
+    Choice::new("DNS"),
+    Choice::new("DNS_ROUND_ROBIN").later("it is taken for `DNS`"),
+    Choice::new("DYNAMIC_DNS").later("it is taken for `NONE`"),
+];
+
+/// Reads what [`DOCUMENT`] describes.
+pub(super) fn read(
+    metadata: Metadata,
+    spec: &Cursor<'_>,
+    report: &mut Report,
+) -> Option<ServiceEntry> {
+    let entry = ServiceEntry {
+        hosts: texts(spec, "hosts", str::to_ascii_lowercase),
+        addresses: spec
+            .list("addresses")
+            .iter()
+            .filter_map(|address| Some(address.spanned(address_block(address.text()?)?)))
+            .collect(),
+        ports: read_ports(spec, report),
+        location: match spec.text_of("location") {
+            Some("MESH_INTERNAL") => Location::Internal,
+            _ => Location::External,
+        },
+        resolution: match spec.text_of("resolution") {
+            Some("STATIC") => Resolution::Static,
+            Some("DNS" | "DNS_ROUND_ROBIN") => Resolution::Dns,
+            _ => Resolution::None,
+        },
+        endpoints: spec
+            .list("endpoints")
+            .iter()
+            .filter_map(|at| Some(at.spanned(workload_entry::read_workload(at, report)?)))
+            .collect(),
+        selector: metadata::workload_selector(spec),
+        metadata,
+    };
+    export::warn(spec, report);
+    check_duplicate_hosts(spec, report);
+    check_resolution(&entry, spec, report);
+    check_endpoint_ports(&entry, spec, report);
+    Some(entry)
+}
+
+fn texts(at: &Cursor<'_>, name: &str, form: fn(&str) -> String) -> Vec<Spanned<String>> {
+    at.list(name)
+        .iter()
+        .filter_map(|item| Some(item.spanned(form(item.text()?))))
+        .collect()
+}
+
+fn read_ports(spec: &Cursor<'_>, report: &mut Report) -> Vec<Spanned<ServicePort>> {
+    let items = spec.list("ports");
+    let mut ports = Vec::new();
+    for at in &items {
+        let Some(number) = at.integer_of("number") else {
+            continue;
+        };
+        let protocol = port::declared(at, "protocol").unwrap_or_else(|| port::undeclared(number));
+        port::warn_unless_supported(at, "protocol", protocol, port::NOT_ROUTED, report);
+        ports.push(at.spanned(ServicePort {
+            number,
+            name: at.text_of("name").unwrap_or_default().to_owned(),
+            protocol,
+            target: TargetPort::Number(at.integer_of("targetPort").unwrap_or(number)),
+        }));
+    }
+    port::check_unique(&items, &ports, report);
+    ports
+}
+
+fn check_duplicate_hosts(spec: &Cursor<'_>, report: &mut Report) {
+    let mut hosts = HashSet::new();
+    for at in spec.list("hosts") {
+        if let Some(host) = at.text()
+            && !hosts.insert(host.to_ascii_lowercase())
+        {
+            report.error(&at, format!("the host `{host}` stands here twice"));
+        }
+    }
+}
+
+/// Which hosts and endpoints each way of resolution allows.
+fn check_resolution(entry: &ServiceEntry, spec: &Cursor<'_>, report: &mut Report) {
+    let at = spec.field("resolution").unwrap_or_else(|| spec.clone());
+    let endpoints = spec
+        .field("endpoints")
+        .filter(|list| !list.items().is_empty());
+    if let (Some(_), Some(selector)) = (&endpoints, spec.field("workloadSelector")) {
+        let fault = Fault::new("`endpoints` and `workloadSelector` exclude each other");
+        report.error(&selector, fault.hint("remove one of them"));
+    }
+    match entry.resolution {
+        Resolution::None => {
+            if let Some(endpoints) = endpoints {
+                let fault = Fault::new("resolution `NONE` has no endpoints");
+                report.error(
+                    &endpoints,
+                    fault.hint("write `resolution: STATIC` for addresses, `DNS` for names"),
+                );
+            }
+        }
+        Resolution::Static => {
+            if endpoints.is_none() && entry.selector.is_none() {
+                let fault = Fault::new("resolution `STATIC` needs endpoints");
+                report.error(&at, fault.hint("add `endpoints`, or a `workloadSelector`"));
+            }
+            for endpoint in spec.list("endpoints") {
+                check_static_address(&endpoint, report);
+            }
+        }
+        Resolution::Dns => {
+            let resolvable = endpoints.is_some() || entry.selector.is_some();
+            for host in spec.list("hosts").iter().filter(|_| !resolvable) {
+                if host.text().is_some_and(|host| host.starts_with('*')) {
+                    let fault = Fault::new("a wildcard cannot be resolved");
+                    report.error(host, fault.hint("add `endpoints`, or name the hosts"));
+                }
+            }
+        }
+    }
+}
+
+fn check_static_address(endpoint: &Cursor<'_>, report: &mut Report) {
+    let Some(address) = endpoint.field("address") else {
+        return;
+    };
+    if address.text().is_some_and(|text| {
+        !text.starts_with("unix:") && text.parse::<IpAddr>().is_err() && format::host(text).is_ok()
+    }) {
+        let fault = Fault::new("resolution `STATIC` needs an address, this is a name");
+        report.error(&address, fault.hint("write `resolution: DNS`"));
+    }
+}
+
+/// An endpoint's port must be one of the service's.
+fn check_endpoint_ports(entry: &ServiceEntry, spec: &Cursor<'_>, report: &mut Report) {
+    for endpoint in spec.list("endpoints") {
+        let ports = endpoint.field("ports");
+        for (name, at) in ports.map_or_else(Vec::new, |ports| ports.entries()) {
+            if !entry.ports.iter().any(|port| port.name == name) {
+                let names = entry.ports.iter().map(|port| port.name.as_str());
+                let fault = Fault::new(format!("the service has no port `{name}`"));
+                report.key(
+                    Severity::Error,
+                    &at,
+                    match nearest(name, names) {
+                        Some(nearest) => fault.hint(format!("did you mean `{nearest}`?")),
+                        None => fault,
+                    },
+                );
+            }
+        }
+    }
+}
+
+/// An address, or one with the length of its prefix.
+fn address_block(text: &str) -> Option<AddressBlock> {
+    let (address, bits) = match text.split_once('/') {
+        Some((address, bits)) => (address.parse().ok()?, Some(bits.parse().ok()?)),
+        None => (text.parse().ok()?, None),
+    };
+    let bits_max = match address {
+        IpAddr::V4(_) => 32,
+        IpAddr::V6(_) => 128,
+    };
+    let prefix_bits = bits.unwrap_or(bits_max);
+    (prefix_bits <= bits_max).then_some(AddressBlock {
+        address,
+        prefix_bits,
+    })
+}
+
+fn address_block_form(text: &str) -> Result<(), Fault> {
+    match address_block(text) {
+        Some(_) => Ok(()),
+        None => Err(Fault::new(format!(
+            "`{}` is not an IP address or block",
+            format::shown(text)
+        ))
+        .hint("write it like `10.0.0.1` or `10.0.0.0/8`")),
+    }
 }

@@ -1,11 +1,19 @@
 //! networking.istio.io Sidecar: what a workload's proxy listens on and what it can reach.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    collections::HashSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
 
 use super::{
-    host::ScopedHost,
-    metadata::{Labels, Metadata},
-    port::Port,
+    cursor::{Cursor, Fault, Report},
+    destination_rule::CONNECTION_POOL,
+    document, format, gateway,
+    host::{self, NamespaceScope, ScopedHost},
+    listener,
+    metadata::{self, Labels, Metadata},
+    port::{self, Port, SIDECAR_PORT_FIELDS},
+    schema::{Choice, Field, PORT, SELECTOR, Shape},
     span::Spanned,
 };
 
@@ -34,7 +42,8 @@ pub struct IngressListener {
     pub bind: Option<IpAddr>,
     /// How connections get there.
     pub capture: Capture,
-    /// Where the workload itself listens; `127.0.0.1` and the port's number when not written.
+    /// Where the workload itself listens; `127.0.0.1` and the port's number when not written. The
+    /// unspecified address stands for the workload's own.
     pub default_endpoint: SocketAddr,
 }
 
@@ -69,4 +78,203 @@ pub enum OutboundMode {
     AllowAny,
     /// `REGISTRY_ONLY`: they are refused.
     RegistryOnly,
+}
+
+static SPEC: [Field; 5] = [
+    Field::new("workloadSelector", SELECTOR),
+    Field::new("ingress", Shape::List(&Shape::Object(&INGRESS))),
+    Field::new("egress", Shape::List(&Shape::Object(&EGRESS))),
+    Field::new("inboundConnectionPool", Shape::Object(&CONNECTION_POOL))
+        .later("inbound connections have the default limits"),
+    Field::new(
+        "outboundTrafficPolicy",
+        Shape::Object(&OUTBOUND_TRAFFIC_POLICY),
+    ),
+];
+
+/// The whole document.
+pub(super) static DOCUMENT: [Field; 5] = document::fields(&SPEC);
+
+static INGRESS: [Field; 6] = [
+    Field::new("port", Shape::Object(&SIDECAR_PORT_FIELDS)).required(),
+    Field::new("bind", Shape::Text),
+    Field::new("captureMode", Shape::Choice(&CAPTURE_MODES)),
+    Field::new("defaultEndpoint", Shape::Text),
+    Field::new("tls", Shape::Object(&gateway::TLS))
+        .refused("the port would be served in plain text"),
+    Field::new("connectionPool", Shape::Object(&CONNECTION_POOL))
+        .later("connections have the default limits"),
+];
+
+static EGRESS: [Field; 4] = [
+    Field::new("port", Shape::Object(&SIDECAR_PORT_FIELDS)),
+    Field::new("bind", Shape::Text),
+    Field::new("captureMode", Shape::Choice(&CAPTURE_MODES)),
+    Field::new("hosts", Shape::FullList(&Shape::Form(format::egress_host))).required(),
+];
+
+static CAPTURE_MODES: [Choice; 3] = [
+    Choice::new("NONE"),
+    Choice::new("DEFAULT"),
+    Choice::new("IPTABLES"),
+];
+
+static OUTBOUND_TRAFFIC_POLICY: [Field; 2] = [
+    Field::new("mode", Shape::Choice(&OUTBOUND_MODES)),
+    Field::new("egressProxy", Shape::Object(&EGRESS_PROXY))
+        .later("requests to unknown hosts go straight there"),
+];
+
+static OUTBOUND_MODES: [Choice; 3] = [
+    Choice::new("REGISTRY_ONLY"),
+    Choice::new("ALLOW_ANY"),
+    Choice::new("ALLOW_ANY_DYNAMIC_DNS").later("it is taken for `ALLOW_ANY`"),
+];
+
+static EGRESS_PROXY: [Field; 3] = [
+    Field::new("host", Shape::Form(format::host)).required(),
+    Field::new("subset", Shape::Text),
+    Field::new(
+        "port",
+        Shape::Object(&[Field::new("number", PORT).required()]),
+    ),
+];
+
+/// Reads what [`DOCUMENT`] describes.
+pub(super) fn read(metadata: Metadata, spec: &Cursor<'_>, report: &mut Report) -> Option<Sidecar> {
+    let mut ingress = Vec::new();
+    for at in spec.list("ingress") {
+        ingress.extend(read_ingress(&at, report).map(|listener| at.spanned(listener)));
+    }
+    let mut egress = Vec::new();
+    for at in spec.list("egress") {
+        egress.extend(read_egress(&at, &metadata, report).map(|listener| at.spanned(listener)));
+    }
+    check_listeners(spec, report);
+    let policy = spec.field("outboundTrafficPolicy");
+    let mode = policy.and_then(|policy| policy.text_of("mode").map(str::to_owned));
+    Some(Sidecar {
+        selector: metadata::workload_selector(spec),
+        ingress,
+        egress,
+        outbound: match mode.as_deref() {
+            Some("REGISTRY_ONLY") => OutboundMode::RegistryOnly,
+            _ => OutboundMode::AllowAny,
+        },
+        metadata,
+    })
+}
+
+fn read_ingress(at: &Cursor<'_>, report: &mut Report) -> Option<IngressListener> {
+    let port = port::read_port(&at.field("port")?, report)?;
+    let capture = read_capture(at, report);
+    let bind = listener::bind(at, report);
+    let default_endpoint = default_endpoint(at, port.number, report);
+    Some(IngressListener {
+        bind: bind?,
+        capture,
+        default_endpoint: default_endpoint?,
+        port,
+    })
+}
+
+fn read_egress(
+    at: &Cursor<'_>,
+    metadata: &Metadata,
+    report: &mut Report,
+) -> Option<EgressListener> {
+    let port = match at.field("port") {
+        Some(port) => Some(port::read_port(&port, report)?),
+        None => None,
+    };
+    let hosts = at.list("hosts");
+    let hosts = hosts.iter().filter_map(|host| {
+        let scoped = scoped_host(host.text()?, metadata)?;
+        Some(host.spanned(scoped))
+    });
+    Some(EgressListener {
+        port,
+        capture: read_capture(at, report),
+        bind: listener::bind(at, report)?,
+        hosts: hosts.collect(),
+    })
+}
+
+/// `namespace/host`. A short host is that of a service in the namespace.
+fn scoped_host(text: &str, metadata: &Metadata) -> Option<ScopedHost> {
+    let (namespace, host) = text.split_once('/')?;
+    let namespace = NamespaceScope::of(namespace, &metadata.namespace);
+    let host = match &namespace {
+        NamespaceScope::Only(name) => host::full_name(host, name),
+        NamespaceScope::Any | NamespaceScope::None => host.to_ascii_lowercase(),
+    };
+    Some(ScopedHost { namespace, host })
+}
+
+fn read_capture(at: &Cursor<'_>, report: &mut Report) -> Capture {
+    let field = at.field("captureMode");
+    if field.as_ref().and_then(Cursor::text) == Some("NONE") {
+        return Capture::None;
+    }
+    let fault = Fault::new(
+        "redirecting connections with iptables is not supported yet: only connections to the listener itself arrive",
+    );
+    let fault = fault.hint("write `captureMode: NONE`");
+    report.warning(field.as_ref().unwrap_or(at), fault);
+    Capture::Redirect
+}
+
+/// Where the workload listens; none for what cannot be reached yet or is wrong, both reported.
+fn default_endpoint(at: &Cursor<'_>, port: u16, report: &mut Report) -> Option<SocketAddr> {
+    let loopback = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+    let Some(field) = at.field("defaultEndpoint") else {
+        return Some(loopback);
+    };
+    let text = field.text()?;
+    if listener::is_unix(text) {
+        let message = "Unix sockets are not supported yet: nothing listens on the port";
+        report.warning(&field, message);
+        return None;
+    }
+    let allowed = |address: &SocketAddr| {
+        let ip = address.ip();
+        (ip.is_unspecified() || ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST)
+            && address.port() != 0
+    };
+    let address = text.parse().ok().filter(allowed);
+    if address.is_none() {
+        let message = format!("`{}` is not a place of this workload", format::shown(text));
+        let hint = "write it like `127.0.0.1:8080`, `[::1]:8080` or, for the workload's own \
+                    address, `0.0.0.0:8080`";
+        report.error(&field, Fault::new(message).hint(hint));
+    }
+    address
+}
+
+/// Two listeners cannot share a port and address; only the last may have no port.
+fn check_listeners(spec: &Cursor<'_>, report: &mut Report) {
+    for direction in ["ingress", "egress"] {
+        let mut places = HashSet::new();
+        for at in spec.list(direction) {
+            let port = at
+                .field("port")
+                .and_then(|port| port.integer_of::<u16>("number"));
+            let place = (port, at.text_of("bind").unwrap_or_default());
+            if !places.insert(place) {
+                let message = match port {
+                    Some(port) => format!("two listeners have port {port}"),
+                    None => "two listeners have no port".to_owned(),
+                };
+                report.error(&at, message);
+            }
+        }
+    }
+    let egress = spec.list("egress");
+    let Some((_, before_last)) = egress.split_last() else {
+        return;
+    };
+    for at in before_last.iter().filter(|at| at.field("port").is_none()) {
+        let fault = Fault::new("the listener without a port is not the last");
+        report.error(at, fault.hint("move it to the end of the list"));
+    }
 }

@@ -17,7 +17,7 @@ use super::{
     request::{MethodKind, RequestHead},
     response::ResponseHead,
 };
-use crate::header::Edits;
+use crate::header::{Edits, is_control_byte, is_token_byte};
 
 /// What is written of a request besides its received head.
 #[derive(Clone, Copy, Debug, Default)]
@@ -262,22 +262,24 @@ pub(super) fn push_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
 }
 
 fn is_writable_name(name: &str) -> bool {
-    let is_token = !name.is_empty() && name.bytes().all(crate::header::is_token_byte);
+    let is_token = !name.is_empty() && name.bytes().all(is_token_byte);
     is_token && !Known::of(name.as_bytes()).is_some_and(Known::is_connection_bound)
 }
 
-/// A value, with a space for every byte that would end the field: whoever made the value, it cannot
-/// begin another field or another message.
+/// A value, with a space for every control character: whoever made the value, it cannot begin
+/// another field or another message, and no strict next hop refuses it.
 fn push_value(out: &mut Vec<u8>, value: &[u8]) {
-    let ends_field = |byte: u8| matches!(byte, b'\r' | b'\n' | 0);
     let start = out.len();
     out.extend_from_slice(value);
     // Looks at every byte: without a way out the loop runs on many bytes at once.
     let is_bad = value
         .iter()
-        .fold(false, |bad, &byte| bad | ends_field(byte));
+        .fold(false, |bad, &byte| bad | is_control_byte(byte));
     if is_bad {
-        for byte in out[start..].iter_mut().filter(|byte| ends_field(**byte)) {
+        for byte in out[start..]
+            .iter_mut()
+            .filter(|byte| is_control_byte(**byte))
+        {
             *byte = b' ';
         }
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use httparse::{EMPTY_HEADER, Header, Status};
 
 use super::{known::Known, reject::Reject, scan::Section, span::Span};
-use crate::header::{Headers, is_token_byte};
+use crate::header::{Headers, is_control_byte, is_token_byte};
 
 /// One header field.
 #[derive(Clone, Copy, Debug)]
@@ -262,10 +262,7 @@ pub(super) fn check_line(line: &[u8]) -> Result<(&[u8], &[u8]), Reject> {
         return Err(Reject::HeaderName);
     }
     let value = &value[1..];
-    if value
-        .iter()
-        .any(|&byte| (byte < b' ' && byte != b'\t') || byte == 0x7f)
-    {
+    if value.iter().copied().any(is_control_byte) {
         return Err(Reject::HeaderValue);
     }
     Ok((name, value.trim_ascii()))

@@ -103,7 +103,13 @@ impl RequestHead {
                 None => None,
             };
             match line {
-                Some(line) => self.line = RequestLine::decode(bytes, line, limits)?,
+                Some(line) => {
+                    let decoded = RequestLine::decode(bytes, line.clone(), limits);
+                    self.line = decoded.map_err(|reject| match bytes[line].contains(&b'\r') {
+                        true => Reject::BareLineEnd,
+                        false => reject,
+                    })?;
+                }
                 None if is_full => return Err(Reject::TargetTooLong),
                 None => return Ok(None),
             }
@@ -372,9 +378,6 @@ fn line_start(window: &[u8]) -> Result<Option<usize>, Reject> {
 
 /// Names what is wrong with a first line that is not `method SP target SP HTTP/1.1`.
 fn refuse(line: &[u8]) -> Reject {
-    if line.contains(&b'\r') {
-        return Reject::BareLineEnd;
-    }
     if line == b"PRI * HTTP/2.0" {
         return Reject::Http2Preface;
     }

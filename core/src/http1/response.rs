@@ -12,6 +12,7 @@ use super::{
     scan::{Scan, Section},
     span::Span,
 };
+use crate::header::is_control_byte;
 
 /// The head of a response, as positions in the buffer that it was decoded from.
 ///
@@ -239,8 +240,7 @@ impl StatusLine {
         if !digits.iter().all(|digit| digit.is_ascii_digit()) || *digits[0] == b'0' {
             return Err(Reject::StatusLine);
         }
-        let is_control = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f;
-        if reason.iter().any(is_control) {
+        if reason.iter().copied().any(is_control_byte) {
             return Err(Reject::StatusLine);
         }
         let status = digits

@@ -102,3 +102,26 @@ impl Scan {
         Ok(Some(line_feed - 1))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A slow sender must not have its bytes looked at again with every one that arrives.
+    #[test]
+    fn scanned_bytes_are_not_scanned_again() {
+        let bytes = b"GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n";
+        let mut scan = Scan::default();
+        for length in 1..=bytes.len() {
+            let window = &bytes[..length];
+            if !scan.in_fields() {
+                scan.first_line(window, 0).expect("CRLF only");
+            }
+            if scan.in_fields() {
+                let section = scan.fields(window, 10).expect("CRLF only");
+                assert!(section.is_none());
+            }
+            assert_eq!(scan.position, length);
+        }
+    }
+}

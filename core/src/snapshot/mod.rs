@@ -7,8 +7,6 @@
 
 mod compile;
 mod endpoints;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 

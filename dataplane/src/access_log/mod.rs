@@ -14,7 +14,7 @@ use ringmain_core::access_log::Entry;
 
 use crate::metrics::WorkerCounters;
 
-pub use self::writer::{LogError, LogTarget, LogWriter};
+pub use self::writer::{LogError, LogObserver, LogTarget, LogWriter};
 
 /// A buffer is handed over when it holds this much.
 const CHUNK_BYTES: usize = 16 * 1024;

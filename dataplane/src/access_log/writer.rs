@@ -122,6 +122,48 @@ struct Control {
     stop: AtomicBool,
 }
 
+/// What the writer has done so far.
+#[derive(Clone, Debug)]
+pub struct LogObserver(Arc<Control>);
+
+impl LogObserver {
+    /// Its numbers, for a scrape.
+    pub fn metrics(&self) -> Vec<Metric> {
+        let progress = &self.0.progress;
+        let counter = |name, help, counter: &Counter| {
+            let kind = Kind::Counter;
+            Metric::new(Family { name, help, kind }, counter.value())
+        };
+        vec![
+            counter(
+                "ringmain_access_log_lines_written_total",
+                "Access-log lines written.",
+                &progress.lines_written,
+            ),
+            counter(
+                "ringmain_access_log_bytes_written_total",
+                "Bytes of access log written.",
+                &progress.bytes_written,
+            ),
+            counter(
+                "ringmain_access_log_lines_lost_total",
+                "Access-log lines lost because the file could not be written.",
+                &progress.lines_lost,
+            ),
+            counter(
+                "ringmain_access_log_errors_total",
+                "Failures to write or reopen the access log.",
+                &progress.errors,
+            ),
+            counter(
+                "ringmain_access_log_reopened_total",
+                "Times the access log was opened anew.",
+                &progress.reopened,
+            ),
+        ]
+    }
+}
+
 /// The writer's thread, as the supervisor holds it. Dropping it writes what was handed over and
 /// ends the thread.
 #[derive(Debug)]
@@ -162,40 +204,9 @@ impl LogWriter {
         self.wake();
     }
 
-    /// Its numbers, for a scrape.
-    pub fn metrics(&self) -> Vec<Metric> {
-        let progress = &self.control.progress;
-        let counter = |name, help, counter: &Counter| {
-            let kind = Kind::Counter;
-            Metric::new(Family { name, help, kind }, counter.value())
-        };
-        vec![
-            counter(
-                "ringmain_access_log_lines_written_total",
-                "Access-log lines written.",
-                &progress.lines_written,
-            ),
-            counter(
-                "ringmain_access_log_bytes_written_total",
-                "Bytes of access log written.",
-                &progress.bytes_written,
-            ),
-            counter(
-                "ringmain_access_log_lines_lost_total",
-                "Access-log lines lost because the file could not be written.",
-                &progress.lines_lost,
-            ),
-            counter(
-                "ringmain_access_log_errors_total",
-                "Failures to write or reopen the access log.",
-                &progress.errors,
-            ),
-            counter(
-                "ringmain_access_log_reopened_total",
-                "Times the access log was opened anew.",
-                &progress.reopened,
-            ),
-        ]
+    /// For scrapes, which may go on after the writer is gone.
+    pub fn observer(&self) -> LogObserver {
+        LogObserver(Arc::clone(&self.control))
     }
 
     fn wake(&self) {

@@ -264,6 +264,7 @@ fn help(_: &dyn AdminState, _: &Parameters) -> Answer {
         let Endpoint {
             method, path, help, ..
         } = endpoint;
+        let method = method.as_str();
         list.push_str(&format!("  {method:<4} {path:<20} {help}\n"));
     }
     Ok(text(list))

@@ -31,6 +31,16 @@ impl BufferPool {
         self.take_size(0)
     }
 
+    /// A buffer without memory, to stand in for one that an operation owns.
+    pub fn none(self: &Rc<Self>) -> Buffer {
+        self.in_use.set(self.in_use.get() + 1);
+        Buffer {
+            bytes: Vec::new(),
+            start: 0,
+            pool: Rc::clone(self),
+        }
+    }
+
     /// Buffers that are taken and not yet given back.
     pub fn in_use(&self) -> usize {
         self.in_use.get()

@@ -192,6 +192,12 @@ impl Deadline {
         self.with(|slot| slot.expired.get())
     }
 
+    /// As if [`Expiry::CancelRead`] had been set to now.
+    pub(super) fn cancel_receive(&self) {
+        let canceller = self.with(|slot| slot.canceller.borrow_mut().take());
+        drop(canceller.map(Canceller::cancel));
+    }
+
     /// What [`Expiry::CancelRead`] cancels.
     pub(super) fn set_canceller(&self, canceller: Option<Canceller>) {
         self.with(|slot| *slot.canceller.borrow_mut() = canceller);

@@ -118,6 +118,11 @@ impl Stream {
         (result, buffer)
     }
 
+    /// Makes a pending [`Self::receive_cancelable`] end now, without loss.
+    pub fn cancel_receive(&self) {
+        self.deadline.cancel_receive();
+    }
+
     /// Waits, without a buffer, until a receive would not wait.
     ///
     /// # Errors

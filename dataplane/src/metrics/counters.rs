@@ -50,6 +50,8 @@ worker_counters! {
         "Connections to endpoints kept for reuse.";
     upstream_connections_reused: Counter, "ringmain_upstream_connections_reused_total",
         "Requests sent on a connection that had carried one before.";
+    upstream_stale_retries: Counter, "ringmain_upstream_stale_retries_total",
+        "Requests sent once more because the endpoint had closed a kept connection.";
     upstream_connect_failures: Counter, "ringmain_upstream_connect_failures_total",
         "Connections to endpoints that were refused or took too long.";
     upstream_overflows: Counter, "ringmain_upstream_overflows_total",

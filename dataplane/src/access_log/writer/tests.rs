@@ -147,6 +147,7 @@ fn numbers_have_their_names() {
     let directory = tempfile::tempdir().unwrap();
     let (writer, _buffers) = spawn(&directory.path().join("access.log"), 1);
     let names: Vec<_> = writer
+        .observer()
         .metrics()
         .iter()
         .map(|metric| metric.family.name)
@@ -183,7 +184,7 @@ impl Write for Script {
 
 #[test]
 fn a_torn_line_does_not_spoil_the_next() {
-    // Two chunks of two lines are written; lines written, lines lost and failures are counted.
+    // Three chunks are written; lines written, lines lost and failures are counted.
     let check = |calls: &[Result<usize, ErrorKind>], text: &str, expected: [u64; 3]| {
         let script = Script {
             taken: Vec::new(),
@@ -193,6 +194,7 @@ fn a_torn_line_does_not_spoil_the_next() {
         let progress = Progress::default();
         output.append(b"one\ntwo\n", 2, &progress);
         output.append(b"six\nten\n", 2, &progress);
+        output.append(b"end\n", 1, &progress);
         assert_eq!(String::from_utf8(output.sink.taken).unwrap(), text);
         let counted = [
             progress.lines_written.value(),
@@ -201,20 +203,27 @@ fn a_torn_line_does_not_spoil_the_next() {
         ];
         assert_eq!(counted, expected, "{calls:?}");
     };
-    let full = Err(ErrorKind::StorageFull);
-    let again = Err(ErrorKind::WouldBlock);
-    check(&[], "one\ntwo\nsix\nten\n", [4, 0, 0]);
-    check(
-        &[Ok(3), Err(ErrorKind::Interrupted), Ok(2), again],
-        "one\ntwo\nsix\nten\n",
-        [4, 0, 0],
+    let (full, again, interrupted) = (
+        Err(ErrorKind::StorageFull),
+        Err(ErrorKind::WouldBlock),
+        Err(ErrorKind::Interrupted),
     );
-    check(&[full], "six\nten\n", [2, 2, 1]);
-    check(&[Ok(0)], "six\nten\n", [2, 2, 1]);
-    check(&[Ok(6), full], "one\ntw\nsix\nten\n", [3, 1, 1]);
-    check(&[Ok(4), full], "one\nsix\nten\n", [3, 1, 1]);
+    check(&[], "one\ntwo\nsix\nten\nend\n", [5, 0, 0]);
+    check(
+        &[Ok(3), interrupted, Ok(2), again],
+        "one\ntwo\nsix\nten\nend\n",
+        [5, 0, 0],
+    );
+    check(&[full], "six\nten\nend\n", [3, 2, 1]);
+    check(&[Ok(0)], "six\nten\nend\n", [3, 2, 1]);
+    check(&[Ok(6), full], "one\ntw\nsix\nten\nend\n", [4, 1, 1]);
+    check(&[Ok(4), full], "one\nsix\nten\nend\n", [4, 1, 1]);
     // The line end cannot be written either: it is tried again.
-    check(&[Ok(6), full, full], "one\ntw", [1, 3, 2]);
-    check(&[Ok(2), full, Ok(1), full], "on\n", [0, 4, 2]);
-    check(&[Ok(2), full, Ok(1), Ok(5), full], "on\nsix\nt", [1, 3, 2]);
+    check(&[Ok(6), full, full], "one\ntw\nend\n", [2, 3, 2]);
+    check(&[Ok(2), full, Ok(1), full], "on\nend\n", [1, 4, 2]);
+    check(
+        &[Ok(2), full, Ok(1), Ok(5), full],
+        "on\nsix\nt\nend\n",
+        [2, 3, 2],
+    );
 }

@@ -1,5 +1,12 @@
 //! networking.istio.io VirtualService: how requests to a set of hosts are routed.
 
+mod action;
+mod fields;
+mod headers;
+mod read;
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use ringmain_config::route::{
@@ -10,6 +17,9 @@ use super::{
     metadata::{Labels, Metadata},
     span::Spanned,
 };
+
+pub(super) use fields::DOCUMENT;
+pub(super) use read::read;
 
 /// Routing rules for a set of hosts.
 #[derive(Clone, Debug, PartialEq)]
@@ -132,3 +142,6 @@ pub struct HttpMatch {
     /// Where the condition applies, instead of the VirtualService's own list; empty: that list.
     pub gateways: Vec<GatewayReference>,
 }
+
+/// What the names of header conditions on a token's claims begin with.
+const CLAIM_PREFIX: &str = "@request.auth.";

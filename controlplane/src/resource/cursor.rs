@@ -1,0 +1,248 @@
+//! A value of a document together with the way to it, and the list of what is wrong.
+//!
+//! A document is read in two passes: [`schema`](super::schema) reports every value of the wrong
+//! form, then the kind's own function takes what it needs. That function passes over a value of
+//! the wrong form in silence, since it was reported and the document is dropped for it.
+
+use std::sync::Arc;
+
+use ringmain_config::{
+    origin::Origin,
+    problem::{Problem, Severity},
+};
+
+use super::{
+    format,
+    span::{Span, Spanned},
+    yaml::{Node, Scalar, Value},
+};
+
+/// A value and the way to it.
+#[derive(Clone, Debug)]
+pub(super) struct Cursor<'a> {
+    node: &'a Node,
+    /// `spec.http[0].match`; empty for the document.
+    path: String,
+    /// Place of the key, or of the value where there is none.
+    key_span: Span,
+}
+
+impl<'a> Cursor<'a> {
+    /// The document itself.
+    pub(super) fn root(node: &'a Node) -> Self {
+        Self {
+            node,
+            path: String::new(),
+            key_span: node.span,
+        }
+    }
+
+    /// The value.
+    pub(super) fn node(&self) -> &'a Node {
+        self.node
+    }
+
+    /// Place of the value.
+    pub(super) fn span(&self) -> Span {
+        self.node.span
+    }
+
+    /// `value` as written here.
+    pub(super) fn spanned<T>(&self, value: T) -> Spanned<T> {
+        Spanned::new(value, self.node.span)
+    }
+
+    /// The value of a key; none when the key is missing or its value is null, which Kubernetes
+    /// takes for the same.
+    pub(super) fn field(&self, name: &str) -> Option<Self> {
+        self.entries().into_iter().find_map(|(key, value)| {
+            let null = matches!(value.node.value, Value::Scalar(Scalar::Null));
+            (key == name && !null).then_some(value)
+        })
+    }
+
+    /// Keys and values of a map, in the order written; none when it is no map.
+    pub(super) fn entries(&self) -> Vec<(&'a str, Self)> {
+        let Value::Map(entries) = &self.node.value else {
+            return Vec::new();
+        };
+        entries
+            .iter()
+            .map(|entry| {
+                let value = Self {
+                    node: &entry.node,
+                    path: join(&self.path, &entry.key),
+                    key_span: entry.key_span,
+                };
+                (entry.key.as_str(), value)
+            })
+            .collect()
+    }
+
+    /// Elements of a list; none when it is no list.
+    pub(super) fn items(&self) -> Vec<Self> {
+        let Value::List(items) = &self.node.value else {
+            return Vec::new();
+        };
+        items
+            .iter()
+            .enumerate()
+            .map(|(index, node)| Self {
+                node,
+                path: format!("{}[{index}]", self.path),
+                key_span: node.span,
+            })
+            .collect()
+    }
+
+    /// Elements of the list that is the value of a key.
+    pub(super) fn list(&self, name: &str) -> Vec<Self> {
+        self.field(name).map_or_else(Vec::new, |list| list.items())
+    }
+
+    /// The text of a scalar that is text.
+    pub(super) fn text(&self) -> Option<&'a str> {
+        match &self.node.value {
+            Value::Scalar(Scalar::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The text that is the value of a key.
+    pub(super) fn text_of(&self, name: &str) -> Option<&'a str> {
+        self.field(name)?.text()
+    }
+
+    /// A whole number.
+    pub(super) fn integer(&self) -> Option<i64> {
+        match &self.node.value {
+            Value::Scalar(Scalar::Integer(number, _)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The whole number that is the value of a key.
+    pub(super) fn integer_of<N: TryFrom<i64>>(&self, name: &str) -> Option<N> {
+        N::try_from(self.field(name)?.integer()?).ok()
+    }
+
+    /// A boolean.
+    pub(super) fn boolean(&self) -> Option<bool> {
+        match &self.node.value {
+            Value::Scalar(Scalar::Boolean(boolean)) => Some(*boolean),
+            _ => None,
+        }
+    }
+}
+
+fn join(path: &str, key: &str) -> String {
+    let key = &format::shown(key);
+    let simple = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    match (path, key.bytes().all(simple) && !key.is_empty()) {
+        ("", _) => key.to_owned(),
+        (_, true) => format!("{path}.{key}"),
+        (_, false) => format!("{path}[{key:?}]"),
+    }
+}
+
+/// A sentence about what is wrong with a value, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    message: String,
+    hint: Option<String>,
+}
+
+impl Fault {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// Adds what to do about it.
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl From<&str> for Fault {
+    fn from(message: &str) -> Self {
+        Self::new(message)
+    }
+}
+
+impl From<String> for Fault {
+    fn from(message: String) -> Self {
+        Self::new(message)
+    }
+}
+
+/// What is wrong with one document.
+#[derive(Debug)]
+pub(super) struct Report {
+    /// Where the document is, and what it calls itself.
+    pub(super) origin: Origin,
+    /// In the order found.
+    pub(super) problems: Vec<Problem>,
+}
+
+impl Report {
+    pub(super) fn new(file: &Arc<str>, resource: &str, line: u32) -> Self {
+        Self {
+            origin: Origin {
+                resource: resource.into(),
+                file: Arc::clone(file),
+                line,
+            },
+            problems: Vec::new(),
+        }
+    }
+
+    /// The value is wrong: the document is dropped.
+    pub(super) fn error(&mut self, at: &Cursor<'_>, fault: impl Into<Fault>) {
+        self.push(Severity::Error, at.span(), &at.path, fault.into());
+    }
+
+    /// The value has no effect, or hardly the one that was meant.
+    pub(super) fn warning(&mut self, at: &Cursor<'_>, fault: impl Into<Fault>) {
+        self.push(Severity::Warning, at.span(), &at.path, fault.into());
+    }
+
+    /// As the others, about the key rather than its value.
+    pub(super) fn key(&mut self, severity: Severity, at: &Cursor<'_>, fault: impl Into<Fault>) {
+        self.push(severity, at.key_span, &at.path, fault.into());
+    }
+
+    /// A value is missing.
+    pub(super) fn missing(&mut self, at: &Cursor<'_>, name: &str) {
+        let fault = format!("`{name}` is missing").into();
+        self.push(Severity::Error, at.span(), &join(&at.path, name), fault);
+    }
+
+    /// Nothing beyond warnings so far.
+    pub(super) fn is_usable(&self) -> bool {
+        self.problems
+            .iter()
+            .all(|problem| problem.severity == Severity::Warning)
+    }
+
+    fn push(&mut self, severity: Severity, span: Span, path: &str, fault: Fault) {
+        let resource = &self.origin.resource;
+        let path = if path.is_empty() {
+            resource.to_string()
+        } else {
+            format!("{resource} > {path}")
+        };
+        self.problems.push(Problem {
+            severity,
+            file: Some(self.origin.file.to_string()),
+            line: span.line,
+            column: span.column,
+            path,
+            message: fault.message,
+            hint: fault.hint,
+        });
+    }
+}

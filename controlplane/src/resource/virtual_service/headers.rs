@@ -1,0 +1,138 @@
+//! Reads `headers`: changes to the headers of request and response.
+
+use ringmain_config::route::{HeaderEdits, HeaderValue};
+
+use super::{
+    super::{
+        cursor::{Cursor, Fault, Report},
+        format,
+    },
+    HeaderOperations,
+};
+
+/// Whose headers are changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Request,
+    Response,
+}
+
+/// Reads the `headers` of a rule or of a destination.
+pub(super) fn read(at: &Cursor<'_>, report: &mut Report) -> HeaderOperations {
+    let Some(headers) = at.field("headers") else {
+        return HeaderOperations::default();
+    };
+    let mut edits = |name, side| {
+        headers
+            .field(name)
+            .map_or_else(HeaderEdits::default, |edits| {
+                read_edits(&edits, side, report)
+            })
+    };
+    HeaderOperations {
+        request: edits("request", Side::Request),
+        response: edits("response", Side::Response),
+    }
+}
+
+fn read_edits(at: &Cursor<'_>, side: Side, report: &mut Report) -> HeaderEdits {
+    let (added_authority, add) = read_values(at, "add", side, report);
+    let (set_authority, set) = read_values(at, "set", side, report);
+    let mut remove = Vec::new();
+    for item in at.list("remove") {
+        let Some(name) = item.text() else {
+            continue;
+        };
+        if is_authority(name) && side == Side::Request {
+            let fault = Fault::new("a request cannot be without its host");
+            report.error(&item, fault.hint("remove it here, or `set` another one"));
+        } else if check_name(&item, name, report) {
+            remove.push(name.to_ascii_lowercase());
+        }
+    }
+    HeaderEdits {
+        // What is set wins over what is added.
+        authority: set_authority.or(added_authority),
+        remove,
+        set,
+        add,
+    }
+}
+
+/// The new authority, if there is one, and the other fields.
+fn read_values(
+    at: &Cursor<'_>,
+    operation: &str,
+    side: Side,
+    report: &mut Report,
+) -> (Option<String>, Vec<HeaderValue>) {
+    let mut authority = None;
+    let mut values = Vec::new();
+    let entries = at
+        .field(operation)
+        .map_or_else(Vec::new, |map| map.entries());
+    for (name, value_at) in entries {
+        let Some(value) = value_at.text() else {
+            continue;
+        };
+        let value = expand(&value_at, value, report);
+        if is_authority(name) && side == Side::Request {
+            authority = Some(value);
+        } else if check_name(&value_at, name, report) {
+            values.push(HeaderValue {
+                name: name.to_owned(),
+                value,
+            });
+        }
+    }
+    (authority, values)
+}
+
+fn is_authority(name: &str) -> bool {
+    name.eq_ignore_ascii_case("host") || name.eq_ignore_ascii_case(":authority")
+}
+
+/// Headers that say how long a message is and where it ends are the proxy's own (RFC 9112
+/// section 6), so are those of HTTP/2 that begin with a colon.
+fn check_name(at: &Cursor<'_>, name: &str, report: &mut Report) -> bool {
+    let fault = if name.starts_with(':') {
+        Fault::new(format!("`{}` cannot be changed", format::shown(name)))
+            .hint("only `:authority` of a request can")
+    } else if let Err(fault) = format::header_name(name) {
+        fault
+    } else if FRAMING.iter().any(|own| name.eq_ignore_ascii_case(own)) {
+        Fault::new(format!(
+            "`{name}` says where a message ends and cannot be changed"
+        ))
+        .hint("remove it")
+    } else {
+        return true;
+    };
+    report.error(at, fault);
+    false
+}
+
+const FRAMING: [&str; 5] = [
+    "connection",
+    "content-length",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// `%%` is a percent sign; `%NAME%` stands for something that only Envoy knows so far.
+fn expand(at: &Cursor<'_>, value: &str, report: &mut Report) -> String {
+    let literal = value.replace("%%", "");
+    let command = literal
+        .split('%')
+        .nth(1)
+        .filter(|_| literal.matches('%').count() > 1);
+    if let Some(command) =
+        command.filter(|command| command.starts_with(|first: char| first.is_ascii_uppercase()))
+    {
+        let command = format::shown(command);
+        let message = format!("`%{command}%` is not supported yet: it is sent as written");
+        report.warning(at, message);
+    }
+    value.replace("%%", "%")
+}

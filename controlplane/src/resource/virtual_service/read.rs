@@ -1,0 +1,402 @@
+//! Reads VirtualService: its hosts, its gateways, and its rules in the order written.
+
+use ringmain_config::route::{HeaderMatch, PathMatch, QueryMatch, StringMatch};
+
+use super::{
+    super::{
+        cursor::{Cursor, Fault, Report},
+        export, format,
+        host::full_name,
+        metadata::{self, Metadata},
+        span::Spanned,
+    },
+    CLAIM_PREFIX, Destination, GatewayReference, HttpAction, HttpDestination, HttpForward,
+    HttpMatch, HttpRoute, VirtualService, action, headers,
+};
+
+/// Reads what the fields describe; none when it is a delegate, which is reported.
+pub(in super::super) fn read(
+    metadata: Metadata,
+    spec: &Cursor<'_>,
+    report: &mut Report,
+) -> Option<VirtualService> {
+    export::warn(spec, report);
+    let hosts = read_hosts(spec, &metadata, report)?;
+    let gateways = read_gateways(spec, &metadata);
+    check_mesh_hosts(&hosts, &gateways, spec, report);
+    let rules = ["http", "tls", "tcp"];
+    if rules.iter().all(|name| spec.list(name).is_empty()) {
+        let fault = Fault::new("there is no rule in it");
+        report.error(spec, fault.hint("add `http` with at least one rule"));
+    }
+    let mut http = Vec::new();
+    for at in spec.list("http") {
+        http.extend(read_route(&at, &metadata, report).map(|route| at.spanned(route)));
+    }
+    Some(VirtualService {
+        hosts,
+        gateways,
+        http,
+        metadata,
+    })
+}
+
+fn read_hosts(
+    spec: &Cursor<'_>,
+    metadata: &Metadata,
+    report: &mut Report,
+) -> Option<Vec<Spanned<String>>> {
+    let items = spec.list("hosts");
+    if items.is_empty() {
+        let message = "a VirtualService without `hosts` is a delegate, which is not supported \
+                       yet: nothing of it is applied";
+        report.warning(spec, message);
+        return None;
+    }
+    let mut hosts: Vec<Spanned<String>> = Vec::new();
+    let mut seen = std::collections::HashSet::new();
+    for at in &items {
+        let Some(text) = at.text() else {
+            continue;
+        };
+        let host = full_name(text, &metadata.namespace);
+        if !seen.insert(host.clone()) {
+            report.error(
+                at,
+                format!("the host `{}` stands here twice", format::shown(text)),
+            );
+        }
+        hosts.push(at.spanned(host));
+    }
+    Some(hosts)
+}
+
+fn read_gateways(spec: &Cursor<'_>, metadata: &Metadata) -> Vec<Spanned<GatewayReference>> {
+    let items = spec.list("gateways");
+    if items.is_empty() {
+        return vec![spec.spanned(GatewayReference::Mesh)];
+    }
+    items
+        .iter()
+        .filter_map(|at| Some(at.spanned(GatewayReference::of(at.text()?, metadata))))
+        .collect()
+}
+
+impl GatewayReference {
+    fn of(text: &str, metadata: &Metadata) -> Self {
+        match text.split_once('/') {
+            None if text == "mesh" => Self::Mesh,
+            None => Self::Gateway {
+                namespace: metadata.namespace.clone(),
+                name: text.to_owned(),
+            },
+            Some((namespace, name)) => Self::Gateway {
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+            },
+        }
+    }
+}
+
+/// Every sidecar would have to take every request to it.
+fn check_mesh_hosts(
+    hosts: &[Spanned<String>],
+    gateways: &[Spanned<GatewayReference>],
+    spec: &Cursor<'_>,
+    report: &mut Report,
+) {
+    let in_mesh = gateways
+        .iter()
+        .any(|gateway| gateway.value == GatewayReference::Mesh);
+    if !in_mesh || !hosts.iter().any(|host| host.value == "*") {
+        return;
+    }
+    for at in spec
+        .list("hosts")
+        .iter()
+        .filter(|at| at.text() == Some("*"))
+    {
+        let fault = Fault::new("the host `*` cannot stand in a rule for the sidecars (`mesh`)");
+        report.error(
+            at,
+            fault.hint("name the hosts, or the `gateways` the rules are for"),
+        );
+    }
+}
+
+fn read_route(at: &Cursor<'_>, metadata: &Metadata, report: &mut Report) -> Option<HttpRoute> {
+    let mut matches = Vec::new();
+    for item in at.list("match") {
+        let condition = read_match(&item, metadata, report);
+        matches.push(item.spanned(condition));
+    }
+    let action = read_action(at, metadata, report);
+    Some(HttpRoute {
+        name: at.text_of("name").unwrap_or_default().to_owned(),
+        matches,
+        headers: headers::read(at, report),
+        timeout: at
+            .text_of("timeout")
+            .and_then(format::duration)
+            .filter(|timeout| !timeout.is_zero()),
+        action: action?,
+    })
+}
+
+/// Exactly one of the things that can be done; none for a delegate, which was reported.
+fn read_action(at: &Cursor<'_>, metadata: &Metadata, report: &mut Report) -> Option<HttpAction> {
+    let named: Vec<_> = ["route", "redirect", "directResponse", "delegate"]
+        .into_iter()
+        .filter(|name| at.field(name).is_some())
+        .collect();
+    let name = match named.as_slice() {
+        [] => {
+            let fault = Fault::new("the rule says not what to do");
+            report.error(
+                at,
+                fault.hint("add `route`, `redirect` or `directResponse`"),
+            );
+            return None;
+        }
+        [name] => *name,
+        [first, second, ..] => {
+            let fault = Fault::new(format!("`{first}` and `{second}` exclude each other"));
+            report.error(at, fault.hint("remove one of them"));
+            return None;
+        }
+    };
+    if name != "route"
+        && let Some(rewrite) = at.field("rewrite")
+    {
+        let fault = Fault::new(format!("`rewrite` has no meaning with `{name}`"));
+        report.error(&rewrite, fault.hint("remove one of them"));
+    }
+    let field = at.field(name)?;
+    match name {
+        "redirect" => action::redirect(&field, report).map(HttpAction::Redirect),
+        "directResponse" => action::direct_response(&field, report).map(HttpAction::DirectResponse),
+        "delegate" => None,
+        _ => Some(HttpAction::Route(HttpForward {
+            destinations: read_destinations(&field, metadata, report),
+            rewrite: at
+                .field("rewrite")
+                .and_then(|rewrite| action::rewrite(&rewrite, report)),
+        })),
+    }
+}
+
+fn read_destinations(
+    list: &Cursor<'_>,
+    metadata: &Metadata,
+    report: &mut Report,
+) -> Vec<Spanned<HttpDestination>> {
+    let items = list.items();
+    let mut destinations = Vec::new();
+    for at in &items {
+        let destination = at.field("destination");
+        let destination = destination.and_then(|at| read_destination(&at, metadata));
+        let headers = headers::read(at, report);
+        let Some(destination) = destination else {
+            continue;
+        };
+        destinations.push(at.spanned(HttpDestination {
+            destination,
+            weight: at.integer_of("weight").unwrap_or(0),
+            headers,
+        }));
+    }
+    if let [only] = destinations.as_mut_slice()
+        && only.weight == 0
+    {
+        // The API cannot tell 0 from nothing.
+        only.value.weight = 100;
+    }
+    check_weights(list, &destinations, report);
+    destinations
+}
+
+/// The sum of the weights is what each is relative to, and has 32 bits (Envoy's `total_weight`).
+fn check_weights(
+    list: &Cursor<'_>,
+    destinations: &[Spanned<HttpDestination>],
+    report: &mut Report,
+) {
+    let sum: u64 = destinations
+        .iter()
+        .map(|destination| u64::from(destination.weight))
+        .sum();
+    if list.items().is_empty() {
+        report.error(list, "the list is empty");
+    } else if sum == 0 && !destinations.is_empty() {
+        let fault = Fault::new("no destination has a weight");
+        report.error(
+            list,
+            fault.hint("add `weight` to those that are to get requests"),
+        );
+    } else if sum > u64::from(u32::MAX) {
+        report.error(
+            list,
+            format!("the weights add up to more than {}", u32::MAX),
+        );
+    }
+}
+
+fn read_destination(at: &Cursor<'_>, metadata: &Metadata) -> Option<Destination> {
+    let host = at.field("host")?;
+    let text = |name: &str| {
+        let field = at.field(name)?;
+        Some(field.spanned(field.text()?.to_owned()))
+    };
+    let port = at.field("port").and_then(|port| {
+        let number = port.field("number")?;
+        Some(number.spanned(u16::try_from(number.integer()?).ok()?))
+    });
+    Some(Destination {
+        host: host.spanned(full_name(host.text()?, &metadata.namespace)),
+        subset: text("subset"),
+        port,
+    })
+}
+
+fn read_match(at: &Cursor<'_>, metadata: &Metadata, report: &mut Report) -> HttpMatch {
+    let gateways = at.list("gateways");
+    let mut headers = read_headers(at, "headers", false, report);
+    headers.extend(read_headers(at, "withoutHeaders", true, report));
+    HttpMatch {
+        name: at.text_of("name").unwrap_or_default().to_owned(),
+        uri: match read_condition(at, "uri", report) {
+            None | Some(StringMatch::Present) => PathMatch::Any,
+            Some(StringMatch::Exact(text)) => PathMatch::Exact(text),
+            Some(StringMatch::Prefix(text)) => PathMatch::Prefix(text),
+            Some(StringMatch::Regex(text)) => PathMatch::Regex(text),
+        },
+        ignore_uri_case: at
+            .field("ignoreUriCase")
+            .and_then(|field| field.boolean())
+            .unwrap_or_default(),
+        scheme: read_condition(at, "scheme", report),
+        method: read_condition(at, "method", report),
+        authority: read_condition(at, "authority", report),
+        headers,
+        query_params: read_query(at, report),
+        port: at.integer_of("port"),
+        source_labels: metadata::labels(at, "sourceLabels"),
+        source_namespace: at.text_of("sourceNamespace").map(str::to_owned),
+        gateways: gateways
+            .iter()
+            .filter_map(|gateway| Some(GatewayReference::of(gateway.text()?, metadata)))
+            .collect(),
+    }
+}
+
+fn read_headers(
+    at: &Cursor<'_>,
+    name: &str,
+    invert: bool,
+    report: &mut Report,
+) -> Vec<HeaderMatch> {
+    let mut headers = Vec::new();
+    let entries = at.field(name).map_or_else(Vec::new, |map| map.entries());
+    for (header, condition) in entries {
+        if header.starts_with(CLAIM_PREFIX) {
+            let message = "conditions on claims of a token are not supported yet: requests \
+                           without the claim would be let through";
+            report.error(&condition, Fault::new(message).hint("remove the rule"));
+            continue;
+        }
+        if let Some(value) = read_presence_or_string(&condition, report) {
+            headers.push(HeaderMatch {
+                name: header.to_ascii_lowercase(),
+                value,
+                invert,
+            });
+        }
+    }
+    headers
+}
+
+fn read_query(at: &Cursor<'_>, report: &mut Report) -> Vec<QueryMatch> {
+    let entries = at
+        .field("queryParams")
+        .map_or_else(Vec::new, |map| map.entries());
+    let mut query = Vec::new();
+    for (name, condition) in entries {
+        if let Some(value) = read_presence_or_string(&condition, report) {
+            query.push(QueryMatch {
+                name: name.to_owned(),
+                value,
+            });
+        }
+    }
+    query
+}
+
+/// A condition on a part of the request that is always there: it must say something.
+fn read_condition(at: &Cursor<'_>, name: &str, report: &mut Report) -> Option<StringMatch> {
+    let field = at.field(name)?;
+    let condition = read_string(&field, report)?;
+    if condition == StringMatch::Present && !field.entries().is_empty() {
+        // It holds fields that do not exist, which was reported.
+        return None;
+    }
+    let says_nothing = match &condition {
+        StringMatch::Prefix(text) => text.is_empty(),
+        StringMatch::Present => true,
+        StringMatch::Exact(_) | StringMatch::Regex(_) => false,
+    };
+    if says_nothing {
+        let fault = Fault::new("the condition is empty");
+        report.error(
+            &field,
+            fault.hint("write `exact`, `prefix` or `regex`, or remove it"),
+        );
+        return None;
+    }
+    if let StringMatch::Regex(pattern) = &condition
+        && let Err(fault) = format::regex(pattern)
+    {
+        report.error(&field.field("regex")?, fault);
+    }
+    Some(condition)
+}
+
+/// A condition that asks for presence when it is empty. `*` for a regular expression is none, but
+/// is taken for the same.
+fn read_presence_or_string(at: &Cursor<'_>, report: &mut Report) -> Option<StringMatch> {
+    let condition = read_string(at, report)?;
+    match &condition {
+        StringMatch::Prefix(text) if text.is_empty() => return Some(StringMatch::Present),
+        StringMatch::Regex(text) if text == "*" => return Some(StringMatch::Present),
+        StringMatch::Regex(pattern) => {
+            if let Err(fault) = format::regex(pattern) {
+                report.error(&at.field("regex")?, fault);
+            }
+        }
+        StringMatch::Prefix(_) | StringMatch::Exact(_) | StringMatch::Present => {}
+    }
+    Some(condition)
+}
+
+/// At most one of the ways to compare; `Present` for none.
+fn read_string(at: &Cursor<'_>, report: &mut Report) -> Option<StringMatch> {
+    let mut conditions = Vec::new();
+    for (name, variant) in [
+        ("exact", StringMatch::Exact as fn(String) -> StringMatch),
+        ("prefix", StringMatch::Prefix),
+        ("regex", StringMatch::Regex),
+    ] {
+        if let Some(field) = at.field(name) {
+            conditions.push(variant(field.text()?.to_owned()));
+        }
+    }
+    if conditions.len() > 1 {
+        let fault = Fault::new("`exact`, `prefix` and `regex` exclude each other");
+        report.error(at, fault.hint("keep one of them"));
+    }
+    Some(
+        conditions
+            .into_iter()
+            .next()
+            .unwrap_or(StringMatch::Present),
+    )
+}

@@ -1,0 +1,342 @@
+//! YAML text as trees of values that know their place.
+//!
+//! Documents are cut apart first, so that a syntax error in one does not hide the others; no line
+//! inside a document can look like a separator (YAML 1.2.2, production 206). Scalars resolve by the
+//! core schema. Keys are text, as Kubernetes has it, and no key may occur twice. Anchors, aliases
+//! and merge keys are expanded here; depth and size are bounded, so that no file costs more than
+//! its own length many times over.
+
+use std::collections::{HashMap, HashSet};
+
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
+
+use super::span::Span;
+
+mod scalar;
+mod split;
+
+pub(super) use scalar::Scalar;
+
+/// A value and its place.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Node {
+    /// Place of its first character.
+    pub(super) span: Span,
+    /// What it is.
+    pub(super) value: Value,
+}
+
+/// A value.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value {
+    /// Neither list nor map.
+    Scalar(Scalar),
+    /// A sequence.
+    List(Vec<Node>),
+    /// A mapping in the order written, without duplicate keys.
+    Map(Vec<Entry>),
+}
+
+/// A key and its value.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Entry {
+    /// As written; a number or boolean is text here.
+    pub(super) key: String,
+    /// Place of the key.
+    pub(super) key_span: Span,
+    /// The value.
+    pub(super) node: Node,
+}
+
+/// What keeps a text from being read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SyntaxError {
+    /// Where.
+    pub(super) span: Span,
+    /// What is wrong.
+    pub(super) message: String,
+    /// What to do about it.
+    pub(super) hint: Option<String>,
+}
+
+/// Reads every document of `text`. Those without content are left out; a broken one is an error in
+/// its place.
+pub(super) fn documents(text: &str) -> Vec<Result<Node, SyntaxError>> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if let Err(error) = split::check_characters(text) {
+        return vec![Err(error)];
+    }
+    let mut expansion = 0;
+    split::documents(text)
+        .into_iter()
+        .filter_map(|(line, text)| Tree::new(line, &mut expansion).read(text).transpose())
+        .collect()
+}
+
+/// Levels of nesting; the deepest field of any mesh resource is below twenty.
+const DEPTH_MAX: usize = 64;
+
+/// Values that the aliases of one file stand for.
+const EXPANSION_MAX: usize = 200_000;
+
+/// Builds the tree of one document.
+struct Tree<'a> {
+    /// Lines of the file before the document.
+    line_offset: usize,
+    /// Open lists and maps, the outermost first.
+    open: Vec<Open>,
+    /// The finished root.
+    root: Option<Node>,
+    /// Anchored values by the parser's number.
+    anchors: HashMap<usize, Node>,
+    /// Values that the file's aliases stand for so far.
+    expansion: &'a mut usize,
+}
+
+/// A list or map whose end has not come.
+struct Open {
+    node: Node,
+    anchor: usize,
+    /// Of a map: the key whose value comes next.
+    key: Option<Key>,
+    /// Of a map: keys so far, with their lines.
+    keys: HashMap<String, u32>,
+    /// Of a map: the values of `<<`.
+    merged: Vec<Node>,
+}
+
+struct Key {
+    text: String,
+    span: Span,
+    /// `<<` without quotes.
+    merge: bool,
+}
+
+impl<'a> Tree<'a> {
+    fn new(line_offset: usize, expansion: &'a mut usize) -> Self {
+        Self {
+            line_offset,
+            open: Vec::new(),
+            root: None,
+            anchors: HashMap::new(),
+            expansion,
+        }
+    }
+
+    fn read(mut self, text: &str) -> Result<Option<Node>, SyntaxError> {
+        for event in Parser::new_from_str(text) {
+            let (event, span) = event.map_err(|error| self.syntax(&error))?;
+            self.event(event, self.span(span.start))?;
+        }
+        let empty = |node: &Node| matches!(node.value, Value::Scalar(Scalar::Null));
+        Ok(self.root.filter(|node| !empty(node)))
+    }
+
+    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), SyntaxError> {
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let plain = style == ScalarStyle::Plain;
+                let scalar = scalar::resolve(&text, plain, tag.as_deref())
+                    .map_err(|message| SyntaxError::new(span, message))?;
+                if self.expects_key() {
+                    return self.key(text.into_owned(), plain, span);
+                }
+                let value = Value::Scalar(scalar);
+                self.finished(Node { span, value }, anchor)
+            }
+            Event::SequenceStart(anchor, tag) => {
+                self.start(Value::List(Vec::new()), anchor, tag.as_deref(), span)
+            }
+            Event::MappingStart(anchor, tag) => {
+                self.start(Value::Map(Vec::new()), anchor, tag.as_deref(), span)
+            }
+            Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
+                Some(open) => {
+                    let anchor = open.anchor;
+                    self.finished(open.close()?, anchor)
+                }
+                None => Ok(()),
+            },
+            Event::Alias(anchor) => self.alias(anchor, span),
+            Event::Nothing
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(_)
+            | Event::DocumentEnd => Ok(()),
+        }
+    }
+
+    fn expects_key(&self) -> bool {
+        self.open
+            .last()
+            .is_some_and(|open| matches!(open.node.value, Value::Map(_)) && open.key.is_none())
+    }
+
+    fn start(
+        &mut self,
+        value: Value,
+        anchor: usize,
+        tag: Option<&Tag>,
+        span: Span,
+    ) -> Result<(), SyntaxError> {
+        let expected_tag = if matches!(value, Value::Map(_)) {
+            "map"
+        } else {
+            "seq"
+        };
+        if let Some(tag) = tag
+            && !(tag.is_yaml_core_schema() && tag.suffix == expected_tag)
+        {
+            return Err(SyntaxError::new(span, scalar::unknown_tag(tag)));
+        }
+        if self.expects_key() {
+            let message = "a key must be text, not a list or map";
+            return Err(SyntaxError::new(span, message));
+        }
+        check_depth(self.open.len() + 1, span)?;
+        self.open.push(Open {
+            node: Node { span, value },
+            anchor,
+            key: None,
+            keys: HashMap::new(),
+            merged: Vec::new(),
+        });
+        Ok(())
+    }
+
+    fn key(&mut self, text: String, plain: bool, span: Span) -> Result<(), SyntaxError> {
+        let Some(open) = self.open.last_mut() else {
+            return Ok(());
+        };
+        if let Some(line) = open.keys.insert(text.clone(), span.line) {
+            let message = format!("the key `{text}` occurs twice, first in line {line}");
+            return Err(SyntaxError::new(span, message).hint("remove one of them"));
+        }
+        let merge = plain && text == "<<";
+        open.key = Some(Key { text, span, merge });
+        Ok(())
+    }
+
+    /// Puts a complete value where it belongs.
+    fn finished(&mut self, node: Node, anchor: usize) -> Result<(), SyntaxError> {
+        if anchor != 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        let Some(open) = self.open.last_mut() else {
+            self.root = Some(node);
+            return Ok(());
+        };
+        match &mut open.node.value {
+            Value::List(items) => items.push(node),
+            Value::Map(entries) => match open.key.take() {
+                Some(key) if key.merge => open.merged.push(node),
+                Some(key) => entries.push(Entry {
+                    key: key.text,
+                    key_span: key.span,
+                    node,
+                }),
+                None => {}
+            },
+            Value::Scalar(_) => {}
+        }
+        Ok(())
+    }
+
+    fn alias(&mut self, anchor: usize, span: Span) -> Result<(), SyntaxError> {
+        if self.expects_key() {
+            let message = "an alias cannot stand for a key";
+            return Err(SyntaxError::new(span, message));
+        }
+        let Some(node) = self.anchors.get(&anchor) else {
+            let message = "an alias stands inside the value that it names";
+            return Err(SyntaxError::new(span, message));
+        };
+        let (nodes, depth) = extent(node);
+        *self.expansion += nodes;
+        if *self.expansion > EXPANSION_MAX {
+            let message = format!("aliases stand for more than {EXPANSION_MAX} values");
+            return Err(SyntaxError::new(span, message).hint("write the values out"));
+        }
+        check_depth(self.open.len() + depth, span)?;
+        let node = node.clone();
+        self.finished(node, 0)
+    }
+
+    fn span(&self, marker: Marker) -> Span {
+        let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        Span {
+            line: number(marker.line().max(1) + self.line_offset),
+            column: number(marker.col() + 1),
+        }
+    }
+
+    fn syntax(&self, error: &ScanError) -> SyntaxError {
+        let message = format!("not YAML: {}", error.info());
+        SyntaxError::new(self.span(*error.marker()), message)
+    }
+}
+
+impl Open {
+    /// The complete value: keys that a map takes over with `<<` give way to those written in it,
+    /// later maps to earlier ones.
+    fn close(mut self) -> Result<Node, SyntaxError> {
+        let Value::Map(entries) = &mut self.node.value else {
+            return Ok(self.node);
+        };
+        let mut keys: HashSet<String> = self.keys.into_keys().collect();
+        let maps = self.merged.into_iter().flat_map(|node| match node.value {
+            Value::List(items) => items,
+            Value::Map(_) | Value::Scalar(_) => vec![node],
+        });
+        for map in maps {
+            let Value::Map(merged) = map.value else {
+                let message = "`<<` takes a map, or a list of maps";
+                return Err(SyntaxError::new(map.span, message));
+            };
+            let new = merged
+                .into_iter()
+                .filter(|entry| keys.insert(entry.key.clone()));
+            entries.extend(new);
+        }
+        Ok(self.node)
+    }
+}
+
+impl SyntaxError {
+    fn new(span: Span, message: impl Into<String>) -> Self {
+        Self {
+            span,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    fn hint(mut self, hint: &str) -> Self {
+        self.hint = Some(hint.to_owned());
+        self
+    }
+}
+
+fn check_depth(depth: usize, span: Span) -> Result<(), SyntaxError> {
+    if depth <= DEPTH_MAX {
+        return Ok(());
+    }
+    let message = format!("nested deeper than {DEPTH_MAX} levels");
+    Err(SyntaxError::new(span, message))
+}
+
+/// How many values there are, the value itself included, and how deep they nest.
+fn extent(node: &Node) -> (usize, usize) {
+    let inner = |(nodes, depth): (usize, usize), node: &Node| {
+        let (inner_nodes, inner_depth) = extent(node);
+        (nodes + inner_nodes, depth.max(1 + inner_depth))
+    };
+    match &node.value {
+        Value::Scalar(_) => (1, 0),
+        Value::List(items) => items.iter().fold((1, 1), inner),
+        Value::Map(entries) => entries.iter().map(|entry| &entry.node).fold((1, 1), inner),
+    }
+}
+
+#[cfg(test)]
+mod tests;

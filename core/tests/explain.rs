@@ -1,0 +1,220 @@
+//! What `ringmain explain` says.
+
+mod document;
+
+use document::*;
+use ringmain_config::route::{
+    Action, Forward, HeaderEdits, PathMatch, Redirect, RedirectPath, RedirectPort, Rewrite, Route,
+    RouteMatch,
+};
+use ringmain_core::explain::{Described, Explanation, Outcome, explain};
+use serde_json::{Value, json};
+
+fn explained(described: &Described) -> Explanation {
+    let mut jason = route_to("jason", prefix("/reviews"), forward(&[("v2", 1)]));
+    jason.matches.headers = vec![header_match("end-user", is("jason"), false)];
+    let mut split = route_to(
+        "split",
+        prefix("/reviews"),
+        forward(&[("v1", 90), ("v3", 10), ("v2", 0)]),
+    );
+    split.timeout = Some(std::time::Duration::from_millis(1500));
+    split.request_headers = HeaderEdits {
+        authority: Some("reviews:9080".to_owned()),
+        remove: vec!["x-internal".to_owned()],
+        set: vec![header("X-Version", "1")],
+        add: vec![header("x-hop", "gateway")],
+    };
+    let Action::Forward(forward) = split.action else {
+        unreachable!()
+    };
+    split.action = Action::Forward(Forward {
+        rewrite: Some(Rewrite {
+            path: Some("/api/".to_owned()),
+            authority: None,
+        }),
+        ..forward
+    });
+    let old = route_to(
+        "old",
+        exact("/old"),
+        Action::Redirect(Redirect {
+            status: 301,
+            scheme: Some("https".to_owned()),
+            authority: None,
+            port: RedirectPort::Authority,
+            path: RedirectPath::Full("/new".to_owned()),
+        }),
+    );
+    let post = Route {
+        matches: RouteMatch {
+            method: Some(is("POST")),
+            ..RouteMatch::default()
+        },
+        ..route_to("post", PathMatch::Any, forward_to_v1())
+    };
+    let parts = [
+        listener("web", "127.0.0.1:8080", "t"),
+        table(
+            "t",
+            vec![virtual_host(
+                "shop",
+                &["shop.example"],
+                vec![jason, split, old, post],
+            )],
+        ),
+    ];
+    let clusters = ["v1", "v2", "v3"]
+        .into_iter()
+        .flat_map(|name| cluster(name, &[("127.0.0.1:9080", 1)]));
+    let snapshot = compile(&document(parts.into_iter().chain(clusters)));
+    explain(&snapshot, &snapshot.listeners()[0], described)
+}
+
+fn forward_to_v1() -> Action {
+    forward(&[("v1", 1)])
+}
+
+fn described(authority: &str, target: &str, headers: &[(&str, &str)]) -> Described {
+    Described {
+        method: "GET".to_owned(),
+        scheme: "http".to_owned(),
+        authority: authority.to_owned(),
+        target: target.to_owned(),
+        headers: fields(headers),
+    }
+}
+
+#[test]
+fn forwarded() {
+    let explanation = explained(&described(
+        "shop.example:8080",
+        "/x/../reviews/7?full",
+        &[("end-user", "ann")],
+    ));
+    let origin = |resource: &str, line: u32| json!({"resource": resource, "file": "mesh.yaml", "line": line});
+    let destination = |name: &str, share: f64| {
+        json!({
+            "cluster": name,
+            "share": share,
+            "service": {"host": format!("{name}.example"), "name": name, "namespace": "default"},
+            "subset": "v1",
+            "target": "/api/7?full",
+            "authority": "reviews:9080",
+            "request_headers": [{
+                "remove": ["x-internal"],
+                "set": [["X-Version", "1"]],
+                "add": [["x-hop", "gateway"]],
+            }],
+            "response_headers": [],
+            "endpoints": [{"address": "127.0.0.1:9080", "weight": 1}],
+            "origin": origin(name, 1000),
+        })
+    };
+    let expected = json!({
+        "listener": {
+            "name": "web",
+            "address": "127.0.0.1:8080",
+            "direction": "gateway",
+            "origin": origin("web", 1),
+        },
+        "route_table": "t",
+        "path": "/reviews/7",
+        "virtual_host": {"name": "shop", "origin": origin("shop", 10)},
+        "passed_over": [{
+            "route": "jason",
+            "condition": "header \"end-user\" is \"jason\"",
+            "found": "ann",
+            "origin": origin("jason", 100),
+        }],
+        "route": {"name": "split", "timeout": "1.5s", "origin": origin("split", 100)},
+        "outcome": {"forward": [destination("v1", 90.0), destination("v3", 10.0)]},
+    });
+    let found: Value = serde_json::to_value(explanation).unwrap();
+    assert_eq!(found, expected, "{found:#}");
+}
+
+#[test]
+fn redirected() {
+    let explanation = explained(&described("shop.example", "/old", &[]));
+    let conditions = explanation
+        .passed_over
+        .iter()
+        .map(|route| route.condition.as_str());
+    let path = "path begins with \"/reviews\"";
+    assert_eq!(conditions.collect::<Vec<_>>(), [path, path]);
+    match explanation.outcome {
+        Outcome::Redirect {
+            status, location, ..
+        } => {
+            assert_eq!(
+                (status, location.as_str()),
+                (301, "https://shop.example/new")
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn refused() {
+    for (authority, target, by, reason, status, flag, passed_over) in [
+        (
+            "other",
+            "/",
+            "route table \"t\"",
+            "no virtual host has the domain \"other\"",
+            404,
+            "NR",
+            0,
+        ),
+        (
+            "shop.example",
+            "/",
+            "virtual host \"shop\"",
+            "none of its routes matches",
+            404,
+            "NR",
+            4,
+        ),
+        (
+            "shop.example",
+            "/%00",
+            "path",
+            "the path holds NUL",
+            400,
+            "DPE",
+            0,
+        ),
+        (
+            "shop.example",
+            "/reviews../etc",
+            "route \"split\"",
+            "the path leads out of the prefix that it is rewritten to",
+            400,
+            "DPE",
+            1,
+        ),
+    ] {
+        let explanation = explained(&described(authority, target, &[]));
+        assert_eq!(explanation.passed_over.len(), passed_over, "{target}");
+        match explanation.outcome {
+            Outcome::Refused(part) => {
+                let found = (
+                    part.by.as_str(),
+                    part.reason.as_str(),
+                    part.status,
+                    part.flag,
+                );
+                assert_eq!(found, (by, reason, status, flag));
+            }
+            other => panic!("{target}: {other:?}"),
+        }
+    }
+    let explanation = explained(&described("shop.example", "/", &[]));
+    let last = explanation.passed_over.last().unwrap();
+    assert_eq!(
+        (last.condition.as_str(), last.found.as_deref()),
+        ("method is \"POST\"", Some("GET"))
+    );
+}

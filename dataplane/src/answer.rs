@@ -1,0 +1,203 @@
+//! The upstream's answer on its way to the client: interim heads, the final head, the body.
+
+use std::cell::Cell;
+
+use ringmain_core::{
+    failure::Failure,
+    header::Edits,
+    http1::{
+        BodyDecoder, Framing, Known, MethodKind, ResponseHead, ResponseWrite, encode_response,
+    },
+};
+
+use crate::{
+    io::{
+        buffer::Buffer,
+        deadline::{Expiry, Micros},
+        stream::{Received, Stream},
+    },
+    record::Record,
+    relay::{Body, Broken, Relay, micros},
+    session::Session,
+    worker::Worker,
+};
+
+/// How far an answer has come, for those who must know after it failed.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// The upstream has sent something.
+    pub heard: Cell<bool>,
+    /// Something of the final answer was sent to the client, so there can be no other.
+    pub begun: Cell<bool>,
+}
+
+/// One answer on its way.
+pub struct Answer<'a> {
+    /// Whose core.
+    pub worker: &'a Worker,
+    /// Where it goes.
+    pub session: &'a Session,
+    /// Where it comes from.
+    pub upstream: &'a Stream,
+    /// Its head is decoded into this.
+    pub head: &'a mut ResponseHead,
+    /// The method that it answers.
+    pub method: MethodKind,
+    /// The client wants to send another request behind this one.
+    pub keep_alive: bool,
+    /// Of the destination, then of the route.
+    pub edits: &'a [&'a Edits],
+    /// When the route's timeout passes.
+    pub until: Micros,
+    /// How far it has come.
+    pub progress: &'a Progress,
+}
+
+impl Answer<'_> {
+    /// Receives it and sends it on. True when the upstream connection can carry another request.
+    ///
+    /// # Errors
+    /// Why it did not arrive, or did not get through.
+    pub async fn forward(mut self, record: &mut Record<'_>) -> Result<bool, Failure> {
+        let sent_at = self.worker.now();
+        let (mut received, head_bytes) = self.receive_head(sent_at).await?;
+        let framing = match self.head.framing() {
+            Framing::UntilClose => Framing::Chunked,
+            framing => framing,
+        };
+        let mut outgoing = self.worker.buffers.take();
+        self.encode_head(
+            &received.filled()[..head_bytes],
+            framing,
+            sent_at,
+            &mut outgoing,
+            record,
+        );
+        received.consume(head_bytes);
+
+        let bytes = Cell::new(0);
+        let mut body = Body::new(BodyDecoder::new(self.head.framing()), framing, &bytes);
+        let result = self.forward_body(&mut body, received, outgoing).await;
+        record.sent(bytes.get());
+        let received = result?;
+        // Bytes behind the answer belong to nothing that we asked for.
+        Ok(self.head.keep_alive() && received.is_empty())
+    }
+
+    async fn forward_body(
+        &self,
+        body: &mut Body<'_>,
+        mut received: Buffer,
+        mut outgoing: Buffer,
+    ) -> Result<Buffer, Failure> {
+        self.progress.begun.set(true);
+        body.stage_short(&mut received, &mut outgoing)
+            .map_err(|broken| self.failure(&broken))?;
+        if body.is_done() {
+            let (sent, _) = self.session.stream.send(outgoing).await;
+            return sent.map(|()| received).map_err(|_| Failure::DownstreamGone);
+        }
+        let relay = Relay {
+            source: self.upstream,
+            target: &self.session.stream,
+            deadlines: &self.worker.deadlines,
+            idle: self.worker.limits.stream_idle_timeout,
+            until: self.until,
+            cancelable: false,
+        };
+        let (result, received) = relay.run(body, received, outgoing).await;
+        result
+            .map(|()| received)
+            .map_err(|broken| self.failure(&broken))
+    }
+
+    /// The final head, at the front of the buffer; interim ones are sent on.
+    async fn receive_head(&mut self, sent_at: Micros) -> Result<(Buffer, usize), Failure> {
+        let mut received = self.worker.buffers.take();
+        self.head.reset();
+        let late = (sent_at + micros(self.worker.limits.stream_idle_timeout)).min(self.until);
+        self.upstream.deadline().set(late, Expiry::Close);
+        loop {
+            let result;
+            (result, received) = self.upstream.receive(received).await;
+            match result {
+                Ok(Received::Bytes(_)) => self.progress.heard.set(true),
+                Ok(Received::End | Received::Cancelled) | Err(_) => {
+                    return Err(self.late_or(Failure::UpstreamClosed));
+                }
+            }
+            while !received.is_empty() {
+                let limits = &self.worker.limits.head;
+                match self.head.decode(received.filled(), limits, self.method) {
+                    Ok(Some(length)) if self.head.is_interim() => {
+                        self.send_interim(&received.filled()[..length]).await?;
+                        received.consume(length);
+                    }
+                    Ok(Some(length)) => return Ok((received, length)),
+                    Ok(None) => break,
+                    Err(reject) => return Err(Failure::BadResponse(reject)),
+                }
+            }
+            // The limit of a head is far below the largest buffer.
+            received.make_room();
+        }
+    }
+
+    async fn send_interim(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut outgoing = self.worker.buffers.take();
+        let write = ResponseWrite {
+            keep_alive: true,
+            request: self.method,
+            ..Default::default()
+        };
+        encode_response(outgoing.tail(), self.head, bytes, &write);
+        let (sent, _) = self.session.stream.send(outgoing).await;
+        sent.map_err(|_| Failure::DownstreamGone)
+    }
+
+    fn encode_head(
+        &self,
+        bytes: &[u8],
+        framing: Framing,
+        sent_at: Micros,
+        outgoing: &mut Buffer,
+        record: &mut Record<'_>,
+    ) {
+        let waited = self.worker.now() - sent_at;
+        record.upstream_service_time(waited);
+        record.forwarding(self.head.status());
+        let mut digits = itoa::Buffer::new();
+        let service_time = digits.format(waited / 1000).as_bytes();
+        let set = [(Known::XEnvoyUpstreamServiceTime.name(), service_time)];
+        let write = ResponseWrite {
+            edits: self.edits,
+            set: &set,
+            append: &[],
+            framing,
+            request: self.method,
+            keep_alive: self.keep_alive && !self.worker.is_closing(self.session),
+        };
+        encode_response(outgoing.tail(), self.head, bytes, &write);
+    }
+
+    fn failure(&self, broken: &Broken) -> Failure {
+        match broken {
+            Broken::Target => Failure::DownstreamGone,
+            Broken::Malformed(reject) => Failure::BadResponse(*reject),
+            Broken::Ended | Broken::Source | Broken::Stopped => {
+                self.late_or(Failure::UpstreamTruncated)
+            }
+        }
+    }
+
+    /// Why the upstream's socket ended: a deadline of ours, or else `failure`.
+    fn late_or(&self, failure: Failure) -> Failure {
+        if !self.upstream.deadline().expired() {
+            return failure;
+        }
+        if self.worker.now() >= self.until {
+            return Failure::RouteTimeout;
+        }
+        Failure::UpstreamIdle
+    }
+}

@@ -1,0 +1,395 @@
+//! One request, top to bottom.
+//!
+//! Pin the snapshot, open the record, decide, pick an endpoint, check out a connection, send,
+//! answer, close the record. Deciding is pure and lives in `ringmain-core`; what is here moves
+//! bytes and keeps promises: an answer that has begun is never begun again, a connection that did
+//! not end in order is never used again, and every request is recorded exactly once.
+
+use std::{cell::Cell, rc::Rc};
+
+use ringmain_config::listener::Direction;
+use ringmain_core::{
+    failure::{Failure, Fault},
+    http1::{BodyDecoder, Framing, MethodKind, encode_local_response},
+    metrics::Reporter,
+    snapshot::Snapshot,
+};
+
+use crate::{
+    answer::{Answer, Progress},
+    http1::Downstream,
+    io::{
+        buffer::{Buffer, Part},
+        deadline::{Expiry, Micros},
+        race::join,
+    },
+    plan::{Forwarding, LocalAnswer, Plan},
+    pool::{self, ClusterState, Lease, Upstream},
+    record::Record,
+    relay::{Body, Broken, Relay, micros},
+    session::Session,
+    worker::Worker,
+};
+
+/// What happens to the downstream connection after a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// It waits for the next request.
+    Next,
+    /// It is closed: nothing follows.
+    Close,
+    /// It is closed once the client had time to read the answer: it may still be sending.
+    Linger,
+}
+
+/// Serves the request whose head is at the front of `downstream.received`.
+pub async fn exchange(worker: &Rc<Worker>, downstream: &mut Downstream) -> After {
+    let snapshot = worker.snapshot();
+    let listener = snapshot.listener(downstream.session.listener);
+    let direction = listener.map_or(Direction::Gateway, |listener| listener.config.direction);
+    let mut record = Record::open(
+        &worker.recorder,
+        Reporter::of(direction),
+        downstream.started,
+    );
+    record.describe(|| downstream.describe());
+
+    let progress = Progress::default();
+    let plan = match listener {
+        Some(listener) => Plan::make(worker, listener, downstream, &mut record),
+        None => Err(Failure::NoRoute),
+    };
+    let result = match plan {
+        Ok(Plan::Forward(forwarding)) => {
+            let forward = Forward {
+                worker,
+                forwarding,
+                progress: &progress,
+            };
+            forward.run(&snapshot, downstream, &mut record).await
+        }
+        Ok(Plan::Answer(local)) => {
+            record.answering(local.status);
+            respond(worker, downstream, &local, true, &mut record).await
+        }
+        Err(failure) => Err(failure),
+    };
+    let after = match result {
+        Ok(after) => after,
+        Err(failure) => fail(worker, downstream, failure, &progress, &mut record).await,
+    };
+    record.close();
+    after
+}
+
+/// Answers something that is not a request, or that came too slowly.
+pub async fn refuse(worker: &Rc<Worker>, downstream: &mut Downstream, failure: Failure) {
+    let snapshot = worker.snapshot();
+    let listener = snapshot.listener(downstream.session.listener);
+    let direction = listener.map_or(Direction::Gateway, |listener| listener.config.direction);
+    let mut record = Record::open(
+        &worker.recorder,
+        Reporter::of(direction),
+        downstream.started,
+    );
+    record.describe(|| downstream.describe_peer());
+    fail(
+        worker,
+        downstream,
+        failure,
+        &Progress::default(),
+        &mut record,
+    )
+    .await;
+    record.close();
+}
+
+/// A request that goes to one of a cluster's endpoints.
+struct Forward<'a> {
+    worker: &'a Rc<Worker>,
+    forwarding: Forwarding<'a>,
+    progress: &'a Progress,
+}
+
+impl Forward<'_> {
+    async fn run(
+        mut self,
+        snapshot: &Snapshot,
+        downstream: &mut Downstream,
+        record: &mut Record<'_>,
+    ) -> Result<After, Failure> {
+        let entry = snapshot
+            .cluster(self.forwarding.cluster)
+            .ok_or(Failure::NoCluster)?;
+        let cluster = self.worker.clusters.state(self.forwarding.cluster, entry);
+        record.cluster(&cluster.cluster.name, &cluster.edge);
+
+        let mut outgoing =
+            std::mem::replace(&mut self.forwarding.outgoing, self.worker.buffers.none());
+        let framing = self.forwarding.framing;
+        let bytes = Cell::new(0);
+        let mut decoder = BodyDecoder::new(framing);
+        if self.worker.limits.body_bytes_max > 0 {
+            decoder = decoder.with_limit(self.worker.limits.body_bytes_max);
+        }
+        let mut body = Body::new(decoder, framing, &bytes);
+        // What stands behind the head, which is encoded for the upstream already, is the body's
+        // beginning, and often all of it.
+        downstream.consume_head();
+        let session = Rc::clone(&downstream.session);
+        let staged = body.stage_short(&mut downstream.received, &mut outgoing);
+        let result = match staged {
+            Ok(()) if body.is_done() => self.whole(downstream, &cluster, outgoing, record).await,
+            Ok(()) => {
+                self.streaming(downstream, &cluster, &mut body, outgoing, record)
+                    .await
+            }
+            Err(broken) => Err(request_failure(downstream, &broken)),
+        };
+        session.set_upstream(None);
+        record.received(bytes.get());
+        result
+    }
+
+    /// The whole request is in `outgoing`, so that it can be sent once more, on a new connection,
+    /// when a pooled one turns out to be closed before a byte of an answer.
+    async fn whole(
+        &self,
+        downstream: &mut Downstream,
+        cluster: &Rc<ClusterState>,
+        mut outgoing: Buffer,
+        record: &mut Record<'_>,
+    ) -> Result<After, Failure> {
+        let until = self.until(downstream.started);
+        let mut fresh = false;
+        loop {
+            let (lease, upstream) = self
+                .check_out(&downstream.session, cluster, fresh, until, record)
+                .await?;
+            let sent;
+            let part = Part {
+                from: 0,
+                to: outgoing.filled().len(),
+                buffer: outgoing,
+            };
+            (sent, outgoing) = upstream.stream().send_part(part).await;
+            let answered = match sent {
+                Ok(()) => {
+                    self.answer(downstream, &upstream, until)
+                        .forward(record)
+                        .await
+                }
+                Err(_) => Err(Failure::UpstreamClosed),
+            };
+            match answered {
+                Ok(keep) => {
+                    if keep {
+                        pool::put_back(self.worker, &lease, upstream);
+                    }
+                    return Ok(self.after(downstream));
+                }
+                Err(Failure::UpstreamClosed) if upstream.reused && !fresh && self.may_repeat() => {
+                    self.worker.counters.upstream_stale_retries.increment();
+                    fresh = true;
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// The body is still arriving: it goes out while the answer comes in. Either may end first.
+    async fn streaming(
+        &self,
+        downstream: &mut Downstream,
+        cluster: &Rc<ClusterState>,
+        body: &mut Body<'_>,
+        outgoing: Buffer,
+        record: &mut Record<'_>,
+    ) -> Result<After, Failure> {
+        let until = self.until(downstream.started);
+        let (lease, upstream) = self
+            .check_out(&downstream.session, cluster, false, until, record)
+            .await?;
+        let session = Rc::clone(&downstream.session);
+        let received = std::mem::replace(&mut downstream.received, self.worker.buffers.none());
+        let relay = Relay {
+            source: &session.stream,
+            target: upstream.stream(),
+            deadlines: &self.worker.deadlines,
+            idle: self.worker.limits.stream_idle_timeout,
+            until,
+            cancelable: true,
+        };
+        let upload = async {
+            let (result, received) = relay.run(body, received, outgoing).await;
+            // Without its body the request has no answer. When it is the upstream that takes no
+            // more, it may have answered all the same.
+            if matches!(
+                result,
+                Err(Broken::Ended | Broken::Source | Broken::Malformed(_))
+            ) {
+                upstream.stream().abort();
+            }
+            (result, received)
+        };
+        let answer = self.answer(downstream, &upstream, until).forward(record);
+        let (answered, (uploaded, received)) = join(answer, upload, |_| {
+            // Nobody wants the rest of the body.
+            session.stream.cancel_receive();
+            upstream.stream().abort();
+        })
+        .await;
+        downstream.received = received;
+        match uploaded {
+            Ok(()) => {
+                if answered? {
+                    pool::put_back(self.worker, &lease, upstream);
+                }
+                Ok(self.after(downstream))
+            }
+            Err(Broken::Target | Broken::Stopped) => answered.map(|_| After::Linger),
+            Err(broken) => Err(request_failure(downstream, &broken)),
+        }
+    }
+
+    /// An endpoint, and a connection to it.
+    async fn check_out(
+        &self,
+        session: &Session,
+        cluster: &Rc<ClusterState>,
+        fresh: bool,
+        until: Micros,
+        record: &mut Record<'_>,
+    ) -> Result<(Lease, Upstream), Failure> {
+        let lease = cluster
+            .pick(&mut || self.worker.random())
+            .ok_or(Failure::NoEndpoint)?;
+        record.endpoint(lease.state().address, &lease.state().edge);
+        match pool::check_out(self.worker, &lease, fresh, until).await {
+            Ok(upstream) => {
+                record.upstream_local(|| upstream.stream().local_address().ok());
+                session.set_upstream(Some(Rc::clone(upstream.stream())));
+                Ok((lease, upstream))
+            }
+            Err((failure, error)) => {
+                if let Some(error) = error {
+                    record.transport_failure(&error);
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    fn answer<'a>(
+        &'a self,
+        downstream: &'a mut Downstream,
+        upstream: &'a Upstream,
+        until: Micros,
+    ) -> Answer<'a> {
+        Answer {
+            worker: self.worker,
+            keep_alive: downstream.request.keep_alive(),
+            session: &downstream.session,
+            head: &mut downstream.response,
+            upstream: upstream.stream(),
+            method: self.forwarding.method,
+            edits: &self.forwarding.response_edits,
+            until,
+            progress: self.progress,
+        }
+    }
+
+    /// The upstream cannot have begun to answer it, and its method may be sent twice (RFC 9110
+    /// section 9.2.2).
+    fn may_repeat(&self) -> bool {
+        !self.progress.heard.get() && self.forwarding.idempotent
+    }
+
+    /// When the route's timeout passes.
+    fn until(&self, started: Micros) -> Micros {
+        self.forwarding
+            .timeout
+            .map_or(Micros::MAX, |timeout| started + micros(timeout))
+    }
+
+    fn after(&self, downstream: &Downstream) -> After {
+        if downstream.request.keep_alive() && !self.worker.is_closing(&downstream.session) {
+            return After::Next;
+        }
+        After::Close
+    }
+}
+
+/// What a request's body that does not arrive means.
+fn request_failure(downstream: &Downstream, broken: &Broken) -> Failure {
+    match broken {
+        Broken::Malformed(reject) => Failure::BadRequest(*reject),
+        Broken::Ended if downstream.stream().deadline().expired() => Failure::RequestBodyTimeout,
+        _ => Failure::DownstreamGone,
+    }
+}
+
+/// Answers without asking an upstream.
+async fn respond(
+    worker: &Worker,
+    downstream: &mut Downstream,
+    local: &LocalAnswer<'_>,
+    may_keep: bool,
+    record: &mut Record<'_>,
+) -> Result<After, Failure> {
+    // A body that nobody wants is not read; without reading it, the next request is not found.
+    let request = &downstream.request;
+    let keep_alive = may_keep
+        && request.keep_alive()
+        && matches!(request.framing(), Framing::None | Framing::Length(0))
+        && !worker.is_closing(&downstream.session);
+    let is_head = may_keep && request.method_kind() == MethodKind::Head;
+    downstream.consume_head();
+    let mut outgoing = worker.buffers.take();
+    let headers = local.headers();
+    let out = outgoing.tail();
+    encode_local_response(
+        out,
+        local.status,
+        &headers,
+        &local.body,
+        keep_alive,
+        is_head,
+    );
+    let late = worker.now() + micros(worker.limits.stream_idle_timeout);
+    downstream.stream().deadline().set(late, Expiry::Close);
+    let (sent, _) = downstream.stream().send(outgoing).await;
+    if sent.is_err() {
+        return Err(Failure::DownstreamGone);
+    }
+    if !is_head {
+        record.sent(local.body.len() as u64);
+    }
+    Ok(if keep_alive {
+        After::Next
+    } else {
+        After::Linger
+    })
+}
+
+/// Answers with a failure, unless an answer was begun or there is nobody to answer.
+async fn fail(
+    worker: &Worker,
+    downstream: &mut Downstream,
+    failure: Failure,
+    progress: &Progress,
+    record: &mut Record<'_>,
+) -> After {
+    record.fail(failure);
+    if progress.begun.get() || failure.facts().status == 0 {
+        // Closing tells the client that what it has is not the whole.
+        return After::Close;
+    }
+    // What the client still sends cannot be told from the next request when its head or body was
+    // not understood.
+    let may_keep = failure.facts().fault != Fault::Downstream;
+    let local = LocalAnswer::failure(failure);
+    respond(worker, downstream, &local, may_keep, record)
+        .await
+        .unwrap_or(After::Close)
+}

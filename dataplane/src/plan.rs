@@ -1,0 +1,308 @@
+//! What a request's head leads to: a message for an upstream, or an answer of our own.
+//!
+//! The decision is `ringmain-core`'s; here it is asked, noted in the record, and its outcome is
+//! encoded while the head still stands in the buffer. Nothing waits and nothing is sent.
+
+use std::{borrow::Cow, net::IpAddr, time::Duration};
+
+use ringmain_config::listener::Direction;
+use ringmain_core::{
+    failure::Failure,
+    header::Edits,
+    http1::{Framing, Known, MethodKind, RequestHead, RequestWrite, encode_request},
+    path,
+    route::{Decision, Destination, Request, Route},
+    snapshot::{ClusterIndex, Listener, ListenerProtocol},
+    target,
+};
+use smallvec::SmallVec;
+
+use crate::{http1::Downstream, io::buffer::Buffer, record::Record, worker::Worker};
+
+/// Route's and destination's; there are no more.
+pub type EditsList<'t> = SmallVec<[&'t Edits; 2]>;
+
+/// What is done with a request.
+pub enum Plan<'t> {
+    /// It goes to a cluster.
+    Forward(Forwarding<'t>),
+    /// It is answered here.
+    Answer(LocalAnswer<'t>),
+}
+
+/// A request on its way to a cluster.
+pub struct Forwarding<'t> {
+    /// Where to.
+    pub cluster: ClusterIndex,
+    /// Its head as the upstream gets it.
+    pub outgoing: Buffer,
+    /// Of the body behind it, on both sides.
+    pub framing: Framing,
+    /// For the answer's framing.
+    pub method: MethodKind,
+    /// It may be sent a second time (RFC 9110 section 9.2.2).
+    pub idempotent: bool,
+    /// For the whole exchange.
+    pub timeout: Option<Duration>,
+    /// To be applied to the answer.
+    pub response_edits: EditsList<'t>,
+}
+
+/// An answer of our own.
+pub struct LocalAnswer<'t> {
+    /// Its status.
+    pub status: u16,
+    /// Where a redirect leads.
+    pub location: Option<String>,
+    /// Its body; empty for none.
+    pub body: Cow<'t, [u8]>,
+    /// Its body is prose.
+    pub is_text: bool,
+    /// Of the route.
+    pub edits: EditsList<'t>,
+}
+
+impl<'t> Plan<'t> {
+    /// Decides about the request at the front of `downstream.received`.
+    ///
+    /// # Errors
+    /// When its path is refused or nothing routes it.
+    pub fn make(
+        worker: &Worker,
+        listener: &'t Listener,
+        downstream: &Downstream,
+        record: &mut Record<'_>,
+    ) -> Result<Self, Failure> {
+        let head = downstream.head();
+        let message = &downstream.request;
+        let path = canonical_path(message, head)?;
+        let headers = message.view(head);
+        let request = Request {
+            method: message.method(head),
+            scheme: "http",
+            authority: message.authority(head),
+            path: &path,
+            query: message.query(head),
+            headers: &headers,
+            listener_port: listener.config.address.port(),
+        };
+        let ListenerProtocol::Http(table) = &listener.protocol;
+        match table.decide(&request, worker.random()) {
+            Decision::Forward {
+                route,
+                forward,
+                destination,
+                ..
+            } => {
+                record.route(&route.name);
+                let sent_path = target::path(route, forward, &path).map_err(Failure::BadPath)?;
+                let outbound = Outbound {
+                    message,
+                    head,
+                    path: &sent_path,
+                    query: request.query,
+                    authority: target::authority(route, forward, destination, request.authority),
+                    edits: target::request_edits(route, Some(destination)).collect(),
+                    direction: listener.config.direction,
+                    peer: downstream.session.peer.ip(),
+                };
+                let mut outgoing = worker.buffers.take();
+                outbound.encode(worker, &mut outgoing, record);
+                Ok(Self::Forward(Forwarding::new(
+                    message,
+                    route,
+                    destination,
+                    outgoing,
+                    request.method,
+                )))
+            }
+            Decision::Redirect {
+                route, redirect, ..
+            } => {
+                record.route(&route.name);
+                let location =
+                    target::location(redirect, route, &request).map_err(Failure::BadPath)?;
+                Ok(Self::Answer(LocalAnswer {
+                    status: redirect.status,
+                    location: Some(location),
+                    body: Cow::Borrowed(b""),
+                    is_text: false,
+                    edits: target::response_edits(route, None).collect(),
+                }))
+            }
+            Decision::Direct { route, direct, .. } => {
+                record.route(&route.name);
+                Ok(Self::Answer(LocalAnswer {
+                    status: direct.status,
+                    location: None,
+                    body: Cow::Borrowed(&direct.body),
+                    is_text: std::str::from_utf8(&direct.body).is_ok(),
+                    edits: target::response_edits(route, None).collect(),
+                }))
+            }
+            Decision::NoRoute { .. } => Err(Failure::NoRoute),
+        }
+    }
+}
+
+fn canonical_path<'a>(message: &RequestHead, head: &'a [u8]) -> Result<Cow<'a, str>, Failure> {
+    match message.path(head) {
+        "*" => Ok(Cow::Borrowed("*")),
+        path => path::canonical(path).map_err(Failure::BadPath),
+    }
+}
+
+impl<'t> Forwarding<'t> {
+    fn new(
+        message: &RequestHead,
+        route: &'t Route,
+        destination: &'t Destination,
+        outgoing: Buffer,
+        method: &str,
+    ) -> Self {
+        Self {
+            cluster: destination.cluster,
+            outgoing,
+            framing: message.framing(),
+            method: message.method_kind(),
+            idempotent: is_idempotent(method),
+            timeout: route.timeout,
+            response_edits: target::response_edits(route, Some(destination)).collect(),
+        }
+    }
+}
+
+/// RFC 9110 section 9.2.2. Methods that we do not know are not.
+fn is_idempotent(method: &str) -> bool {
+    matches!(
+        method,
+        "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE"
+    )
+}
+
+/// A request's head on its way out.
+struct Outbound<'a> {
+    message: &'a RequestHead,
+    head: &'a [u8],
+    path: &'a str,
+    query: Option<&'a str>,
+    authority: &'a str,
+    edits: EditsList<'a>,
+    direction: Direction,
+    peer: IpAddr,
+}
+
+impl Outbound<'_> {
+    /// Writes it, with the fields that every proxy of a mesh adds: a request id and the scheme
+    /// where they are missing, the client's address at a gateway, the original path of a rewrite.
+    fn encode(&self, worker: &Worker, outgoing: &mut Buffer, record: &mut Record<'_>) {
+        let request_id;
+        let original = self.message.path_and_query(self.head);
+        let peer;
+        let mut set: SmallVec<[(&str, &[u8]); 3]> = SmallVec::new();
+        if self.message.header(self.head, Known::XRequestId).is_none() {
+            request_id = uuid(worker.random(), worker.random());
+            record.request_id(&request_id);
+            set.push((Known::XRequestId.name(), &request_id));
+        }
+        let is_gateway = self.direction == Direction::Gateway;
+        if is_gateway
+            || self
+                .message
+                .header(self.head, Known::XForwardedProto)
+                .is_none()
+        {
+            set.push((Known::XForwardedProto.name(), b"http"));
+        }
+        let target = self.target();
+        if self.path != self.message.path(self.head) {
+            set.push((Known::XEnvoyOriginalPath.name(), original.as_bytes()));
+        }
+        let mut append: SmallVec<[(&str, &[u8]); 1]> = SmallVec::new();
+        if is_gateway {
+            peer = self.peer.to_canonical().to_string();
+            append.push((Known::XForwardedFor.name(), peer.as_bytes()));
+        }
+        let write = RequestWrite {
+            target: &target,
+            authority: self.authority,
+            edits: &self.edits,
+            set: &set,
+            append: &append,
+            framing: self.message.framing(),
+            expect_continue: self.message.expects_continue(),
+        };
+        encode_request(outgoing.tail(), self.message, self.head, &write);
+    }
+
+    fn target(&self) -> Cow<'_, str> {
+        if self.path == self.message.path(self.head) {
+            return self.message.path_and_query(self.head);
+        }
+        match self.query {
+            None => Cow::Borrowed(self.path),
+            Some(query) => Cow::Owned(format!("{}?{query}", self.path)),
+        }
+    }
+}
+
+/// A random UUID (RFC 9562 section 5.4) as text.
+fn uuid(high: u64, low: u64) -> [u8; 36] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut bytes = (u128::from(high) << 64 | u128::from(low)).to_be_bytes();
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let mut text = [b'-'; 36];
+    let mut place = 0;
+    for (index, byte) in bytes.iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            place += 1;
+        }
+        text[place] = DIGITS[usize::from(byte >> 4)];
+        text[place + 1] = DIGITS[usize::from(byte & 0x0f)];
+        place += 2;
+    }
+    text
+}
+
+impl LocalAnswer<'_> {
+    /// The answer to a request that failed: its status and a sentence that says why.
+    pub fn failure(failure: Failure) -> Self {
+        let body = format!("{} ({})\n", failure.sentence(), failure.facts().details);
+        Self {
+            status: failure.facts().status,
+            location: None,
+            body: Cow::Owned(body.into_bytes()),
+            is_text: true,
+            edits: EditsList::new(),
+        }
+    }
+
+    /// Its header fields: what it needs itself, and what the route adds.
+    pub fn headers(&self) -> SmallVec<[(&str, &[u8]); 4]> {
+        let mut headers: SmallVec<[(&str, &[u8]); 4]> = SmallVec::new();
+        if let Some(location) = &self.location {
+            headers.push(("location", location.as_bytes()));
+        }
+        if self.is_text && !self.body.is_empty() {
+            headers.push(("content-type", b"text/plain; charset=utf-8"));
+        }
+        for edits in &self.edits {
+            headers.retain(|(name, _)| !edits.dropped.iter().any(|dropped| **dropped == **name));
+            let appended = edits.appended.iter();
+            headers.extend(appended.map(|(name, value)| (&**name, value.as_bytes())));
+        }
+        headers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::uuid;
+
+    #[test]
+    fn uuids_are_of_version_four() {
+        let text = uuid(0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210);
+        assert_eq!(&text, b"01234567-89ab-4def-bedc-ba9876543210");
+    }
+}

@@ -1,0 +1,370 @@
+//! Upstream connections of one core: which endpoint a request goes to, and over which connection.
+//!
+//! Each worker has its own pools; nothing here is shared. Idle connections have no operation
+//! pending and no buffer: whether the upstream has closed one is looked at when it is reused (unless
+//! it was put back a moment ago) and once per sweep.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use ringmain_config::{
+    cluster::{Cluster, Service},
+    endpoint::Workload,
+};
+use ringmain_core::{
+    balance,
+    failure::Failure,
+    snapshot::{ClusterEntry, ClusterId, ClusterIndex, Endpoint, Endpoints, Snapshot},
+};
+
+use crate::{
+    io::{deadline::Micros, stream::Stream},
+    metrics::{Edge, WorkerCounters},
+    worker::Worker,
+};
+
+/// A connection put back less than this ago is reused without a look at it: the look is a system
+/// call, and the upstream closing it within this time is as likely as closing it under way.
+const TRUSTED_FOR: Micros = 1_000;
+/// Idle connections that one sweep looks at, so that a sweep stays short.
+const SWEEP_LOOKS_MAX: usize = 512;
+
+/// The clusters that this core has sent requests to.
+#[derive(Default)]
+pub struct Clusters {
+    by_index: RefCell<Vec<Option<Rc<ClusterState>>>>,
+    /// Connections in use and idle, of all clusters.
+    connections: Rc<Cell<u32>>,
+}
+
+/// A cluster with this core's balancer state and pools.
+pub struct ClusterState {
+    /// Settings.
+    pub cluster: Arc<Cluster>,
+    /// Metrics of requests that reach no endpoint of it.
+    pub edge: Rc<Edge>,
+    id: ClusterId,
+    service: Arc<Service>,
+    endpoints: Arc<Endpoints>,
+    balancer: RefCell<balance::State>,
+    /// In the order of `endpoints`.
+    states: Box<[Rc<EndpointState>]>,
+}
+
+/// This core's knowledge of one endpoint.
+pub struct EndpointState {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Metrics of requests to it.
+    pub edge: Rc<Edge>,
+    workload: Arc<Workload>,
+    service: Arc<Service>,
+    active: Cell<u32>,
+    /// The one put back last is reused first: the others may then grow old and be closed.
+    idle: RefCell<Vec<Idle>>,
+    /// It is in no snapshot any more: connections are not put back.
+    gone: Cell<bool>,
+}
+
+struct Idle {
+    connection: Connection,
+    since: Micros,
+}
+
+/// An open connection.
+struct Connection {
+    stream: Rc<Stream>,
+    /// Requests that were sent on it.
+    requests: u32,
+    _count: Count,
+}
+
+/// One of the worker's upstream connections, open or being opened.
+struct Count(Rc<Cell<u32>>);
+
+impl Count {
+    fn take(count: &Rc<Cell<u32>>) -> Self {
+        count.set(count.get() + 1);
+        Self(Rc::clone(count))
+    }
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+/// A request's hold on an endpoint, from the pick to the end of the answer.
+pub struct Lease {
+    cluster: Rc<ClusterState>,
+    /// Position among the cluster's endpoints.
+    index: usize,
+}
+
+impl Lease {
+    /// This core's knowledge of the endpoint.
+    pub fn state(&self) -> &EndpointState {
+        &self.cluster.states[self.index]
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let active = &self.state().active;
+        active.set(active.get() - 1);
+    }
+}
+
+/// A connection for one request. It is closed when dropped, unless it is [`put back`](put_back).
+pub struct Upstream {
+    connection: Connection,
+    /// It has carried requests before, so the upstream may have closed it meanwhile.
+    pub reused: bool,
+}
+
+impl Upstream {
+    /// Its socket.
+    pub fn stream(&self) -> &Rc<Stream> {
+        &self.connection.stream
+    }
+}
+
+impl Clusters {
+    /// The state of a cluster of the current snapshot.
+    pub fn state(&self, index: ClusterIndex, entry: &ClusterEntry) -> Rc<ClusterState> {
+        let mut states = self.by_index.borrow_mut();
+        let place = index.0 as usize;
+        if let Some(Some(state)) = states.get(place)
+            && state.is_of(entry)
+        {
+            return Rc::clone(state);
+        }
+        if states.len() <= place {
+            states.resize_with(place + 1, || None);
+        }
+        let state = Rc::new(ClusterState::new(entry, states[place].as_deref()));
+        states[place] = Some(Rc::clone(&state));
+        state
+    }
+
+    /// Follows a new snapshot: what is in it keeps its connections, what is not lets them go.
+    pub fn adopt(&self, snapshot: &Snapshot) {
+        for (place, slot) in self.by_index.borrow_mut().iter_mut().enumerate() {
+            let Some(state) = slot else { continue };
+            let index = ClusterIndex(u32::try_from(place).expect("it was an index before"));
+            let entry = snapshot.cluster(index).filter(|entry| entry.id == state.id);
+            match entry {
+                Some(entry) if state.is_of(entry) => {}
+                Some(entry) => *slot = Some(Rc::new(ClusterState::new(entry, Some(state)))),
+                None => {
+                    state.states.iter().for_each(|endpoint| endpoint.let_go());
+                    *slot = None;
+                }
+            }
+        }
+    }
+
+    /// Closes idle connections that have been so for too long, or that the upstream has closed.
+    pub fn sweep(&self, now: Micros, counters: &WorkerCounters) {
+        let mut looks = SWEEP_LOOKS_MAX;
+        let mut idle_count = 0;
+        for state in self.by_index.borrow().iter().flatten() {
+            let timeout = state.cluster.connections.idle_timeout;
+            for endpoint in &state.states {
+                endpoint.sweep(now, timeout, &mut looks);
+                idle_count += endpoint.idle.borrow().len() as u64;
+            }
+        }
+        counters.upstream_connections_idle.set(idle_count);
+        counters
+            .upstream_connections_active
+            .set(u64::from(self.connections.get()) - idle_count);
+    }
+}
+
+impl ClusterState {
+    fn new(entry: &ClusterEntry, before: Option<&Self>) -> Self {
+        let before = before.filter(|before| before.id == entry.id);
+        let service = match before {
+            Some(before) if before.cluster.service == entry.cluster.service => {
+                Arc::clone(&before.service)
+            }
+            _ => Arc::new(entry.cluster.service.clone()),
+        };
+        let before = before.map_or(&[][..], |before| &before.states);
+        let known: HashMap<_, _> = before.iter().map(|state| (state.address, state)).collect();
+        let states: Box<[_]> = entry
+            .endpoints
+            .iter()
+            .map(|endpoint| match known.get(&endpoint.address) {
+                Some(state) if state.is_to(&endpoint.workload, &service) => Rc::clone(state),
+                _ => EndpointState::new(endpoint, &service),
+            })
+            .collect();
+        for old in before {
+            if !states.iter().any(|state| Rc::ptr_eq(state, old)) {
+                old.let_go();
+            }
+        }
+        Self {
+            id: entry.id,
+            cluster: Arc::clone(&entry.cluster),
+            edge: Edge::new(Arc::default(), Arc::clone(&service)),
+            service,
+            endpoints: Arc::clone(&entry.endpoints),
+            balancer: RefCell::new(balance::State::new(entry.cluster.balancer)),
+            states,
+        }
+    }
+
+    fn is_of(&self, entry: &ClusterEntry) -> bool {
+        Arc::ptr_eq(&self.cluster, &entry.cluster) && Arc::ptr_eq(&self.endpoints, &entry.endpoints)
+    }
+
+    /// Chooses an endpoint for a request; `None` when there is none.
+    pub fn pick(self: &Rc<Self>, random: &mut impl FnMut() -> u64) -> Option<Lease> {
+        let active = |index: usize| self.states[index].active.get();
+        let mut balancer = self.balancer.borrow_mut();
+        let index = balancer.pick(&self.endpoints, active, |_| false, random)?;
+        let active = &self.states[index].active;
+        active.set(active.get() + 1);
+        Some(Lease {
+            cluster: Rc::clone(self),
+            index,
+        })
+    }
+}
+
+impl EndpointState {
+    fn new(endpoint: &Endpoint, service: &Arc<Service>) -> Rc<Self> {
+        Rc::new(Self {
+            address: endpoint.address,
+            edge: Edge::new(Arc::clone(&endpoint.workload), Arc::clone(service)),
+            workload: Arc::clone(&endpoint.workload),
+            service: Arc::clone(service),
+            active: Cell::new(0),
+            idle: RefCell::default(),
+            gone: Cell::new(false),
+        })
+    }
+
+    fn is_to(&self, workload: &Arc<Workload>, service: &Arc<Service>) -> bool {
+        Arc::ptr_eq(&self.service, service) && self.workload == *workload
+    }
+
+    fn let_go(&self) {
+        self.gone.set(true);
+        self.idle.borrow_mut().clear();
+    }
+
+    fn sweep(&self, now: Micros, timeout: Duration, looks: &mut usize) {
+        let timeout = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
+        self.idle.borrow_mut().retain(|idle| {
+            if now.saturating_sub(idle.since) >= timeout {
+                return false;
+            }
+            if *looks == 0 || now.saturating_sub(idle.since) < TRUSTED_FOR {
+                return true;
+            }
+            *looks -= 1;
+            idle.connection.stream.is_quiet()
+        });
+    }
+
+    fn take_idle(&self, now: Micros) -> Option<Connection> {
+        loop {
+            let Idle { connection, since } = self.idle.borrow_mut().pop()?;
+            if now.saturating_sub(since) < TRUSTED_FOR || connection.stream.is_quiet() {
+                return Some(connection);
+            }
+        }
+    }
+}
+
+/// A connection to the leased endpoint: an idle one unless `fresh`, else a new one, which takes
+/// until `until` at most.
+///
+/// # Errors
+/// Why there is none, and what the kernel said about it.
+pub async fn check_out(
+    worker: &Worker,
+    lease: &Lease,
+    fresh: bool,
+    until: Micros,
+) -> Result<Upstream, (Failure, Option<io::Error>)> {
+    let now = worker.now();
+    if !fresh && let Some(connection) = lease.state().take_idle(now) {
+        worker.counters.upstream_connections_reused.increment();
+        return Ok(Upstream {
+            connection,
+            reused: true,
+        });
+    }
+    connect(worker, lease, until.saturating_sub(now)).await
+}
+
+/// `left`: microseconds until the route's timeout.
+async fn connect(
+    worker: &Worker,
+    lease: &Lease,
+    left: Micros,
+) -> Result<Upstream, (Failure, Option<io::Error>)> {
+    let count = &worker.clusters.connections;
+    if count.get() >= worker.limits.upstream_connections_max {
+        worker.counters.upstream_overflows.increment();
+        return Err((Failure::Overflow, None));
+    }
+    let count = Count::take(count);
+    let timeout = lease.cluster.cluster.connections.connect_timeout;
+    let left = Duration::from_micros(left);
+    let address = lease.state().address;
+    match Stream::connect(address, timeout.min(left), &worker.deadlines).await {
+        Ok(stream) => {
+            worker.counters.upstream_connections_total.increment();
+            let connection = Connection {
+                stream: Rc::new(stream),
+                requests: 0,
+                _count: count,
+            };
+            Ok(Upstream {
+                connection,
+                reused: false,
+            })
+        }
+        Err(error) => {
+            worker.counters.upstream_connect_failures.increment();
+            let failure = match error.kind() {
+                io::ErrorKind::TimedOut if left < timeout => Failure::RouteTimeout,
+                io::ErrorKind::TimedOut => Failure::ConnectTimeout,
+                _ => Failure::ConnectFailed,
+            };
+            Err((failure, Some(error)))
+        }
+    }
+}
+
+/// Keeps a connection whose request and answer are complete for the next request, if it may be.
+pub fn put_back(worker: &Worker, lease: &Lease, upstream: Upstream) {
+    let Upstream { mut connection, .. } = upstream;
+    let state = lease.state();
+    connection.requests += 1;
+    let requests_max = lease.cluster.cluster.connections.requests_max;
+    let spent = requests_max != 0 && connection.requests >= requests_max;
+    let mut idle = state.idle.borrow_mut();
+    if spent || state.gone.get() || idle.len() >= worker.limits.upstream_idle_max {
+        return;
+    }
+    connection.stream.deadline().clear();
+    idle.push(Idle {
+        connection,
+        since: worker.now(),
+    });
+}

@@ -1,0 +1,113 @@
+//! A downstream connection as the worker sees it from outside: where it comes from, and whether it
+//! waits for a request.
+
+use std::{
+    cell::{Cell, RefCell},
+    net::SocketAddr,
+    rc::Rc,
+};
+
+use ringmain_core::snapshot::ListenerId;
+
+use crate::io::{deadline::Micros, stream::Stream};
+
+/// One downstream connection.
+pub struct Session {
+    /// Its socket.
+    pub stream: Stream,
+    /// Where it was accepted.
+    pub listener: ListenerId,
+    /// Who connected.
+    pub peer: SocketAddr,
+    /// The upstream that its request waits for.
+    upstream: RefCell<Option<Rc<Stream>>>,
+    /// Since when it has waited for a request; `None` while it serves one.
+    idle_since: Cell<Option<Micros>>,
+}
+
+impl Session {
+    /// A connection that was just accepted.
+    pub fn new(stream: Stream, listener: ListenerId, peer: SocketAddr) -> Rc<Self> {
+        let (upstream, idle_since) = (RefCell::default(), Cell::new(None));
+        Rc::new(Self {
+            stream,
+            listener,
+            peer,
+            upstream,
+            idle_since,
+        })
+    }
+
+    /// It waits for a request from `now` on.
+    pub fn set_idle(&self, now: Micros) {
+        self.idle_since.set(Some(now));
+    }
+
+    /// Bytes of a request have arrived.
+    pub fn set_busy(&self) {
+        self.idle_since.set(None);
+    }
+
+    /// Its request waits for this upstream from now on.
+    pub fn set_upstream(&self, upstream: Option<Rc<Stream>>) {
+        *self.upstream.borrow_mut() = upstream;
+    }
+
+    /// Ends the wait for the upstream when the client has reset the connection: nobody is there to
+    /// take the answer. (A client that has only finished sending still wants it.)
+    pub fn give_up_if_reset(&self) {
+        if let Some(upstream) = &*self.upstream.borrow()
+            && self.stream.is_reset()
+        {
+            upstream.abort();
+        }
+    }
+
+    /// Closes it if it has waited for a request since `before`, and none is arriving right now.
+    pub fn close_if_idle(&self, before: Micros) {
+        if self.idle_since.get().is_some_and(|since| since <= before) && self.stream.is_quiet() {
+            self.stream.stop_reading();
+        }
+    }
+}
+
+/// The downstream connections of one core.
+#[derive(Default)]
+pub struct Sessions {
+    places: RefCell<Vec<Option<Rc<Session>>>>,
+    free: RefCell<Vec<usize>>,
+    count: Cell<u32>,
+}
+
+impl Sessions {
+    /// How many there are.
+    pub fn count(&self) -> u32 {
+        self.count.get()
+    }
+
+    /// Adds one; the place is for [`Self::remove`].
+    pub fn add(&self, session: Rc<Session>) -> usize {
+        self.count.set(self.count.get() + 1);
+        let mut places = self.places.borrow_mut();
+        if let Some(place) = self.free.borrow_mut().pop() {
+            places[place] = Some(session);
+            return place;
+        }
+        places.push(Some(session));
+        places.len() - 1
+    }
+
+    /// Forgets one.
+    pub fn remove(&self, place: usize) {
+        self.count.set(self.count.get() - 1);
+        self.places.borrow_mut()[place] = None;
+        self.free.borrow_mut().push(place);
+    }
+
+    /// Calls `visit` with each.
+    pub fn each(&self, mut visit: impl FnMut(&Session)) {
+        for session in self.places.borrow().iter().flatten() {
+            visit(session);
+        }
+    }
+}

@@ -1,0 +1,458 @@
+//! Everything of a proxy that may block: one thread, one tokio runtime, no traffic.
+//!
+//! [`run`] starts the workers, takes configurations from the disk and the control plane, brings
+//! them to the workers, shows the state on the admin endpoint, and ends the process in order.
+
+pub mod listeners;
+pub mod view;
+pub mod workers;
+
+use std::{
+    future::Future,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use ringmain_config::{
+    document::Document,
+    node::Node,
+    problem::Problem,
+    tuning::{AccessLog, Tuning},
+};
+use ringmain_core::snapshot::{Snapshot, names_to_resolve};
+use thiserror::Error;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
+
+pub use self::workers::StartError;
+use self::{
+    listeners::Listeners,
+    view::{Request, View},
+    workers::Workers,
+};
+use crate::{
+    access_log::{LogError, LogTarget, LogWriter},
+    admin::{self, Admin, BindError, ConfigSource},
+    control::{self, Client, Proposal},
+    cpus::Cpus,
+    inbox::Command,
+    last_good::{self, LastGood},
+    metrics::{Registry, RegistryLimits},
+    resolve::{self, Resolver},
+};
+
+/// How often the supervisor looks after metrics, snapshots to be freed, and the workers.
+const TICK: Duration = Duration::from_secs(1);
+/// A configuration waits so long for the names of its endpoints to be looked up.
+const RESOLVE_DEADLINE: Duration = Duration::from_secs(2);
+/// Responses of the admin endpoint that are under way get so long at the end.
+const ADMIN_DEADLINE: Duration = Duration::from_secs(1);
+
+/// Why a proxy could not be started.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// See [`StartError`].
+    #[error(transparent)]
+    Workers(#[from] StartError),
+    /// See [`BindError`].
+    #[error(transparent)]
+    Admin(#[from] BindError),
+    /// See [`LogError`].
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The operating system refuses something a process cannot do without.
+    #[error("cannot start: {0}")]
+    System(#[from] std::io::Error),
+    /// A worker thread ended without being told to.
+    #[error("a worker has ended by itself; this is a defect: please report it with the log")]
+    WorkerEnded,
+}
+
+/// What a proxy tells whoever started it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The admin endpoint answers.
+    Admin(SocketAddr),
+    /// A listener accepts.
+    Listening {
+        /// Its name.
+        name: String,
+        /// Where.
+        address: SocketAddr,
+    },
+    /// All workers use a configuration for the first time.
+    Ready {
+        /// Of the configuration.
+        generation: u64,
+    },
+    /// A configuration was refused; the one before it is still used.
+    Refused(Vec<Problem>),
+    /// No connection is accepted any more; requests under way end.
+    Draining,
+}
+
+/// Runs a proxy until it is told to stop by SIGTERM, SIGINT, the admin endpoint or `stop`.
+/// A second signal ends it at once. `program` is the version to tell the control plane.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn run(
+    tuning: &Tuning,
+    node: Node,
+    program: &str,
+    events: impl FnMut(Event) + 'static,
+) -> Result<(), RunError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(async {
+        let supervisor = Supervisor::start(tuning, node, program, Box::new(events))?;
+        supervisor.run().await
+    });
+    // A lookup that hangs in the system's resolver must not keep the process.
+    runtime.shutdown_background();
+    result
+}
+
+struct Supervisor {
+    drain_timeout: Duration,
+    view: Arc<View>,
+    workers: Workers,
+    listeners: Listeners,
+    snapshot: Arc<Snapshot>,
+    document: Arc<Document>,
+    source: ConfigSource,
+    /// Absent when the process keeps no copy of its configuration.
+    last_good: Option<LastGood>,
+    /// Absent when there is no control plane.
+    client: Option<Client>,
+    proposals: mpsc::Receiver<Proposal>,
+    resolver: Resolver,
+    requests: mpsc::UnboundedReceiver<Request>,
+    admin: Admin,
+    log: Option<LogWriter>,
+    events: Box<dyn FnMut(Event)>,
+    is_ready: bool,
+}
+
+impl Supervisor {
+    fn start(
+        tuning: &Tuning,
+        node: Node,
+        program: &str,
+        mut events: Box<dyn FnMut(Event)>,
+    ) -> Result<Self, RunError> {
+        let count = match tuning.workers.count {
+            0 => Cpus::available().workers(),
+            count => count as usize,
+        };
+        let bound = admin::bind(tuning.admin.listen)?;
+        let (log, sinks) = match log_target(&tuning.log.access) {
+            Some(target) => {
+                let (writer, sinks) = LogWriter::spawn(target, count)?;
+                (Some(writer), sinks)
+            }
+            None => (None, Vec::new()),
+        };
+        let limits = RegistryLimits {
+            series_max: tuning.limits.metric_series as usize,
+            ..RegistryLimits::default()
+        };
+        let mut registry = Registry::new(Arc::new(view::own_workload(&node)), limits);
+        let parts = (0..count)
+            .map(|_| registry.add_worker(Instant::now()))
+            .collect();
+        let workers = Workers::start(tuning, parts, sinks)?;
+        report_rung(&workers);
+
+        let held = tuning
+            .control
+            .snapshot
+            .as_ref()
+            .map(|path| load(path, &node));
+        let held = Arc::new(held.flatten().unwrap_or_default());
+        let last_good = tuning
+            .control
+            .snapshot
+            .clone()
+            .map(|path| LastGood::start(path, node.clone()));
+        let (client, proposals) = match &tuning.control.socket {
+            Some(socket) => {
+                let options = control_options(tuning, socket.clone(), &node, program);
+                let (client, proposals) = Client::start(options, Arc::clone(&held));
+                (Some(client), proposals)
+            }
+            None => (None, mpsc::channel(1).1),
+        };
+        let (view, requests) = View::new(view::Facts {
+            program: program.to_owned(),
+            node,
+            io: io_text(&workers),
+            rung: workers.rung,
+            pins: workers.pins.clone(),
+            registry,
+            control: client.as_ref().map(Client::watch),
+            last_good: last_good.as_ref().map(LastGood::watch),
+            log: log.as_ref().map(LogWriter::observer),
+        });
+        let state: Arc<dyn admin::AdminState> = Arc::clone(&view) as _;
+        let admin = Admin::start(bound, state, admin::Limits::default())?;
+        events(Event::Admin(admin.address()));
+        Ok(Self {
+            drain_timeout: tuning.limits.drain_timeout,
+            view,
+            workers,
+            listeners: Listeners::default(),
+            snapshot: Arc::new(Snapshot::empty()),
+            document: held,
+            source: ConfigSource::None,
+            last_good,
+            client,
+            proposals,
+            resolver: Resolver::start(resolve::Options::default(), Arc::new(resolve::System)),
+            requests,
+            admin,
+            log,
+            events,
+            is_ready: false,
+        })
+    }
+
+    async fn run(mut self) -> Result<(), RunError> {
+        let held = Arc::clone(&self.document);
+        if held.generation > 0
+            && let Err(problems) = self.apply(held, ConfigSource::LastGood).await
+        {
+            self.refuse(&problems);
+        }
+        let mut answers = self.resolver.answers();
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hang_up = signal(SignalKind::hangup())?;
+        let mut tick = tokio::time::interval(TICK);
+        loop {
+            tokio::select! {
+                Some(proposal) = self.proposals.recv() => self.consider(proposal).await,
+                Ok(()) = answers.changed() => self.follow_names().await,
+                Some(request) = self.requests.recv() => match request {
+                    Request::Quit => break,
+                    Request::DrainListeners => self.stop_listening(),
+                },
+                Some(()) = terminate.recv() => break,
+                Some(()) = interrupt.recv() => break,
+                Some(()) = hang_up.recv() => self.reopen_log(),
+                _ = tick.tick() => {
+                    self.view.tick();
+                    self.workers.free_retired();
+                    if self.workers.have_ended() {
+                        return Err(RunError::WorkerEnded);
+                    }
+                }
+            }
+        }
+        self.drain(async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        })
+        .await;
+        Ok(())
+    }
+
+    /// Uses what the control plane proposes, or says why not.
+    async fn consider(&mut self, proposal: Proposal) {
+        match self
+            .apply(Arc::clone(&proposal.document), ConfigSource::ControlPlane)
+            .await
+        {
+            Ok(()) => {
+                if let Some(last_good) = &self.last_good {
+                    last_good.save(Arc::clone(&proposal.document));
+                }
+                proposal.applied();
+            }
+            Err(problems) => {
+                self.refuse(&problems);
+                proposal.refused(problems);
+            }
+        }
+    }
+
+    /// A name of an endpoint has got other addresses.
+    async fn follow_names(&mut self) {
+        let document = Arc::clone(&self.document);
+        if let Err(problems) = self.apply(document, self.source).await {
+            self.refuse(&problems);
+        }
+    }
+
+    /// Brings a configuration to all workers. On an error, nothing has changed.
+    async fn apply(
+        &mut self,
+        document: Arc<Document>,
+        source: ConfigSource,
+    ) -> Result<(), Vec<Problem>> {
+        let resolved = self.resolve(&document).await;
+        let snapshot = Arc::new(Snapshot::compile(
+            Some(&self.snapshot),
+            &document,
+            &resolved,
+        )?);
+        let prepared = self
+            .listeners
+            .prepare(&snapshot, self.workers.inboxes.len())?;
+        // A connection must find its listener in the snapshot, so the workers have that first.
+        self.workers.publish(&snapshot).await;
+        let new = self.listeners.follow(&snapshot, prepared, &self.workers);
+        self.snapshot = Arc::clone(&snapshot);
+        self.document = Arc::clone(&document);
+        self.source = source;
+        self.view
+            .applied(document, snapshot, source, self.listeners.bound());
+        for listener in new {
+            (self.events)(Event::Listening {
+                name: listener.name,
+                address: listener.address,
+            });
+        }
+        if !std::mem::replace(&mut self.is_ready, true) {
+            (self.events)(Event::Ready {
+                generation: self.document.generation,
+            });
+        }
+        Ok(())
+    }
+
+    /// The addresses of the names among the endpoints, as far as they are known in time.
+    async fn resolve(&self, document: &Document) -> resolve::Answers {
+        let names = names_to_resolve(document);
+        let has_names = !names.is_empty();
+        self.resolver.follow(names);
+        if has_names {
+            self.resolver.settle(RESOLVE_DEADLINE).await
+        } else {
+            Arc::default()
+        }
+    }
+
+    fn refuse(&mut self, problems: &[Problem]) {
+        for problem in problems {
+            tracing::error!("configuration refused: {problem}");
+        }
+        (self.events)(Event::Refused(problems.to_vec()));
+    }
+
+    fn stop_listening(&mut self) {
+        for listener in self.snapshot.listeners() {
+            let id = listener.id;
+            self.workers.command(|| Command::Unlisten(id));
+        }
+        self.listeners.clear();
+        self.view.stopped_listening();
+    }
+
+    fn reopen_log(&self) {
+        if let Some(log) = &self.log {
+            log.reopen();
+        }
+    }
+
+    /// Lets requests end, then ends the workers; `hurry` ends the waiting.
+    async fn drain(mut self, hurry: impl Future<Output = ()>) {
+        (self.events)(Event::Draining);
+        self.view.draining();
+        drop(self.client.take());
+        self.workers.command(|| Command::Drain);
+        let mut hurry = pin!(hurry);
+        let mut patience = pin!(tokio::time::sleep(self.drain_timeout));
+        while !self.workers.all_ended() {
+            tokio::select! {
+                () = self.workers.noticed() => tokio::task::yield_now().await,
+                // The notice comes a moment before the thread has ended.
+                () = tokio::time::sleep(Duration::from_millis(20)) => {}
+                () = &mut hurry => break,
+                () = &mut patience => {
+                    tracing::warn!(
+                        "requests were still under way after {:?} and are cut \
+                         (limits.drain_timeout)",
+                        self.drain_timeout
+                    );
+                    break;
+                }
+            }
+        }
+        self.workers.command(|| Command::Stop);
+        if let Some(last_good) = self.last_good.take() {
+            last_good.finish().await;
+        }
+        self.admin.finish(ADMIN_DEADLINE).await;
+        drop(self.log.take());
+    }
+}
+
+fn load(path: &Path, node: &Node) -> Option<Document> {
+    match last_good::load(path, node) {
+        Ok(document) => {
+            tracing::info!(
+                "serving generation {} from {} until the control plane answers",
+                document.generation,
+                path.display()
+            );
+            Some(document)
+        }
+        Err(last_good::LoadError::Absent(_)) => None,
+        Err(error) => {
+            tracing::warn!("starting without the last good configuration: {error}");
+            None
+        }
+    }
+}
+
+fn log_target(access: &AccessLog) -> Option<LogTarget> {
+    match access {
+        AccessLog::Off => None,
+        AccessLog::Stdout => Some(LogTarget::Stdout),
+        AccessLog::Stderr => Some(LogTarget::Stderr),
+        AccessLog::File(path) => Some(LogTarget::from_path(path)),
+    }
+}
+
+fn control_options(
+    tuning: &Tuning,
+    socket: PathBuf,
+    node: &Node,
+    program: &str,
+) -> control::Options {
+    control::Options {
+        socket,
+        node: node.clone(),
+        program: program.to_owned(),
+        limits: control::Limits {
+            reconnect_first: tuning.control.reconnect_pause_min,
+            reconnect_max: tuning.control.reconnect_pause_max,
+            ..control::Limits::default()
+        },
+    }
+}
+
+fn report_rung(workers: &Workers) {
+    for refusal in &workers.refusals {
+        tracing::warn!("not the best way to do I/O: {refusal}");
+    }
+    let count = workers.inboxes.len();
+    let plural = if count == 1 { "" } else { "s" };
+    tracing::info!("{count} worker{plural} on {}", workers.rung.name());
+}
+
+fn io_text(workers: &Workers) -> String {
+    match workers.refusals.as_slice() {
+        [] => workers.rung.name().to_owned(),
+        refusals => format!("{} ({})", workers.rung.name(), refusals.join("; ")),
+    }
+}

@@ -1,0 +1,361 @@
+//! The supervisor as the admin endpoints see it.
+//!
+//! Handlers run on the supervisor's own thread, so the lock here is never waited for; it is there
+//! because the endpoints' library asks for shared state that could be sent to another thread.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, Instant},
+};
+
+use ringmain_config::{document::Document, endpoint::Workload, node::Node};
+use ringmain_core::{
+    metrics::{Family, Kind},
+    snapshot::Snapshot,
+};
+use tokio::sync::{mpsc, watch};
+
+use super::listeners::BoundListener;
+use crate::{
+    access_log::LogObserver,
+    admin::{
+        AdminState, ClusterView, ConfigSource, Configuration, EndpointView, Health, ListenerView,
+        Readiness, ServerInfo, State, WorkerListener,
+    },
+    control,
+    io::ring::Rung,
+    last_good,
+    metrics::{Metric, Registry},
+};
+
+/// What an operator asks the supervisor for.
+pub enum Request {
+    /// The process is to end in order.
+    Quit,
+    /// No more connections are to be accepted.
+    DrainListeners,
+}
+
+/// What is shown and never changes, and where what changes is found.
+pub struct Facts {
+    /// Version.
+    pub program: String,
+    /// Whose proxy it is.
+    pub node: Node,
+    /// How I/O is done, in words.
+    pub io: String,
+    /// How I/O is done.
+    pub rung: Rung,
+    /// Core of each worker.
+    pub pins: Vec<Option<usize>>,
+    /// Request metrics.
+    pub registry: Registry,
+    /// Of the control plane's client.
+    pub control: Option<watch::Receiver<control::Status>>,
+    /// Of the file with the last good Document.
+    pub last_good: Option<watch::Receiver<last_good::Status>>,
+    /// Of the access log.
+    pub log: Option<LogObserver>,
+}
+
+/// See the module.
+pub struct View {
+    started: Instant,
+    program: String,
+    node: Node,
+    io: String,
+    rung: Rung,
+    pins: Vec<Option<usize>>,
+    control: Option<watch::Receiver<control::Status>>,
+    last_good: Option<watch::Receiver<last_good::Status>>,
+    log: Option<LogObserver>,
+    requests: mpsc::UnboundedSender<Request>,
+    #[allow(
+        clippy::disallowed_types,
+        reason = "on the supervisor's thread only; see the module"
+    )]
+    changing: Mutex<Changing>,
+}
+
+/// What changes.
+struct Changing {
+    registry: Registry,
+    document: Arc<Document>,
+    snapshot: Arc<Snapshot>,
+    source: ConfigSource,
+    listeners: Vec<BoundListener>,
+    listening: bool,
+    draining: bool,
+    failed_health_check: bool,
+}
+
+impl View {
+    /// Before any configuration.
+    pub fn new(facts: Facts) -> (Arc<Self>, mpsc::UnboundedReceiver<Request>) {
+        let (requests, receiver) = mpsc::unbounded_channel();
+        let changing = Changing {
+            registry: facts.registry,
+            document: Arc::default(),
+            snapshot: Arc::new(Snapshot::empty()),
+            source: ConfigSource::None,
+            listeners: Vec::new(),
+            listening: true,
+            draining: false,
+            failed_health_check: false,
+        };
+        let view = Self {
+            started: Instant::now(),
+            program: facts.program,
+            node: facts.node,
+            io: facts.io,
+            rung: facts.rung,
+            pins: facts.pins,
+            control: facts.control,
+            last_good: facts.last_good,
+            log: facts.log,
+            requests,
+            changing: Mutex::new(changing),
+        };
+        (Arc::new(view), receiver)
+    }
+
+    /// To be called every second.
+    pub fn tick(&self) {
+        self.changing().registry.tick(Instant::now());
+    }
+
+    /// All workers use `document` now.
+    pub fn applied(
+        &self,
+        document: Arc<Document>,
+        snapshot: Arc<Snapshot>,
+        source: ConfigSource,
+        listeners: Vec<BoundListener>,
+    ) {
+        let mut changing = self.changing();
+        changing.document = document;
+        changing.snapshot = snapshot;
+        changing.source = source;
+        changing.listeners = listeners;
+    }
+
+    /// No connection is accepted any more.
+    pub fn stopped_listening(&self) {
+        self.changing().listening = false;
+    }
+
+    /// The process is ending.
+    pub fn draining(&self) {
+        self.changing().draining = true;
+    }
+
+    #[allow(
+        clippy::disallowed_types,
+        reason = "on the supervisor's thread only; see the module"
+    )]
+    fn changing(&self) -> MutexGuard<'_, Changing> {
+        self.changing
+            .lock()
+            .expect("nothing panics while it holds the lock")
+    }
+}
+
+impl Changing {
+    fn state(&self) -> State {
+        match self.source {
+            _ if self.draining || self.failed_health_check => State::Draining,
+            ConfigSource::None => State::PreInitializing,
+            ConfigSource::LastGood | ConfigSource::ControlPlane => State::Live,
+        }
+    }
+
+    fn readiness(&self) -> Readiness {
+        let not_ready = |why: &str| Readiness::NotReady(why.to_owned());
+        match self.source {
+            _ if self.draining => not_ready("the process is ending"),
+            _ if self.failed_health_check => not_ready("POST /healthcheck/fail"),
+            _ if !self.listening => not_ready("POST /drain_listeners"),
+            ConfigSource::None => not_ready("no configuration has been received yet"),
+            ConfigSource::LastGood | ConfigSource::ControlPlane => Readiness::Live,
+        }
+    }
+}
+
+impl AdminState for View {
+    fn readiness(&self) -> Readiness {
+        self.changing().readiness()
+    }
+
+    fn server_info(&self) -> ServerInfo {
+        let changing = self.changing();
+        ServerInfo {
+            version: self.program.clone(),
+            state: changing.state(),
+            uptime: Duration::from_secs(self.started.elapsed().as_secs()),
+            pid: std::process::id(),
+            io: self.io.clone(),
+            workers: self.pins.len(),
+            pins: self.pins.clone(),
+            node: self.node.clone(),
+            generation: changing.document.generation,
+            source: changing.source,
+            control_plane: self.control.as_ref().map(|status| status.borrow().clone()),
+            last_good: self
+                .last_good
+                .as_ref()
+                .map(|status| status.borrow().clone()),
+        }
+    }
+
+    fn configuration(&self) -> Configuration {
+        let changing = self.changing();
+        Configuration {
+            document: Arc::clone(&changing.document),
+            source: changing.source,
+        }
+    }
+
+    fn listeners(&self) -> Vec<ListenerView> {
+        let changing = self.changing();
+        let state = || match changing.listening && !changing.draining {
+            true => WorkerListener::Bound,
+            false => WorkerListener::Draining,
+        };
+        let listeners = changing.listeners.iter().map(|listener| ListenerView {
+            name: listener.name.clone(),
+            address: listener.address,
+            workers: self.pins.iter().map(|_| state()).collect(),
+        });
+        listeners.collect()
+    }
+
+    fn clusters(&self) -> Vec<ClusterView> {
+        let changing = self.changing();
+        let clusters = changing.snapshot.clusters().map(|(_, entry)| ClusterView {
+            name: entry.cluster.name.clone(),
+            endpoints: entry.endpoints.iter().map(endpoint_view).collect(),
+        });
+        clusters.collect()
+    }
+
+    fn metrics(&self) -> String {
+        let mut metrics = vec![
+            Metric::build(&self.program),
+            Metric::fact(
+                "ringmain_io_backend",
+                "How the workers do I/O.",
+                vec![("backend", self.rung.name().to_owned())],
+            ),
+        ];
+        let mut changing = self.changing();
+        let gauge = |name, help, value| {
+            Metric::new(
+                Family {
+                    name,
+                    help,
+                    kind: Kind::Gauge,
+                },
+                value,
+            )
+        };
+        metrics.push(gauge(
+            "ringmain_generation",
+            "Generation of the configuration that all workers use.",
+            changing.document.generation,
+        ));
+        if let Some(status) = &self.control {
+            let status = status.borrow();
+            let connected = matches!(status.connection, control::Connection::Connected { .. });
+            metrics.push(gauge(
+                "ringmain_control_plane_connected",
+                "1 while the control plane is connected.",
+                connected.into(),
+            ));
+            metrics.push(Metric::new(
+                Family {
+                    name: "ringmain_configurations_refused_total",
+                    help: "Generations of the control plane that this proxy could not use.",
+                    kind: Kind::Counter,
+                },
+                status.refused,
+            ));
+        }
+        if let Some(log) = &self.log {
+            metrics.extend(log.metrics());
+        }
+        let mut text = Vec::new();
+        changing
+            .registry
+            .scrape(Instant::now())
+            .render(&metrics, &mut text);
+        String::from_utf8(text).expect("label values and names are text")
+    }
+
+    fn quit(&self) {
+        // When the supervisor is gone, so is the process.
+        drop(self.requests.send(Request::Quit));
+    }
+
+    fn drain_listeners(&self) {
+        drop(self.requests.send(Request::DrainListeners));
+    }
+
+    fn set_health(&self, health: Health) {
+        self.changing().failed_health_check = health == Health::Fail;
+    }
+}
+
+fn endpoint_view(endpoint: &ringmain_core::snapshot::Endpoint) -> EndpointView {
+    EndpointView {
+        address: endpoint.address,
+        hostname: String::new(),
+        weight: endpoint.weight,
+        healthy: true,
+        connections_active: None,
+        connections: None,
+        connect_failures: None,
+        requests_active: None,
+        requests: None,
+        request_errors: None,
+    }
+}
+
+/// The workload that the proxy stands beside, as its metrics name it.
+pub fn own_workload(node: &Node) -> Workload {
+    let label = |names: &[&str]| {
+        names
+            .iter()
+            .find_map(|name| node.labels.get(*name))
+            .cloned()
+            .unwrap_or_default()
+    };
+    let app = label(&["app"]);
+    let version = label(&["version"]);
+    let canonical = label(&[
+        "service.istio.io/canonical-name",
+        "app.kubernetes.io/name",
+        "app",
+    ]);
+    let revision = label(&[
+        "service.istio.io/canonical-revision",
+        "app.kubernetes.io/version",
+        "version",
+    ]);
+    Workload {
+        name: node.name.clone(),
+        namespace: node.namespace.clone(),
+        canonical_service: if canonical.is_empty() {
+            node.name.clone()
+        } else {
+            canonical
+        },
+        canonical_revision: if revision.is_empty() {
+            "latest".to_owned()
+        } else {
+            revision
+        },
+        service_account: node.service_account.clone(),
+        app,
+        version,
+    }
+}

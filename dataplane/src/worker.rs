@@ -1,0 +1,326 @@
+//! One core: everything it owns, and its life from the first command to the last connection.
+//!
+//! A worker shares nothing but its [`Inbox`]. Tasks on it get `&Worker` or an `Rc` of it; there are
+//! no thread-locals and no globals. Where a connection goes next is in [`crate::connection`].
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use ringmain_core::{
+    http1,
+    snapshot::{ListenerId, Snapshot},
+};
+
+use crate::{
+    access_log::LogSink,
+    inbox::{Command, Inbox},
+    io::{
+        self,
+        buffer::BufferPool,
+        deadline::{Deadlines, Micros},
+        doorbell::Bell,
+        listen::Listener,
+        ring::Rung,
+    },
+    listener,
+    metrics::{WorkerCounters, WorkerParts},
+    pool::Clusters,
+    record::Recorder,
+    session::{Session, Sessions},
+};
+
+/// How often a worker looks after what nobody waits for: idle upstream connections, clients that
+/// have gone, log lines that are not yet handed over.
+const TICK: Duration = Duration::from_secs(1);
+
+/// A connection that is to end is not closed before it has been quiet for so long.
+const CLOSED_WHEN_QUIET_FOR: Micros = 1_000_000;
+
+/// Bounds on what a worker holds and waits for.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Of request and response heads.
+    pub head: http1::Limits,
+    /// From a request's first byte to the end of its head.
+    pub request_head_timeout: Duration,
+    /// Of a downstream connection without a request.
+    pub idle_timeout: Duration,
+    /// Of a request or response that does not move.
+    pub stream_idle_timeout: Duration,
+    /// A connection that is quiet for so long gives its buffer back.
+    pub buffer_release: Duration,
+    /// Bytes of a request's body; 0: no limit.
+    pub body_bytes_max: u64,
+    /// Downstream connections of one worker.
+    pub connections_max: u32,
+    /// Upstream connections of one worker, in use and idle.
+    pub upstream_connections_max: u32,
+    /// Idle upstream connections of one worker to one endpoint.
+    pub upstream_idle_max: usize,
+}
+
+/// One core's state.
+pub struct Worker {
+    /// 0 for the first.
+    pub index: usize,
+    /// What it runs on.
+    pub rung: Rung,
+    /// Bounds.
+    pub limits: Limits,
+    /// Buffers for receiving and sending.
+    pub buffers: Rc<BufferPool>,
+    /// Deadlines of its sockets.
+    pub deadlines: Rc<Deadlines>,
+    /// Upstream connections and balancer state.
+    pub clusters: Clusters,
+    /// Downstream connections.
+    pub sessions: Sessions,
+    /// Log and metrics of requests.
+    pub recorder: Recorder,
+    /// Everything else that is counted.
+    pub counters: Arc<WorkerCounters>,
+    snapshot: RefCell<Rc<Pinned>>,
+    listeners: RefCell<HashMap<ListenerId, Rc<Listener>>>,
+    /// Of all workers, this one's at `index`.
+    inboxes: Arc<[Arc<Inbox>]>,
+    random: RefCell<fastrand::Rng>,
+    draining: Cell<bool>,
+}
+
+/// A snapshot while somebody on this core uses it. The last user gives it back to be freed.
+pub struct Pinned {
+    snapshot: Option<Arc<Snapshot>>,
+    inbox: Arc<Inbox>,
+}
+
+impl Pinned {
+    fn new(snapshot: Arc<Snapshot>, inbox: Arc<Inbox>) -> Rc<Self> {
+        Rc::new(Self {
+            snapshot: Some(snapshot),
+            inbox,
+        })
+    }
+}
+
+impl std::ops::Deref for Pinned {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        self.snapshot.as_deref().expect("it is taken only by drop")
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        if let Some(snapshot) = self.snapshot.take() {
+            self.inbox.retire(snapshot);
+        }
+    }
+}
+
+/// What a worker is made of that comes from outside its thread.
+pub struct Parts {
+    /// 0 for the first.
+    pub index: usize,
+    /// Bounds.
+    pub limits: Limits,
+    /// Of all workers.
+    pub inboxes: Arc<[Arc<Inbox>]>,
+    /// What it counts.
+    pub metrics: WorkerParts,
+    /// Where its access log goes; `None`: nowhere.
+    pub log: Option<LogSink>,
+    /// Of its random numbers.
+    pub seed: u64,
+}
+
+impl Worker {
+    /// A worker on the calling thread's ring.
+    pub fn new(parts: Parts, rung: Rung) -> Rc<Self> {
+        let Parts {
+            index,
+            limits,
+            inboxes,
+            metrics,
+            log,
+            seed,
+        } = parts;
+        let deadlines = Deadlines::new();
+        let counters = metrics.counters();
+        let empty = Pinned::new(Arc::new(Snapshot::empty()), Arc::clone(&inboxes[index]));
+        Rc::new(Self {
+            index,
+            rung,
+            limits,
+            buffers: BufferPool::new(),
+            recorder: Recorder::new(metrics, log, Rc::clone(&deadlines)),
+            deadlines,
+            clusters: Clusters::default(),
+            sessions: Sessions::default(),
+            counters,
+            snapshot: RefCell::new(empty),
+            listeners: RefCell::default(),
+            inboxes,
+            random: RefCell::new(fastrand::Rng::with_seed(seed)),
+            draining: Cell::new(false),
+        })
+    }
+
+    /// Works until it is told to stop, or drained.
+    pub async fn run(self: Rc<Self>, mut bell: Bell) {
+        io::spawn(Rc::clone(&self.deadlines).sweep());
+        io::spawn(Rc::clone(&self).tick());
+        while bell.rung().await {
+            if self.read_inbox().is_break() {
+                break;
+            }
+        }
+        self.recorder.tick();
+    }
+
+    /// The snapshot for a request that begins now.
+    pub fn snapshot(&self) -> Rc<Pinned> {
+        Rc::clone(&self.snapshot.borrow())
+    }
+
+    /// Microseconds since the worker started.
+    pub fn now(&self) -> Micros {
+        self.deadlines.now()
+    }
+
+    /// 64 random bits.
+    pub fn random(&self) -> u64 {
+        self.random.borrow_mut().u64(..)
+    }
+
+    /// A worker that has fewer connections than this one.
+    pub fn less_loaded(&self) -> Option<&Inbox> {
+        if self.inboxes.len() == 1 {
+            return None;
+        }
+        let own = self.inboxes[self.index].load();
+        let least = self.inboxes.iter().min_by_key(|inbox| inbox.load())?;
+        (least.load() < own).then_some(least)
+    }
+
+    /// A downstream connection begins; the place is for [`Self::close`].
+    pub fn open(&self, session: Rc<Session>) -> usize {
+        let place = self.sessions.add(session);
+        self.counters.downstream_connections_total.increment();
+        self.connections_changed();
+        place
+    }
+
+    /// A downstream connection has ended.
+    pub fn close(&self, place: usize) {
+        self.sessions.remove(place);
+        self.connections_changed();
+        if self.draining.get() && self.sessions.count() == 0 {
+            // The drain is over; `run` must notice.
+            drop(self.inbox().command(Command::Stop));
+        }
+    }
+
+    fn connections_changed(&self) {
+        let count = self.sessions.count();
+        self.inbox().set_connections(count);
+        self.counters
+            .downstream_connections_active
+            .set(count.into());
+    }
+
+    fn inbox(&self) -> &Arc<Inbox> {
+        &self.inboxes[self.index]
+    }
+
+    fn read_inbox(self: &Rc<Self>) -> std::ops::ControlFlow<()> {
+        if let Some((number, snapshot)) = self.inbox().take_snapshot() {
+            self.adopt(snapshot);
+            self.inbox().set_adopted(number);
+        }
+        while let Some((id, accepted)) = self.inbox().next_handed() {
+            listener::admit(self, id, accepted);
+        }
+        while let Some(command) = self.inbox().next_command() {
+            match command {
+                Command::Listen(id, socket) => self.listen(id, socket),
+                Command::Unlisten(id) => self.unlisten(id),
+                Command::Drain => self.drain(),
+                Command::Stop => return std::ops::ControlFlow::Break(()),
+            }
+        }
+        if self.draining.get() && self.sessions.count() == 0 {
+            return std::ops::ControlFlow::Break(());
+        }
+        std::ops::ControlFlow::Continue(())
+    }
+
+    /// Requests from now on see `snapshot`; those under way keep theirs.
+    fn adopt(&self, snapshot: Arc<Snapshot>) {
+        self.clusters.adopt(&snapshot);
+        *self.snapshot.borrow_mut() = Pinned::new(snapshot, Arc::clone(self.inbox()));
+        self.counters.snapshots_adopted.increment();
+    }
+
+    fn listen(self: &Rc<Self>, id: ListenerId, socket: std::net::TcpListener) {
+        match Listener::new(socket, self.rung) {
+            Ok(listener) => {
+                self.listeners.borrow_mut().insert(id, Rc::clone(&listener));
+                io::spawn(listener::accept(Rc::clone(self), id, listener));
+            }
+            Err(error) => tracing::error!("worker {}: listener {}: {error}", self.index, id.0),
+        }
+    }
+
+    /// Connections of the listener end with their current request, or when they have been quiet.
+    fn unlisten(self: &Rc<Self>, id: ListenerId) {
+        if let Some(listener) = self.listeners.borrow_mut().remove(&id) {
+            listener::accept_waiting(self, id, &listener);
+            listener.close();
+        }
+    }
+
+    fn drain(self: &Rc<Self>) {
+        self.draining.set(true);
+        let ids: Vec<_> = self.listeners.borrow().keys().copied().collect();
+        for id in ids {
+            self.unlisten(id);
+        }
+        self.close_quiet();
+    }
+
+    /// Answers on this connection say that it will be closed.
+    pub fn is_closing(&self, session: &Session) -> bool {
+        self.draining.get() || self.snapshot.borrow().listener(session.listener).is_none()
+    }
+
+    /// Closes connections that are to end and have waited for a request for a while. One that just
+    /// had an answer may have its next request on the way, and the answer to that says `close`.
+    fn close_quiet(&self) {
+        let before = self.now().saturating_sub(CLOSED_WHEN_QUIET_FOR);
+        self.sessions.each(|session| {
+            if self.is_closing(session) {
+                session.close_if_idle(before);
+            }
+        });
+    }
+
+    async fn tick(self: Rc<Self>) {
+        loop {
+            io::sleep(TICK).await;
+            let now = self.now();
+            self.clusters.sweep(now, &self.counters);
+            self.sessions.each(Session::give_up_if_reset);
+            self.close_quiet();
+            self.recorder.tick();
+            self.counters
+                .buffers_in_use
+                .set(self.buffers.in_use() as u64);
+        }
+    }
+}
