@@ -77,7 +77,10 @@ impl Inbox {
 
     /// Supervisor: makes `snapshot` the one to use. Numbers ascend.
     pub fn publish(&self, number: u64, snapshot: Arc<Snapshot>) {
-        drop(self.snapshot.swap(Some(Box::new(Published { number, snapshot }))));
+        drop(
+            self.snapshot
+                .swap(Some(Box::new(Published { number, snapshot }))),
+        );
         self.button.ring();
     }
 

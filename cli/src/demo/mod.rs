@@ -29,6 +29,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::{
     fault::{Exit, Fault},
     output,
+    runtime::{self, Signals},
 };
 use screen::Screen;
 
@@ -83,15 +84,11 @@ fn rate(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Fault> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Fault::new(format!("cannot start: {error}")))?
-        .block_on(play(arguments))
+    runtime::block_on(play(arguments))
 }
 
 async fn play(arguments: &Arguments) -> Result<Exit, Fault> {
-    let mut signals = Signals::new()?;
+    let mut signals = Ends::new()?;
     let mut screen = Screen::new();
     let mut stage = stage::Stage::new(arguments)?;
     let outcome = tokio::select! {
@@ -121,27 +118,28 @@ async fn play(arguments: &Arguments) -> Result<Exit, Fault> {
     }
 }
 
-/// The signals that end the demo.
-struct Signals([Signal; 3]);
+/// The signals that end the demo: those that end every command, and that of a terminal which was
+/// closed.
+struct Ends {
+    signals: Signals,
+    hangup: Signal,
+}
 
-impl Signals {
+impl Ends {
     fn new() -> Result<Self, Fault> {
-        let open = |kind| {
-            signal(kind).map_err(|error| Fault::new(format!("cannot wait for signals: {error}")))
-        };
-        Ok(Self([
-            open(SignalKind::interrupt())?,
-            open(SignalKind::terminate())?,
-            open(SignalKind::hangup())?,
-        ]))
+        let hangup = signal(SignalKind::hangup())
+            .map_err(|error| Fault::new(format!("cannot wait for signals: {error}")))?;
+        Ok(Self {
+            signals: Signals::new()?,
+            hangup,
+        })
     }
 
+    /// The next of them. May be dropped and called again.
     async fn stop(&mut self) {
-        let [interrupt, terminate, hangup] = &mut self.0;
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
+            () = self.signals.stop() => {}
+            _ = self.hangup.recv() => {}
         }
     }
 }

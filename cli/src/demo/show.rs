@@ -6,7 +6,7 @@ use ringmain_loadgen::{Plan, Report, Run, Target};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Arguments, Signals,
+    Arguments, Ends,
     effect::{self, Held, Progress},
     observe::{Counts, EDGES, REVIEWS},
     screen::Screen,
@@ -33,7 +33,7 @@ pub(super) async fn show(
     arguments: &Arguments,
     stage: &mut Stage,
     screen: &mut Screen,
-    signals: &mut Signals,
+    signals: &mut Ends,
 ) -> Result<Exit, Fault> {
     // Before the traffic, so that all of it is counted.
     let counts = stage.counts().await?;

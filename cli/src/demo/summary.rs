@@ -136,7 +136,7 @@ mod tests {
         for part in [
             "sent 4 requests in 2.0 s, 4 succeeded",
             "gateway -> productpage",
-            "wanted v1 100 %, v2 0 %, v3 0 %; observed v1 100 %, v2 0 %, v3 0 % of 4 requests",
+            "wanted v1 100 %, v2 0 %, v3 0 %; observed v1 100.0 %, v2 0.0 %, v3 0.0 % of 4 requests",
         ] {
             assert!(text.contains(part), "{part}\n{text}");
         }

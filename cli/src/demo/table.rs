@@ -40,13 +40,13 @@ pub(super) fn summary(counts: &Counts) -> Vec<String> {
     lines
 }
 
-/// `v1 89.6 %, v2 0 %, v3 10.4 %`.
+/// `v1 89.6 %, v2 0.0 %, v3 10.4 %`.
 pub(super) fn shares(observed: [u64; 3]) -> String {
     let all = observed.iter().sum::<u64>().max(1) as f64;
     let mut number = 0;
     let shares = observed.map(|count| {
         number += 1;
-        format!("v{number} {}", percent(count as f64 / all))
+        format!("v{number} {:.1} %", count as f64 / all * 100.0)
     });
     shares.join(", ")
 }
@@ -129,8 +129,8 @@ mod tests {
             assert_eq!(short(Duration::from_micros(micros)), expected);
         }
         assert_eq!(clock(Duration::from_millis(125_900)), "02:05");
-        assert_eq!(shares([9, 0, 1]), "v1 90 %, v2 0 %, v3 10 %");
-        assert_eq!(shares([0, 0, 0]), "v1 0 %, v2 0 %, v3 0 %");
+        assert_eq!(shares([9, 0, 1]), "v1 90.0 %, v2 0.0 %, v3 10.0 %");
+        assert_eq!(shares([0, 0, 0]), "v1 0.0 %, v2 0.0 %, v3 0.0 %");
     }
 
     #[test]

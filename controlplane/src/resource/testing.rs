@@ -35,7 +35,9 @@ pub(super) fn check(kind: &str, spec: &str, expected: &[&str]) {
         .map(|problem| {
             let rendered = problem.to_string();
             let place = format!("file.yaml:{}:{}: ", problem.line, problem.column);
-            let rest = rendered.strip_prefix(&place).expect("a problem begins with its place");
+            let rest = rendered
+                .strip_prefix(&place)
+                .expect("a problem begins with its place");
             let name = format!("{kind} default/name > ");
             format!(
                 "{}:{} {}",

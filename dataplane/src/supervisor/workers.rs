@@ -225,9 +225,7 @@ fn texts(refusals: &[Refused]) -> Vec<String> {
 }
 
 /// The first worker's rung; they all climbed the same ladder.
-fn first_start(
-    starts: impl Iterator<Item = Start>,
-) -> Result<(Rung, Vec<String>), StartError> {
+fn first_start(starts: impl Iterator<Item = Start>) -> Result<(Rung, Vec<String>), StartError> {
     let mut first = None;
     for start in starts {
         let start = start.map_err(StartError::NoRing)?;

@@ -37,7 +37,7 @@ pub(crate) const COPIED: [&str; 16] = [
 
 /// The port that every service of the book shop has.
 const PORT: u16 = 9080;
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+const CALL_TIMEOUT: Duration = Duration::from_secs(3);
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 /// The way out of an application.

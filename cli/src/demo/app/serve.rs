@@ -3,12 +3,13 @@
 use std::{future::Future, io, net::SocketAddr, time::Duration};
 
 use axum::Router;
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::net::TcpListener;
 
-use crate::{children::Parent, fault::Fault};
+use crate::{
+    children::Parent,
+    fault::Fault,
+    runtime::{self, Signals},
+};
 
 /// For requests under way when the process is told to end.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
@@ -16,20 +17,10 @@ const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// Until SIGTERM or SIGINT.
 pub(super) fn serve(listen: SocketAddr, router: Router, parent: Parent) -> Result<(), Fault> {
     let failed = |error: io::Error| Fault::new(format!("cannot serve: {error}"));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(failed)?;
-    runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    runtime::block_on(async {
+        let mut signals = Signals::new()?;
         parent.watch()?;
-        let end = async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        };
+        let end = async move { signals.stop().await };
         let listener = TcpListener::bind(listen).await.map_err(|error| {
             Fault::with(
                 format!("cannot listen on {listen}: {error}"),
