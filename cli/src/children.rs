@@ -63,14 +63,28 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts this program with `arguments`; must be called inside a tokio runtime. What it writes
-    /// goes to `log`, or where this process writes.
+    /// Starts this program with `arguments`; must be called inside a tokio runtime.
     pub(crate) fn start<S: AsRef<OsStr>>(
-        name: impl Into<String>,
+        name: &str,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Result<Self, Fault> {
+        Self::start_to(name, arguments, None)
+    }
+
+    /// As [`Self::start`]; what it writes goes to `log`.
+    pub(crate) fn start_logged<S: AsRef<OsStr>>(
+        name: &str,
+        arguments: impl IntoIterator<Item = S>,
+        log: &File,
+    ) -> Result<Self, Fault> {
+        Self::start_to(name, arguments, Some(log))
+    }
+
+    fn start_to<S: AsRef<OsStr>>(
+        name: &str,
         arguments: impl IntoIterator<Item = S>,
         log: Option<&File>,
     ) -> Result<Self, Fault> {
-        let name = name.into();
         let failed = |error| Fault::new(format!("cannot start the {name}: {error}"));
         let mut command = Command::new(std::env::current_exe().map_err(failed)?);
         command
@@ -85,7 +99,11 @@ impl Running {
         }
         let mut child = command.spawn().map_err(failed)?;
         let input = child.stdin.take();
-        Ok(Self { name, child, input })
+        Ok(Self {
+            name: name.to_owned(),
+            child,
+            input,
+        })
     }
 
     /// Tells it to stop, and does not wait.

@@ -13,6 +13,7 @@ mod control;
 mod explain;
 mod get;
 mod profile;
+mod proxy;
 mod run;
 mod status;
 
@@ -21,6 +22,7 @@ mod status;
 pub(crate) enum Command {
     Run(run::Arguments),
     Control(control::Arguments),
+    Proxy(proxy::Arguments),
     Check(check::Arguments),
     Explain(explain::Arguments),
     Status(status::Arguments),
@@ -38,6 +40,7 @@ impl Command {
         match self {
             Self::Run(arguments) => run::run(&arguments),
             Self::Control(arguments) => control::run(arguments),
+            Self::Proxy(arguments) => proxy::run(arguments),
             Self::Check(arguments) => check::run(&arguments),
             Self::Explain(arguments) => explain::run(&arguments),
             Self::Status(arguments) => status::run(&arguments),

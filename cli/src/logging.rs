@@ -10,15 +10,15 @@ use crate::fault::Fault;
 /// Wins over the tuning file, for one run.
 const VARIABLE: &str = "RINGMAIN_LOG";
 
-/// Starts to write messages of `level` and above.
-pub(crate) fn start(level: Level) -> Result<(), Fault> {
+/// Starts to write the messages that `filter` lets pass.
+pub(crate) fn start(filter: LevelFilter) -> Result<(), Fault> {
     let filter = match std::env::var(VARIABLE) {
         Ok(text) => LevelFilter::from_str(&text).map_err(|_| {
             Fault::Usage(format!(
                 "{VARIABLE}={text:?} is not a level; write off, error, warn, info, debug or trace"
             ))
         })?,
-        Err(_) => filter(level),
+        Err(_) => filter,
     };
     // A second subscriber cannot be set; there is one command per process.
     let _ = tracing_subscriber::fmt()
@@ -32,7 +32,8 @@ pub(crate) fn start(level: Level) -> Result<(), Fault> {
     Ok(())
 }
 
-fn filter(level: Level) -> LevelFilter {
+/// What the tuning file's word lets pass.
+pub(crate) fn filter(level: Level) -> LevelFilter {
     match level {
         Level::Off => LevelFilter::OFF,
         Level::Error => LevelFilter::ERROR,

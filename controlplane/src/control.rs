@@ -25,8 +25,9 @@ use crate::{
     analyze::analyze,
     compile::check_world,
     publish::{Event, FramesError},
-    registry::registrations::{Change, GRACE_OF_PROXY, Registrations},
+    registry::registrations::{Change, Registrations},
     resource::Resource,
+    run::Limits,
     source::Reading,
     status::{ResourceSummary, SourceStatus, Status},
     world::World,
@@ -48,6 +49,7 @@ pub(crate) struct Control {
     warnings: Vec<Problem>,
     registrations: Registrations,
     registrations_file: PathBuf,
+    limits: Limits,
     /// By connection.
     proxies: BTreeMap<u64, Proxy>,
     /// The last one given out, or said by a proxy.
@@ -77,6 +79,7 @@ impl Control {
         reading: Reading,
         registrations: Registrations,
         registrations_file: PathBuf,
+        limits: Limits,
     ) -> Result<Self, Vec<Problem>> {
         let world = World::new(&reading.resources, registrations.nodes());
         let problems = check_world(&world, []);
@@ -93,6 +96,7 @@ impl Control {
             warnings: Vec::new(),
             registrations,
             registrations_file,
+            limits,
             proxies: BTreeMap::new(),
             generation: first_generation(),
             stale: Stale::Nothing,
@@ -193,7 +197,7 @@ impl Control {
             }
             error => tracing::warn!(proxy = %proxy.name(), "proxy disconnected: {error}"),
         }
-        let expires = Instant::now() + GRACE_OF_PROXY;
+        let expires = Instant::now() + self.limits.grace_of_proxy;
         self.registrations.disconnect(&proxy.node, expires);
     }
 

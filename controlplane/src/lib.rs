@@ -37,7 +37,7 @@ pub mod world;
 
 use ringmain_config::problem::{Problem, Severity};
 
-pub use self::run::{Options, Running, StartError, run};
+pub use self::run::{Limits, Options, Running, StartError, run};
 
 /// Version of this program, as told to peers.
 pub(crate) const PROGRAM: &str = env!("CARGO_PKG_VERSION");

@@ -35,6 +35,7 @@ use self::{
     peer::{Allowed, Peer},
     socket::Socket,
 };
+use crate::run::Limits;
 
 /// What sessions tell the control loop.
 #[derive(Debug)]
@@ -80,14 +81,16 @@ pub(crate) enum Progress {
 pub(crate) struct Door {
     allowed: Allowed,
     own_uid: u32,
+    limits: Limits,
     ids: AtomicU64,
 }
 
 impl Door {
-    pub(crate) fn new(allowed: Allowed, own_uid: u32) -> Self {
+    pub(crate) fn new(allowed: Allowed, own_uid: u32, limits: Limits) -> Self {
         Self {
             allowed,
             own_uid,
+            limits,
             ids: AtomicU64::new(0),
         }
     }
@@ -106,10 +109,9 @@ pub(crate) async fn accept(socket: &Socket, door: Arc<Door>, events: mpsc::Sende
             Some(_) = sessions.join_next() => continue,
         };
         match accepted {
-            Ok(stream) if sessions.len() >= CONNECTIONS_MAX => {
-                let reason = format!(
-                    "the control plane has its limit of {CONNECTIONS_MAX} connections already"
-                );
+            Ok(stream) if sessions.len() >= door.limits.connections_max => {
+                let limit = door.limits.connections_max;
+                let reason = format!("the control plane has its limit of {limit} connections");
                 tracing::warn!("refused a connection: {reason}");
                 turn_away(stream, reason);
             }
@@ -134,6 +136,4 @@ fn turn_away(stream: UnixStream, reason: String) {
     }
 }
 
-/// Below the usual limit of 1024 file descriptors, with some left for files.
-const CONNECTIONS_MAX: usize = 960;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -5,7 +5,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use ringmain_config::problem::Problem;
@@ -19,7 +19,7 @@ use crate::{
         peer::{Allowed, Peer},
         socket::{BindError, Socket},
     },
-    registry::registrations::{GRACE_OF_CONTROL, Registrations},
+    registry::registrations::Registrations,
     source::{self, Reading, files::Files},
 };
 
@@ -35,6 +35,38 @@ pub struct Options {
     /// File that remembers who is registered over a restart. Absent: the socket's path with
     /// `.registrations` appended.
     pub registrations: Option<PathBuf>,
+    /// Bounds on what peers may take.
+    pub limits: Limits,
+}
+
+/// Bounds on what peers may take, and how long what they said is remembered.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at a time, proxies and tools together. Further ones are refused.
+    pub connections_max: usize,
+    /// From accept to a whole hello or query.
+    pub hello: Duration,
+    /// For a peer to take one frame; most have at most a megabyte.
+    pub write: Duration,
+    /// How long a workload stays an endpoint after its last proxy went away.
+    pub grace_of_proxy: Duration,
+    /// How long proxies have to come back after the control plane was started anew.
+    pub grace_of_control: Duration,
+}
+
+impl Default for Limits {
+    /// 960 connections: below the usual limit of 1024 file descriptors, with some left for files.
+    /// 5 s for a hello, 10 s for a frame. 10 s for a workload (Istio's
+    /// `PILOT_WORKLOAD_ENTRY_GRACE_PERIOD`), 30 s after a start.
+    fn default() -> Self {
+        Self {
+            connections_max: 960,
+            hello: Duration::from_secs(5),
+            write: Duration::from_secs(10),
+            grace_of_proxy: Duration::from_secs(10),
+            grace_of_control: Duration::from_secs(30),
+        }
+    }
 }
 
 /// Why a control plane does not start.
@@ -85,23 +117,22 @@ impl Running {
             let problems = reading.problems().cloned().collect();
             return Err(StartError::Resources(problems));
         }
-        let own = Peer::own().map_err(StartError::Own)?;
-        let group = options.allowed.gids.first().copied();
-        let socket = Socket::bind(&options.socket, group).await?;
+        let limits = options.limits;
+        let directory = options.resources.display().to_string();
+        let resources = reading.resources.len();
         let file = options
             .registrations
             .unwrap_or_else(|| beside(&options.socket));
-        let directory = options.resources.display().to_string();
-        tracing::info!(
-            socket = %options.socket.display(), resources = reading.resources.len(), directory,
-            "control plane listens"
-        );
-        let registrations = registrations(&file);
-        let control =
-            Control::new(directory, reading, registrations, file).map_err(StartError::Resources)?;
+        let registrations = registrations(&file, limits.grace_of_control);
+        let control = Control::new(directory, reading, registrations, file, limits)
+            .map_err(StartError::Resources)?;
+        let own = Peer::own().map_err(StartError::Own)?;
+        let group = options.allowed.gids.first().copied();
+        let socket = Socket::bind(&options.socket, group).await?;
+        tracing::info!(socket = %options.socket.display(), resources, "control plane listens");
         Ok(Self {
             socket,
-            door: Arc::new(Door::new(options.allowed, own.uid)),
+            door: Arc::new(Door::new(options.allowed, own.uid, limits)),
             files,
             control,
         })
@@ -134,8 +165,8 @@ fn beside(socket: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn registrations(file: &Path) -> Registrations {
-    Registrations::read(file, Instant::now() + GRACE_OF_CONTROL).unwrap_or_else(|error| {
+fn registrations(file: &Path, grace: Duration) -> Registrations {
+    Registrations::read(file, Instant::now() + grace).unwrap_or_else(|error| {
         tracing::warn!(
             file = %file.display(), %error,
             "cannot read who was registered; endpoint sets fill as proxies connect"

@@ -57,11 +57,16 @@ pub enum FileState {
 /// listens any more. A reading that says the same as the one before is not passed on.
 pub async fn follow(mut files: Files, readings: latest::Sender<Reading>) {
     let mut watch = Watch::new(files.root());
+    let mut watched_for_some_time = false;
     loop {
-        tokio::select! {
-            () = watch.changed() => {}
-            () = readings.closed() => return,
+        // At first it is read at once: for what changed before it was watched.
+        if watched_for_some_time {
+            tokio::select! {
+                () = watch.changed() => {}
+                () = readings.closed() => return,
+            }
         }
+        watched_for_some_time = true;
         // File systems can be slow; proxies are not to wait for them.
         let read = tokio::task::spawn_blocking(move || {
             let changed = files.read();

@@ -98,15 +98,30 @@ pub fn is_canonical(path: &str) -> bool {
 }
 
 /// Holds nothing that could need a change: no escape, no backslash, no segment that begins with a
-/// dot. Written so that the compiler can look at many bytes at once.
+/// dot.
 fn is_plain(path: &[u8]) -> bool {
-    let special = |byte: u8| matches!(byte, b'%' | b'\\' | b'#' | 0);
-    let mut found = path.first().is_some_and(|first| special(*first));
-    for (&before, &byte) in path.iter().zip(path.get(1..).unwrap_or_default()) {
-        found |= special(byte) | ((before == b'/') & (byte == b'.'));
+    let found = path
+        .iter()
+        .fold(0, |found, byte| found | CLASSES[usize::from(*byte)]);
+    match found {
+        0 => true,
+        DOT => !path.windows(2).any(|two| two == b"/."),
+        _ => false,
     }
-    !found
 }
+
+const SPECIAL: u8 = 1;
+const DOT: u8 = 2;
+
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    classes[0] = SPECIAL;
+    classes[b'%' as usize] = SPECIAL;
+    classes[b'#' as usize] = SPECIAL;
+    classes[b'\\' as usize] = SPECIAL;
+    classes[b'.' as usize] = DOT;
+    classes
+};
 
 fn rewrite(path: &str) -> Result<String, Refused> {
     let decoded = decode(path.as_bytes())?;

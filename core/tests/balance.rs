@@ -106,7 +106,7 @@ fn check_shares(policy: Balancer, weights: &[u32], excluded: &[usize], tolerance
         let is_excluded = |at: usize| excluded.contains(&at);
         let picked = state
             .pick(&endpoints, |_| 0, is_excluded, &mut random)
-            .unwrap();
+            .expect("not all are excluded");
         *counts.entry(picked).or_default() += 1;
     }
     let left = || (0..weights.len()).filter(|at| !excluded.contains(at));

@@ -33,7 +33,7 @@ fn mesh(clusters: &[&str]) -> Document {
 }
 
 fn next(previous: &Snapshot, document: &Document) -> Snapshot {
-    try_compile(Some(previous), document).unwrap()
+    try_compile(Some(previous), document).expect("a sound Document")
 }
 
 fn remove(document: &mut Document, kind: PartKind, name: &str) {
@@ -287,7 +287,7 @@ fn names_are_replaced_by_their_addresses() {
 
 /// Each problem as it is printed.
 fn problems(document: &Document) -> Vec<String> {
-    let problems = try_compile(None, document).unwrap_err();
+    let problems = try_compile(None, document).expect_err("it has problems");
     problems.iter().map(ToString::to_string).collect()
 }
 

@@ -47,8 +47,10 @@ pub struct Answer<'a> {
     pub keep_alive: bool,
     /// Of the destination, then of the route.
     pub edits: &'a [&'a Edits],
+    /// When the request was sent.
+    pub sent_at: Micros,
     /// When the route's timeout passes.
-    pub until: Micros,
+    pub until: &'a Cell<Micros>,
     /// How far it has come.
     pub progress: &'a Progress,
 }
@@ -59,8 +61,7 @@ impl Answer<'_> {
     /// # Errors
     /// Why it did not arrive, or did not get through.
     pub async fn forward(mut self, record: &mut Record<'_>) -> Result<bool, Failure> {
-        let sent_at = self.worker.now();
-        let (mut received, head_bytes) = self.receive_head(sent_at).await?;
+        let (mut received, head_bytes) = self.receive_head().await?;
         let framing = match self.head.framing() {
             Framing::UntilClose => Framing::Chunked,
             framing => framing,
@@ -69,7 +70,6 @@ impl Answer<'_> {
         self.encode_head(
             &received.filled()[..head_bytes],
             framing,
-            sent_at,
             &mut outgoing,
             record,
         );
@@ -112,10 +112,11 @@ impl Answer<'_> {
     }
 
     /// The final head, at the front of the buffer; interim ones are sent on.
-    async fn receive_head(&mut self, sent_at: Micros) -> Result<(Buffer, usize), Failure> {
+    async fn receive_head(&mut self) -> Result<(Buffer, usize), Failure> {
         let mut received = self.worker.buffers.take();
         self.head.reset();
-        let late = (sent_at + micros(self.worker.limits.stream_idle_timeout)).min(self.until);
+        let late =
+            (self.sent_at + micros(self.worker.limits.stream_idle_timeout)).min(self.until.get());
         self.upstream.deadline().set(late, Expiry::Close);
         loop {
             let result;
@@ -143,7 +144,14 @@ impl Answer<'_> {
         }
     }
 
+    /// A client that does not read its answer is cut off after a while.
+    fn wait_for_client(&self, now: Micros) {
+        let late = now + micros(self.worker.limits.stream_idle_timeout);
+        self.session.stream.deadline().set(late, Expiry::Close);
+    }
+
     async fn send_interim(&self, bytes: &[u8]) -> Result<(), Failure> {
+        self.wait_for_client(self.worker.now());
         let mut outgoing = self.worker.buffers.take();
         let write = ResponseWrite {
             keep_alive: true,
@@ -159,11 +167,12 @@ impl Answer<'_> {
         &self,
         bytes: &[u8],
         framing: Framing,
-        sent_at: Micros,
         outgoing: &mut Buffer,
         record: &mut Record<'_>,
     ) {
-        let waited = self.worker.now() - sent_at;
+        let now = self.worker.now();
+        let waited = now - self.sent_at;
+        self.wait_for_client(now);
         record.upstream_service_time(waited);
         record.forwarding(self.head.status());
         let mut digits = itoa::Buffer::new();
@@ -195,7 +204,7 @@ impl Answer<'_> {
         if !self.upstream.deadline().expired() {
             return failure;
         }
-        if self.worker.now() >= self.until {
+        if self.worker.now() >= self.until.get() {
             return Failure::RouteTimeout;
         }
         Failure::UpstreamIdle

@@ -27,7 +27,6 @@ use crate::{
     pool::{self, ClusterState, Lease, Upstream},
     record::Record,
     relay::{Body, Broken, Relay, micros},
-    session::Session,
     worker::Worker,
 };
 
@@ -78,7 +77,7 @@ pub async fn exchange(worker: &Rc<Worker>, downstream: &mut Downstream) -> After
         Ok(after) => after,
         Err(failure) => fail(worker, downstream, failure, &progress, &mut record).await,
     };
-    record.close();
+    record.close_at(downstream.answered);
     after
 }
 
@@ -101,7 +100,7 @@ pub async fn refuse(worker: &Rc<Worker>, downstream: &mut Downstream, failure: F
         &mut record,
     )
     .await;
-    record.close();
+    record.close_at(downstream.answered);
 }
 
 /// A request that goes to one of a cluster's endpoints.
@@ -160,12 +159,17 @@ impl Forward<'_> {
         mut outgoing: Buffer,
         record: &mut Record<'_>,
     ) -> Result<After, Failure> {
-        let until = self.until(downstream.started);
+        let until = Cell::new(self.until(downstream.started));
         let mut fresh = false;
         loop {
             let (lease, upstream) = self
-                .check_out(&downstream.session, cluster, fresh, until, record)
+                .check_out(downstream, cluster, fresh, until.get(), record)
                 .await?;
+            let late = downstream.started + micros(self.worker.limits.stream_idle_timeout);
+            upstream
+                .stream()
+                .deadline()
+                .set(late.min(until.get()), Expiry::Close);
             let sent;
             let part = Part {
                 from: 0,
@@ -175,7 +179,7 @@ impl Forward<'_> {
             (sent, outgoing) = upstream.stream().send_part(part).await;
             let answered = match sent {
                 Ok(()) => {
-                    self.answer(downstream, &upstream, until)
+                    self.answer(downstream, &upstream, &until)
                         .forward(record)
                         .await
                 }
@@ -183,8 +187,9 @@ impl Forward<'_> {
             };
             match answered {
                 Ok(keep) => {
+                    downstream.answered = self.worker.now();
                     if keep {
-                        pool::put_back(self.worker, &lease, upstream);
+                        pool::put_back(self.worker, &lease, upstream, downstream.answered);
                     }
                     return Ok(self.after(downstream));
                 }
@@ -206,9 +211,10 @@ impl Forward<'_> {
         outgoing: Buffer,
         record: &mut Record<'_>,
     ) -> Result<After, Failure> {
-        let until = self.until(downstream.started);
+        // The route's timeout begins when the request is complete.
+        let until = Cell::new(Micros::MAX);
         let (lease, upstream) = self
-            .check_out(&downstream.session, cluster, false, until, record)
+            .check_out(downstream, cluster, false, until.get(), record)
             .await?;
         let session = Rc::clone(&downstream.session);
         let received = std::mem::replace(&mut downstream.received, self.worker.buffers.none());
@@ -217,7 +223,7 @@ impl Forward<'_> {
             target: upstream.stream(),
             deadlines: &self.worker.deadlines,
             idle: self.worker.limits.stream_idle_timeout,
-            until,
+            until: &until,
             cancelable: true,
         };
         let upload = async {
@@ -230,9 +236,15 @@ impl Forward<'_> {
             ) {
                 upstream.stream().abort();
             }
+            if result.is_ok() {
+                let now = self.worker.now();
+                until.set(self.until(now));
+                let late = (now + micros(self.worker.limits.stream_idle_timeout)).min(until.get());
+                upstream.stream().deadline().set(late, Expiry::Close);
+            }
             (result, received)
         };
-        let answer = self.answer(downstream, &upstream, until).forward(record);
+        let answer = self.answer(downstream, &upstream, &until).forward(record);
         let (answered, (uploaded, received)) = join(answer, upload, |_| {
             // Nobody wants the rest of the body.
             session.stream.cancel_receive();
@@ -240,10 +252,11 @@ impl Forward<'_> {
         })
         .await;
         downstream.received = received;
+        downstream.answered = self.worker.now();
         match uploaded {
             Ok(()) => {
                 if answered? {
-                    pool::put_back(self.worker, &lease, upstream);
+                    pool::put_back(self.worker, &lease, upstream, downstream.answered);
                 }
                 Ok(self.after(downstream))
             }
@@ -255,7 +268,7 @@ impl Forward<'_> {
     /// An endpoint, and a connection to it.
     async fn check_out(
         &self,
-        session: &Session,
+        downstream: &Downstream,
         cluster: &Rc<ClusterState>,
         fresh: bool,
         until: Micros,
@@ -265,10 +278,13 @@ impl Forward<'_> {
             .pick(&mut || self.worker.random())
             .ok_or(Failure::NoEndpoint)?;
         record.endpoint(lease.state().address, &lease.state().edge);
-        match pool::check_out(self.worker, &lease, fresh, until).await {
+        let started = downstream.started;
+        match pool::check_out(self.worker, &lease, fresh, started, until).await {
             Ok(upstream) => {
                 record.upstream_local(|| upstream.stream().local_address().ok());
-                session.set_upstream(Some(Rc::clone(upstream.stream())));
+                downstream
+                    .session
+                    .set_upstream(Some(Rc::clone(upstream.stream())));
                 Ok((lease, upstream))
             }
             Err((failure, error)) => {
@@ -284,9 +300,16 @@ impl Forward<'_> {
         &'a self,
         downstream: &'a mut Downstream,
         upstream: &'a Upstream,
-        until: Micros,
+        until: &'a Cell<Micros>,
     ) -> Answer<'a> {
+        // A connection at hand took no time to be found.
+        let sent_at = if upstream.reused {
+            downstream.started
+        } else {
+            self.worker.now()
+        };
         Answer {
+            sent_at,
             worker: self.worker,
             keep_alive: downstream.request.keep_alive(),
             session: &downstream.session,
@@ -365,6 +388,7 @@ async fn respond(
     if !is_head {
         record.sent(local.body.len() as u64);
     }
+    downstream.answered = worker.now();
     Ok(if keep_alive {
         After::Next
     } else {
@@ -381,6 +405,7 @@ async fn fail(
     record: &mut Record<'_>,
 ) -> After {
     record.fail(failure);
+    downstream.answered = worker.now();
     if progress.begun.get() || failure.facts().status == 0 {
         // Closing tells the client that what it has is not the whole.
         return After::Close;

@@ -1,6 +1,6 @@
 //! A downstream connection that speaks HTTP/1.1: where requests come from and answers go.
 
-use std::{rc::Rc, time::Duration};
+use std::{cell::OnceCell, rc::Rc, time::Duration};
 
 use ringmain_core::{
     access_log::Protocol,
@@ -53,6 +53,10 @@ pub struct Downstream {
     pub head_bytes: usize,
     /// When the request's first byte was there.
     pub started: Micros,
+    /// When its last answer was sent: the clock is not asked again for what follows at once.
+    pub answered: Micros,
+    /// The client's address as text, once it was needed.
+    peer_text: OnceCell<String>,
 }
 
 impl Downstream {
@@ -65,12 +69,21 @@ impl Downstream {
             received: worker.buffers.take(),
             head_bytes: 0,
             started: 0,
+            answered: worker.now(),
+            peer_text: OnceCell::new(),
         }
     }
 
     /// Its socket.
     pub fn stream(&self) -> &Stream {
         &self.session.stream
+    }
+
+    /// The client's address, for `x-forwarded-for`.
+    pub fn peer_text(&self) -> &str {
+        let peer = self.session.peer.ip();
+        self.peer_text
+            .get_or_init(|| peer.to_canonical().to_string())
     }
 
     /// The bytes of the request's head.
@@ -111,7 +124,7 @@ impl Downstream {
     /// Waits for the next request's head.
     pub async fn next_request(&mut self, worker: &Worker) -> Arrival {
         self.head_bytes = 0;
-        let now = worker.now();
+        let now = self.answered;
         if self.received.is_empty() {
             match self.first_bytes(worker, now).await {
                 Ok(Received::Bytes(_)) => self.started = worker.now(),

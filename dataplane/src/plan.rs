@@ -3,7 +3,7 @@
 //! The decision is `ringmain-core`'s; here it is asked, noted in the record, and its outcome is
 //! encoded while the head still stands in the buffer. Nothing waits and nothing is sent.
 
-use std::{borrow::Cow, net::IpAddr, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
 use ringmain_config::listener::Direction;
 use ringmain_core::{
@@ -104,7 +104,7 @@ impl<'t> Plan<'t> {
                     authority: target::authority(route, forward, destination, request.authority),
                     edits: target::request_edits(route, Some(destination)).collect(),
                     direction: listener.config.direction,
-                    peer: downstream.session.peer.ip(),
+                    peer: downstream,
                 };
                 let mut outgoing = worker.buffers.take();
                 outbound.encode(worker, &mut outgoing, record);
@@ -189,7 +189,7 @@ struct Outbound<'a> {
     authority: &'a str,
     edits: EditsList<'a>,
     direction: Direction,
-    peer: IpAddr,
+    peer: &'a Downstream,
 }
 
 impl Outbound<'_> {
@@ -198,7 +198,6 @@ impl Outbound<'_> {
     fn encode(&self, worker: &Worker, outgoing: &mut Buffer, record: &mut Record<'_>) {
         let request_id;
         let original = self.message.path_and_query(self.head);
-        let peer;
         let mut set: SmallVec<[(&str, &[u8]); 3]> = SmallVec::new();
         if self.message.header(self.head, Known::XRequestId).is_none() {
             request_id = uuid(worker.random(), worker.random());
@@ -220,8 +219,10 @@ impl Outbound<'_> {
         }
         let mut append: SmallVec<[(&str, &[u8]); 1]> = SmallVec::new();
         if is_gateway {
-            peer = self.peer.to_canonical().to_string();
-            append.push((Known::XForwardedFor.name(), peer.as_bytes()));
+            append.push((
+                Known::XForwardedFor.name(),
+                self.peer.peer_text().as_bytes(),
+            ));
         }
         let write = RequestWrite {
             target: &target,

@@ -298,9 +298,9 @@ pub async fn check_out(
     worker: &Worker,
     lease: &Lease,
     fresh: bool,
+    now: Micros,
     until: Micros,
 ) -> Result<Upstream, (Failure, Option<io::Error>)> {
-    let now = worker.now();
     if !fresh && let Some(connection) = lease.state().take_idle(now) {
         worker.counters.upstream_connections_reused.increment();
         return Ok(Upstream {
@@ -352,7 +352,7 @@ async fn connect(
 }
 
 /// Keeps a connection whose request and answer are complete for the next request, if it may be.
-pub fn put_back(worker: &Worker, lease: &Lease, upstream: Upstream) {
+pub fn put_back(worker: &Worker, lease: &Lease, upstream: Upstream, now: Micros) {
     let Upstream { mut connection, .. } = upstream;
     let state = lease.state();
     connection.requests += 1;
@@ -365,6 +365,6 @@ pub fn put_back(worker: &Worker, lease: &Lease, upstream: Upstream) {
     connection.stream.deadline().clear();
     idle.push(Idle {
         connection,
-        since: worker.now(),
+        since: now,
     });
 }

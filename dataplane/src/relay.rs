@@ -141,7 +141,7 @@ pub struct Relay<'a> {
     /// How long either side may take for its next move.
     pub idle: Duration,
     /// When every wait ends, whatever `idle` says.
-    pub until: Micros,
+    pub until: &'a Cell<Micros>,
     /// Its reads can be stopped by [`Stream::cancel_receive`].
     pub cancelable: bool,
 }
@@ -219,7 +219,7 @@ impl Relay<'_> {
     }
 
     fn late(&self) -> Micros {
-        (self.deadlines.now() + micros(self.idle)).min(self.until)
+        (self.deadlines.now() + micros(self.idle)).min(self.until.get())
     }
 }
 

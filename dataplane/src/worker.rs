@@ -52,6 +52,8 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// Of a request or response that does not move.
     pub stream_idle_timeout: Duration,
+    /// Of a connection while it is busy.
+    pub buffer_bytes: usize,
     /// A connection that is quiet for so long gives its buffer back.
     pub buffer_release: Duration,
     /// Bytes of a request's body; 0: no limit.
@@ -156,8 +158,8 @@ impl Worker {
         Rc::new(Self {
             index,
             rung,
+            buffers: BufferPool::new(limits.buffer_bytes),
             limits,
-            buffers: BufferPool::new(),
             recorder: Recorder::new(metrics, log, Rc::clone(&deadlines)),
             deadlines,
             clusters: Clusters::default(),

@@ -60,7 +60,7 @@ fn check(paths: &[PathBuf]) -> Findings {
     let mut findings = Findings::default();
     let mut resources = Vec::new();
     for path in paths {
-        for file in tuning_files(path) {
+        if let Some(file) = tuning_file(path) {
             findings.files += 1;
             findings.problems.extend(tuning(&file));
         }
@@ -108,7 +108,7 @@ fn is_tuning(path: &Path) -> bool {
 }
 
 /// The file itself, or the `ringmain.toml` of a directory.
-fn tuning_files(path: &Path) -> Option<PathBuf> {
+fn tuning_file(path: &Path) -> Option<PathBuf> {
     if is_tuning(path) {
         return Some(path.to_owned());
     }

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use ringmain_config::tuning::Level;
 use ringmain_controlplane::{Options, Running, StartError, publish::peer::Allowed};
+use tracing::level_filters::LevelFilter;
 
 use crate::{
     children::Parent,
@@ -35,12 +35,16 @@ pub(crate) struct Arguments {
     /// first.
     #[arg(long, value_name = "GID")]
     allow_gid: Vec<u32>,
+    /// Level of its messages on standard error: off, error, warn, info, debug or trace.
+    /// RINGMAIN_LOG wins over it.
+    #[arg(long, value_name = "LEVEL", default_value_t = LevelFilter::INFO)]
+    log: LevelFilter,
     #[command(flatten)]
     parent: Parent,
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<Exit, Fault> {
-    logging::start(Level::Info)?;
+    logging::start(arguments.log)?;
     let options = Options {
         resources: arguments.resources,
         socket: arguments.socket,

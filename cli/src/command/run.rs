@@ -4,6 +4,7 @@
 //! lies and that the proxy serves every Gateway.
 
 use std::{
+    ffi::OsStr,
     path::{Path, PathBuf},
     process::ExitStatus,
     time::Duration,
@@ -16,7 +17,7 @@ use tempfile::TempDir;
 use crate::{
     children::Running,
     fault::{Exit, Fault},
-    output,
+    logging, output,
     runtime::{self, Signals},
     tuning,
 };
@@ -28,7 +29,7 @@ use crate::{
 /// changes nothing until it is mended. SIGTERM or Ctrl-C lets requests under way end
 /// (limits.drain_timeout), a second Ctrl-C does not.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: ringmain run --resources examples/hello")]
+#[command(after_help = "Example: ringmain run --resources examples/quickstart")]
 pub(crate) struct Arguments {
     /// Directory of YAML resources.
     #[arg(long, value_name = "DIR")]
@@ -45,8 +46,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Fault> {
     let config = directory.path().join("ringmain.toml");
     std::fs::write(&config, tuning.to_toml())
         .map_err(|error| Fault::new(format!("cannot write {}: {error}", config.display())))?;
-    let drain_timeout = tuning.limits.drain_timeout;
-    runtime::block_on(serve(&arguments.resources, &config, &socket, drain_timeout))
+    let planes = Planes {
+        resources: &arguments.resources,
+        config: &config,
+        socket: &socket,
+        tuning: &tuning,
+    };
+    runtime::block_on(planes.serve())
 }
 
 /// Fits the tuning of a sidecar to a whole mesh on one host; returns the control plane's socket.
@@ -85,54 +91,78 @@ fn private_directory() -> Result<TempDir, Fault> {
         })
 }
 
-async fn serve(
-    resources: &Path,
-    config: &Path,
-    socket: &Path,
-    drain_timeout: Duration,
-) -> Result<Exit, Fault> {
-    let mut signals = Signals::new()?;
-    let mut control = Running::start(
-        "control plane",
-        [
+/// What the two processes are started with.
+struct Planes<'a> {
+    resources: &'a Path,
+    config: &'a Path,
+    socket: &'a Path,
+    tuning: &'a Tuning,
+}
+
+impl Planes<'_> {
+    /// Serves until a signal, or until one of the two ends.
+    async fn serve(self) -> Result<Exit, Fault> {
+        let mut signals = Signals::new()?;
+        let mut control = self.control()?;
+        tokio::select! {
+            () = appears(self.socket) => {}
+            status = control.ended() => return Err(untimely(&control.name, status)),
+            () = signals.stop() => return control.stop(GRACE).await.map(|()| Exit::Fine),
+        }
+        let mut proxy = self.proxy()?;
+        let ended = tokio::select! {
+            status = proxy.ended() => match status {
+                // Its admin endpoint was told to stop it.
+                Ok(status) if status.success() => None,
+                status => Some(untimely(&proxy.name, status)),
+            },
+            status = control.ended() => Some(untimely(&control.name, status)),
+            () = signals.stop() => None,
+        };
+        if let Some(fault) = &ended {
+            output::complain(&fault.to_string());
+        }
+        let stopped = tokio::select! {
+            stopped = self.stop(proxy, control) => stopped,
+            () = signals.stop() => Err(Fault::new("stopped at once by a second signal")),
+        };
+        match ended {
+            Some(_) => Ok(Exit::Bad),
+            None => stopped.map(|()| Exit::Fine),
+        }
+    }
+
+    fn control(&self) -> Result<Running, Fault> {
+        let level = logging::filter(self.tuning.log.level).to_string();
+        let arguments: [&OsStr; 7] = [
             "control".as_ref(),
             "--resources".as_ref(),
-            resources.as_os_str(),
+            self.resources.as_ref(),
             "--socket".as_ref(),
-            socket.as_os_str(),
-        ],
-        None,
-    )?;
-    tokio::select! {
-        () = appears(socket) => {}
-        status = control.ended() => return Err(untimely(&control.name, status)),
-        () = signals.stop() => return control.stop(GRACE).await.map(|()| Exit::Fine),
+            self.socket.as_ref(),
+            "--log".as_ref(),
+            level.as_ref(),
+        ];
+        Running::start("control plane", arguments)
     }
-    let mut proxy = Running::start(
-        "proxy",
-        ["proxy".as_ref(), "--config".as_ref(), config.as_os_str()],
-        None,
-    )?;
-    let ended = tokio::select! {
-        status = proxy.ended() => Some(untimely(&proxy.name, status)),
-        status = control.ended() => Some(untimely(&control.name, status)),
-        () = signals.stop() => None,
-    };
-    if let Some(fault) = &ended {
-        output::complain(&fault.to_string());
+
+    fn proxy(&self) -> Result<Running, Fault> {
+        let arguments: [&OsStr; 6] = [
+            "proxy".as_ref(),
+            "--config".as_ref(),
+            self.config.as_ref(),
+            "--socket".as_ref(),
+            self.socket.as_ref(),
+            "--stop-if-refused".as_ref(),
+        ];
+        Running::start("proxy", arguments)
     }
-    // The proxy first: it drains better while somebody answers its questions.
-    let stopped = tokio::select! {
-        stopped = async {
-            let proxy = proxy.stop(drain_timeout + GRACE).await;
-            let control = control.stop(GRACE).await;
-            proxy.and(control)
-        } => stopped,
-        () = signals.stop() => Err(Fault::new("stopped at once by a second signal")),
-    };
-    match ended {
-        Some(_) => Ok(Exit::Bad),
-        None => stopped.map(|()| Exit::Fine),
+
+    /// The proxy first: it drains better while somebody answers its questions.
+    async fn stop(&self, proxy: Running, control: Running) -> Result<(), Fault> {
+        let proxy = proxy.stop(self.tuning.limits.drain_timeout + GRACE).await;
+        let control = control.stop(GRACE).await;
+        proxy.and(control)
     }
 }
 

@@ -45,7 +45,7 @@ impl Fleet {
     pub(super) fn start(&mut self, name: &str, arguments: &[&str]) -> Result<(), Fault> {
         let log = self.logs.join(format!("{}.log", name.replace(' ', "-")));
         let file = File::create(&log).map_err(|error| unwritable(&log, &error))?;
-        let running = Running::start(name, arguments, Some(&file))?;
+        let running = Running::start_logged(name, arguments, &file)?;
         self.members.push(Member { running, log });
         Ok(())
     }

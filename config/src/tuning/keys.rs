@@ -83,11 +83,11 @@ section! {
     limits: Limits {
         /// Bytes of a request's or response's head: request or status line and all fields.
         /// Over it: 431 downstream, 502 from upstream.
-        head_bytes: usize = 60 * KIB, between(KIB, 1024 * KIB);
+        head_bytes: usize = 60 * KIB, between(KIB, 192 * KIB);
         /// Header fields in one head. Over it: 431 downstream, 502 from upstream.
         headers: usize = 100, between(1, 4096);
         /// Bytes of a request's target. Over it: 414. Twice what RFC 9112 asks for at least.
-        target_bytes: usize = 16 * KIB, between(64, 1024 * KIB);
+        target_bytes: usize = 16 * KIB, between(64, 192 * KIB);
         /// Bytes of a request's body. Over it: 413. 0: no limit, since bodies are streamed, not
         /// kept.
         body_bytes: u64 = 0, between(0, i64::MAX as u64);
@@ -106,24 +106,19 @@ section! {
             between(Duration::ZERO, Duration::from_secs(3600));
         /// Downstream connections of one worker. Over it: the connection is closed when accepted.
         downstream_connections: u32 = 20_000, between(1, 10_000_000);
-        /// Upstream connections of one worker, busy and idle together. Over it the request waits,
-        /// see `pending_requests`.
+        /// Upstream connections of one worker, busy and idle together. Over it: 503 with flag UO.
         upstream_connections: u32 = 20_000, between(1, 10_000_000);
         /// Idle connections that one worker keeps to one endpoint for the next request.
         upstream_idle_connections: u32 = 128, between(0, 100_000);
-        /// Requests of one worker that wait for an upstream connection. Over it: 503 with flag UO.
-        pending_requests: u32 = 4096, between(0, 10_000_000);
-        /// Bytes of a connection's buffer while it is busy.
-        buffer_bytes: usize = 16 * KIB, between(4 * KIB, 1024 * KIB);
+        /// Bytes of a connection's buffer while it is busy. A transfer that keeps filling it gets a
+        /// larger one.
+        buffer_bytes: usize = 16 * KIB, between(4 * KIB, 64 * KIB);
         /// A connection that has been quiet for this long gives its buffer back until bytes arrive.
         idle_buffer_release: Duration = Duration::from_secs(1),
             between(Duration::from_millis(1), TIMEOUT_MAX);
         /// Series of one metric that one worker keeps. Over it, new label sets count in one series
         /// whose labels are all `overflow`.
         metric_series: u32 = 10_000, between(1, 10_000_000);
-        /// Bytes of access log that one worker keeps for the writer. Over it, lines are dropped and
-        /// counted.
-        log_queue_bytes: usize = 1024 * KIB, between(64 * KIB, 1024 * 1024 * KIB);
     }
 }
 

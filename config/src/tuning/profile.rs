@@ -75,11 +75,9 @@ fn minimal(tuning: &mut Tuning) {
     limits.downstream_connections = 1024;
     limits.upstream_connections = 1024;
     limits.upstream_idle_connections = 8;
-    limits.pending_requests = 256;
     limits.buffer_bytes = 4096;
     limits.idle_buffer_release = Duration::from_millis(100);
     limits.metric_series = 1000;
-    limits.log_queue_bytes = 64 * 1024;
 }
 
 /// Strangers may be slow or hostile on purpose: hold less for each of them, and not for long.
@@ -93,7 +91,6 @@ fn edge(tuning: &mut Tuning) {
     limits.connection_idle_timeout = Duration::from_secs(60);
     limits.stream_idle_timeout = Duration::from_secs(60);
     limits.drain_timeout = Duration::from_secs(45);
-    limits.pending_requests = 1024;
     limits.idle_buffer_release = Duration::from_millis(250);
 }
 
@@ -104,7 +101,6 @@ fn throughput(tuning: &mut Tuning) {
     limits.downstream_connections = 100_000;
     limits.upstream_connections = 100_000;
     limits.upstream_idle_connections = 1024;
-    limits.pending_requests = 20_000;
     limits.buffer_bytes = 32 * 1024;
     limits.idle_buffer_release = Duration::from_secs(5);
 }

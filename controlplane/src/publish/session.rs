@@ -37,7 +37,7 @@ pub(super) async fn serve(stream: UnixStream, door: Arc<Door>, events: mpsc::Sen
         frames.refuse(reason).await;
         return;
     }
-    let first = frames.read_within(HELLO_LIMIT).await;
+    let first = frames.read_within(door.limits.hello).await;
     match first {
         Ok(Message::Hello(hello)) => match check(&hello) {
             Ok(()) => proxy(frames, hello, peer, &door, &events).await,
@@ -47,7 +47,7 @@ pub(super) async fn serve(stream: UnixStream, door: Arc<Door>, events: mpsc::Sen
             }
         },
         Ok(Message::Query(query)) => {
-            if let Err(error) = answer(&mut frames, query, &events).await {
+            if let Err(error) = answer(&mut frames, query, &door, &events).await {
                 tracing::debug!(%peer, %error, "could not answer a query");
             }
         }
@@ -90,6 +90,7 @@ fn check(hello: &Hello) -> Result<(), String> {
 async fn answer(
     frames: &mut Frames,
     query: Query,
+    door: &Door,
     events: &mpsc::Sender<Event>,
 ) -> Result<(), FramesError> {
     let (answer, answered) = oneshot::channel();
@@ -102,11 +103,12 @@ async fn answer(
         Ok(body) => Message::Answer(Answer { body }),
         Err(reason) => Message::Refused(Refused { reason }),
     };
-    match frames.write(&message, WRITE_LIMIT).await {
+    let limit = door.limits.write;
+    match frames.write(&message, limit).await {
         Err(FramesError::Wire(WireError::TooLong(bytes))) => {
             let reason = format!("the answer has {bytes} bytes, more than one frame takes");
             let message = Message::Refused(Refused { reason });
-            frames.write(&message, WRITE_LIMIT).await
+            frames.write(&message, limit).await
         }
         written => written,
     }
@@ -124,7 +126,7 @@ async fn proxy(
         minor: MINOR,
         program: crate::PROGRAM.to_owned(),
     });
-    if let Err(error) = frames.write(&welcome, WRITE_LIMIT).await {
+    if let Err(error) = frames.write(&welcome, door.limits.write).await {
         tracing::warn!(%peer, "lost a proxy before it was welcomed: {error}");
         return;
     }
@@ -139,6 +141,7 @@ async fn proxy(
         generation: hello.generation,
         outstanding: None,
         frames,
+        write_limit: door.limits.write,
         events,
     };
     let (target, targets) = watch::channel(None);
@@ -158,6 +161,7 @@ async fn proxy(
 struct Session<'a> {
     id: u64,
     frames: Frames,
+    write_limit: Duration,
     /// What the proxy uses: of the last generation that it acknowledged.
     held: BTreeMap<PartKey, u64>,
     /// That generation.
@@ -244,10 +248,10 @@ impl Session<'_> {
         }
         for update in updates {
             let message = Message::Update(update);
-            self.frames.write(&message, WRITE_LIMIT).await?;
+            self.frames.write(&message, self.write_limit).await?;
         }
         let commit = Message::Commit(Commit { generation: target });
-        self.frames.write(&commit, WRITE_LIMIT).await?;
+        self.frames.write(&commit, self.write_limit).await?;
         self.outstanding = Some(Outstanding {
             generation: target,
             versions: document.versions(),
@@ -266,9 +270,5 @@ impl Session<'_> {
     }
 }
 
-/// From accept to a whole hello or query.
-const HELLO_LIMIT: Duration = Duration::from_secs(5);
-/// For one frame; most have at most a megabyte.
-const WRITE_LIMIT: Duration = Duration::from_secs(10);
 /// DNS-1123 subdomain.
 const NAME_BYTES_MAX: usize = 253;

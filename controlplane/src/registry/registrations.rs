@@ -5,12 +5,7 @@
 //! of them are written down, so that a restart of the control plane is none either: what was
 //! written stays valid until the proxies had time to come back.
 
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, fs, io, path::Path, time::Instant};
 
 use ringmain_config::node::Node;
 use serde::{Deserialize, Serialize};
@@ -137,12 +132,6 @@ impl Registrations {
         self.by_name.values().map(|held| &held.node)
     }
 }
-
-/// How long a workload stays after its last proxy went away (Istio's
-/// `PILOT_WORKLOAD_ENTRY_GRACE_PERIOD`).
-pub const GRACE_OF_PROXY: Duration = Duration::from_secs(10);
-/// How long proxies have to come back after the control plane was restarted.
-pub const GRACE_OF_CONTROL: Duration = Duration::from_secs(30);
 
 /// The file.
 #[derive(Serialize, Deserialize)]

@@ -14,7 +14,7 @@ use ringmain_config::{
 use super::{
     format,
     span::{Span, Spanned},
-    yaml::{Node, Scalar, Value},
+    yaml::{Entry, Node, Scalar, Value},
 };
 
 /// A value and the way to it.
@@ -47,6 +47,11 @@ impl<'a> Cursor<'a> {
         self.node.span
     }
 
+    /// Place of the key, or of the value where there is none.
+    pub(super) fn key_span(&self) -> Span {
+        self.key_span
+    }
+
     /// `value` as written here.
     pub(super) fn spanned<T>(&self, value: T) -> Spanned<T> {
         Spanned::new(value, self.node.span)
@@ -55,10 +60,13 @@ impl<'a> Cursor<'a> {
     /// The value of a key; none when the key is missing or its value is null, which Kubernetes
     /// takes for the same.
     pub(super) fn field(&self, name: &str) -> Option<Self> {
-        self.entries().into_iter().find_map(|(key, value)| {
-            let null = matches!(value.node.value, Value::Scalar(Scalar::Null));
-            (key == name && !null).then_some(value)
-        })
+        let Value::Map(entries) = &self.node.value else {
+            return None;
+        };
+        let null = |node: &Node| matches!(node.value, Value::Scalar(Scalar::Null));
+        let entry = entries.iter().find(|entry| entry.key == name);
+        let entry = entry.filter(|entry| !null(&entry.node))?;
+        Some(self.child(entry))
     }
 
     /// Keys and values of a map, in the order written; none when it is no map.
@@ -68,15 +76,16 @@ impl<'a> Cursor<'a> {
         };
         entries
             .iter()
-            .map(|entry| {
-                let value = Self {
-                    node: &entry.node,
-                    path: join(&self.path, &entry.key),
-                    key_span: entry.key_span,
-                };
-                (entry.key.as_str(), value)
-            })
+            .map(|entry| (entry.key.as_str(), self.child(entry)))
             .collect()
+    }
+
+    fn child(&self, entry: &'a Entry) -> Self {
+        Self {
+            node: &entry.node,
+            path: join(&self.path, &entry.key),
+            key_span: entry.key_span,
+        }
     }
 
     /// Elements of a list; none when it is no list.
@@ -213,6 +222,17 @@ impl Report {
     /// As the others, about the key rather than its value.
     pub(super) fn key(&mut self, severity: Severity, at: &Cursor<'_>, fault: impl Into<Fault>) {
         self.push(severity, at.key_span, &at.path, fault.into());
+    }
+
+    /// As the others, at a place of its own.
+    pub(super) fn at(
+        &mut self,
+        severity: Severity,
+        span: Span,
+        at: &Cursor<'_>,
+        fault: impl Into<Fault>,
+    ) {
+        self.push(severity, span, &at.path, fault.into());
     }
 
     /// A value is missing.

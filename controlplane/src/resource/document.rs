@@ -15,8 +15,8 @@ use super::{
     yaml::{self, Node, SyntaxError},
 };
 
-/// Bytes of one file; a mesh of thousands of resources takes a tenth of it.
-const TEXT_BYTES_MAX: usize = 16 << 20;
+/// Bytes of one file: thousands of resources fit in it. A tree takes up to fifty times as much.
+const TEXT_BYTES_MAX: usize = 4 << 20;
 
 /// Problems that one file is charged with, so that a file of another kind does not flood the
 /// output.
@@ -81,7 +81,7 @@ fn read(node: &Node, file: &Arc<str>, place: &str, loaded: &mut Loaded) {
         }
         Fate::Left(Severity::Error, fault) => {
             let at = root.field("kind").unwrap_or(root);
-            report.key(Severity::Error, &at, fault);
+            report.error(&at, fault);
             None
         }
     };
@@ -253,3 +253,6 @@ fn truncate(problems: &mut Vec<Problem>) {
     last.hint = None;
     problems.push(last);
 }
+
+#[cfg(test)]
+mod tests;

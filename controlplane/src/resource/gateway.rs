@@ -158,3 +158,126 @@ fn check_names(spec: &Cursor<'_>, report: &mut Report) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            Resource,
+            testing::{self, check},
+        },
+        *,
+    };
+
+    fn read(spec: &str) -> Gateway {
+        match &*testing::read("Gateway", spec) {
+            Resource::Gateway(resource) => resource.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn servers() {
+        let gateway = read(
+            "selector: {istio: ingressgateway}\nservers:\n\
+             - name: web\n  bind: 127.0.0.1\n  port: {number: 8080, name: http, protocol: http}\n  \
+             hosts: ['*', ./*.Example.com, prod/a.example.com, '*/b']",
+        );
+        assert_eq!(
+            gateway.selector,
+            [("istio".to_owned(), "ingressgateway".to_owned())].into()
+        );
+        let [server] = gateway.servers.as_slice() else {
+            panic!("{:?}", gateway.servers);
+        };
+        assert_eq!(server.span.line, 8);
+        assert_eq!(server.name, "web");
+        assert_eq!(server.bind, Some(IpAddr::from([127, 0, 0, 1])));
+        assert_eq!(server.port.number, 8080);
+        assert_eq!(server.port.protocol, Protocol::Http);
+        let hosts: Vec<String> = server.hosts.iter().map(|host| host.to_string()).collect();
+        assert_eq!(
+            hosts,
+            ["*/*", "default/*.example.com", "prod/a.example.com", "*/b"]
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_gateway() {
+        let http = "port: {number: 80, name: http, protocol: HTTP}";
+        for (server, expected) in [
+            (
+                "hosts: ['*'], port: {number: 31400, name: tcp, protocol: TCP}".to_owned(),
+                "1:69 warning: spec.servers[0].port.protocol: protocol TCP is not supported yet: \
+                 nothing listens on it",
+            ),
+            (
+                format!("hosts: ['*'], tls: {{httpsRedirect: true}}, {http}"),
+                "1:26 error: spec.servers[0].tls: `tls` is not supported yet: the port would be \
+                 served in plain text; remove it only if doing without is safe",
+            ),
+            (
+                format!("hosts: [], {http}"),
+                "1:19 error: spec.servers[0].hosts: the list is empty",
+            ),
+            (
+                http.to_owned(),
+                "1:11 error: spec.servers[0].hosts: `hosts` is missing",
+            ),
+            (
+                "hosts: ['*']".to_owned(),
+                "1:11 error: spec.servers[0].port: `port` is missing",
+            ),
+            (
+                "hosts: ['*'], port: {number: 80, name: http}".to_owned(),
+                "1:32 error: spec.servers[0].port.protocol: `protocol` is missing",
+            ),
+            (
+                "hosts: ['*'], port: {number: 80, name: http, protocol: HTPP}".to_owned(),
+                "1:67 error: spec.servers[0].port.protocol: `HTPP` is not a protocol; did you \
+                 mean `HTTP`?",
+            ),
+            (
+                "hosts: ['*'], port: {number: 70000, name: http, protocol: HTTP}".to_owned(),
+                "1:41 error: spec.servers[0].port.number: 70000 is not between 1 and 65535",
+            ),
+            (
+                format!("hosts: ['*foo.com'], {http}"),
+                "1:20 error: spec.servers[0].hosts[0]: `*foo.com` is not a host name; `*` stands \
+                 alone or as the whole first label: `*.example.com`",
+            ),
+            (
+                format!("hosts: ['*'], bind: localhost, {http}"),
+                "1:32 error: spec.servers[0].bind: `localhost` is not an IP address",
+            ),
+            (
+                format!("hosts: ['*'], bind: unix:///run/edge, {http}"),
+                "1:32 warning: spec.servers[0].bind: Unix sockets are not supported yet: nothing \
+                 listens on it",
+            ),
+        ] {
+            check("Gateway", &format!("servers: [{{{server}}}]"), &[expected]);
+        }
+        check(
+            "Gateway",
+            "servers: []",
+            &["1:10 error: spec.servers: the list is empty"],
+        );
+        check(
+            "Gateway",
+            &format!(
+                "servers:\n- {{name: a, hosts: ['*'], {http}}}\n- {{name: a, hosts: [b], {http}}}"
+            ),
+            &["3:10 error: spec.servers[1].name: two servers are named `a`"],
+        );
+        check(
+            "Gateway",
+            "servers: [{hosts: ['*'], port: {number: 443, name: https, protocol: HTTPS}}]",
+            &[
+                "1:11 error: spec.servers[0].tls: `tls` is missing",
+                "1:69 warning: spec.servers[0].port.protocol: protocol HTTPS is not supported \
+                 yet: nothing listens on it",
+            ],
+        );
+    }
+}

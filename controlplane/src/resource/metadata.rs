@@ -74,7 +74,7 @@ pub fn selects(selector: &Labels, labels: &Labels) -> bool {
 
 /// `metadata` of Kubernetes. What its own server keeps there is passed over.
 pub(super) const METADATA: Shape = Shape::Object(&[
-    Field::new("name", Shape::Form(format::dns_name)),
+    Field::new("name", Shape::Form(format::dns_name)).required(),
     Field::new("generateName", Shape::Text).inert(),
     Field::new("namespace", Shape::Form(format::dns_label)),
     Field::new("labels", LABELS),

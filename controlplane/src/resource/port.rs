@@ -209,22 +209,21 @@ pub(super) fn warn_unless_supported(
 /// What becomes of a service's port whose protocol is not supported yet.
 pub(super) const NOT_ROUTED: &str = "requests to the port are not routed";
 
-/// Reports ports of a service that have a number or a name in common.
-pub(super) fn check_unique(
-    items: &[Cursor<'_>],
-    ports: &[Spanned<ServicePort>],
-    report: &mut Report,
-) {
-    let mut numbers = HashSet::new();
-    let mut names = HashSet::new();
-    for port in ports {
-        let Some(at) = items.iter().find(|item| item.span() == port.span) else {
-            continue;
-        };
-        if !numbers.insert((port.number, port.protocol == Protocol::Udp)) {
+/// Ports of one service, to report those that have a number or a name in common.
+#[derive(Default)]
+pub(super) struct Unique {
+    /// With whether it is one of UDP, which has numbers of its own.
+    numbers: HashSet<(u16, bool)>,
+    names: HashSet<String>,
+}
+
+impl Unique {
+    pub(super) fn check(&mut self, at: &Cursor<'_>, port: &ServicePort, report: &mut Report) {
+        let is_udp = port.protocol == Protocol::Udp;
+        if !self.numbers.insert((port.number, is_udp)) {
             report.error(at, format!("port {} stands here twice", port.number));
         }
-        if !port.name.is_empty() && !names.insert(&port.name) {
+        if !port.name.is_empty() && !self.names.insert(port.name.clone()) {
             report.error(at, format!("two ports are named `{}`", port.name));
         }
     }

@@ -11,6 +11,7 @@ use ringmain_config::problem::{Severity, nearest};
 use super::{
     cursor::{Cursor, Fault, Report},
     format,
+    span::Span,
     yaml::{Scalar, Value},
 };
 
@@ -225,7 +226,7 @@ impl Check<'_> {
                 continue;
             }
             let was_inside = self.inside_unsupported;
-            self.support(&value, field.name, field.support);
+            self.support(&value, value.key_span(), field.name, field.support);
             self.value(&value, &field.shape);
             self.inside_unsupported = was_inside;
         }
@@ -237,7 +238,7 @@ impl Check<'_> {
 
     /// Says that a field or one of its choices has no effect, unless that was said of what it is
     /// part of.
-    fn support(&mut self, at: &Cursor<'_>, name: &str, support: Support) {
+    fn support(&mut self, at: &Cursor<'_>, span: Span, name: &str, support: Support) {
         let (severity, instead, hint) = match support {
             Support::Full => return,
             Support::Inert => {
@@ -253,7 +254,7 @@ impl Check<'_> {
                 Some(hint) => fault.hint(hint),
                 None => fault,
             };
-            self.report.key(severity, at, fault);
+            self.report.at(severity, span, at, fault);
         }
         self.inside_unsupported = true;
     }
@@ -279,7 +280,7 @@ impl Check<'_> {
                 let choice = choices.iter().find(|choice| choice.name == text);
                 let choice = choice.ok_or_else(|| unknown_choice(text, choices))?;
                 let was_inside = self.inside_unsupported;
-                self.support(at, choice.name, choice.support);
+                self.support(at, at.span(), choice.name, choice.support);
                 self.inside_unsupported = was_inside;
                 Ok(())
             }

@@ -4,7 +4,7 @@ use super::{
     cursor::{Cursor, Report},
     document, format,
     metadata::{self, Labels, Metadata},
-    port::{self, NOT_ROUTED, ServicePort, TargetPort},
+    port::{self, NOT_ROUTED, ServicePort, TargetPort, Unique},
     schema::{Choice, Field, LABELS, PORT, Shape, TEXTS},
     span::Spanned,
 };
@@ -87,14 +87,17 @@ pub(super) fn read(metadata: Metadata, spec: &Cursor<'_>, report: &mut Report) -
 
 fn read_ports(spec: &Cursor<'_>, report: &mut Report) -> Vec<Spanned<ServicePort>> {
     let items = spec.list("ports");
+    let mut unique = Unique::default();
     let mut ports = Vec::new();
     for at in &items {
         if items.len() > 1 && at.field("name").is_none() {
             report.missing(at, "name");
         }
-        ports.extend(read_port(at, report).map(|port| at.spanned(port)));
+        if let Some(port) = read_port(at, report) {
+            unique.check(at, &port, report);
+            ports.push(at.spanned(port));
+        }
     }
-    port::check_unique(&items, &ports, report);
     ports
 }
 
@@ -129,4 +132,117 @@ fn read_port(at: &Cursor<'_>, report: &mut Report) -> Option<ServicePort> {
         protocol,
         target: target.unwrap_or(TargetPort::Number(number)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            Resource,
+            testing::{self, check},
+        },
+        *,
+    };
+    use crate::resource::port::Protocol;
+
+    fn read(spec: &str) -> Service {
+        match &*testing::read("Service", spec) {
+            Resource::Service(service) => service.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn ports_and_selector() {
+        let service = read(
+            "selector: {app: reviews}\ntype: ClusterIP\nclusterIP: None\nports:\n\
+             - {name: http, port: 9080}\n\
+             - {name: web, port: 80, targetPort: 8080, nodePort: 30080}\n\
+             - {name: admin, port: 81, targetPort: admin, appProtocol: http}",
+        );
+        assert_eq!(service.host(), "name.default.svc.cluster.local");
+        assert_eq!(
+            service.selector,
+            [("app".to_owned(), "reviews".to_owned())].into()
+        );
+        let port = |number, name: &str, protocol, target| ServicePort {
+            number,
+            name: name.to_owned(),
+            protocol,
+            target,
+        };
+        let ports: Vec<_> = service.ports.into_iter().map(|port| port.value).collect();
+        assert_eq!(
+            ports,
+            [
+                port(9080, "http", Protocol::Http, TargetPort::Number(9080)),
+                port(80, "web", Protocol::Detect, TargetPort::Number(8080)),
+                port(
+                    81,
+                    "admin",
+                    Protocol::Http,
+                    TargetPort::Name("admin".to_owned())
+                ),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_service() {
+        for (spec, expected) in [
+            (
+                "ports: [{name: tcp, port: 9000}]",
+                "1:16 warning: spec.ports[0].name: protocol TCP is not supported yet: requests to \
+                 the port are not routed",
+            ),
+            (
+                "ports: [{port: 9000, appProtocol: grpc}]",
+                "1:35 warning: spec.ports[0].appProtocol: protocol GRPC is not supported yet: \
+                 requests to the port are not routed",
+            ),
+            (
+                "ports: [{port: 53, protocol: UDP}]",
+                "1:30 warning: spec.ports[0].protocol: protocol UDP is not supported yet: \
+                 requests to the port are not routed",
+            ),
+            (
+                "ports: [{port: 3306}]",
+                "1:9 warning: spec.ports[0]: protocol TCP is not supported yet: requests to the \
+                 port are not routed",
+            ),
+            (
+                "ports: [{name: a, port: 1}, {port: 2}]",
+                "1:29 error: spec.ports[1].name: `name` is missing",
+            ),
+            (
+                "ports: [{name: a, port: 1}, {name: b, port: 1}]",
+                "1:29 error: spec.ports[1]: port 1 stands here twice",
+            ),
+            (
+                "ports: [{name: a, port: 1}, {name: a, port: 2}]",
+                "1:29 error: spec.ports[1]: two ports are named `a`",
+            ),
+            (
+                "ports: [{port: 80, targetPort: 70000}]",
+                "1:32 error: spec.ports[0].targetPort: 70000 is not between 1 and 65535",
+            ),
+            (
+                "loadBalancerSourceRanges: [10.0.0.0/8]",
+                "1:1 error: spec.loadBalancerSourceRanges: `loadBalancerSourceRanges` is not \
+                 supported yet: every client would be let in; remove it only if doing without is \
+                 safe",
+            ),
+            (
+                "type: ExternalName\nexternalName: example.com",
+                "1:7 warning: spec.type: `ExternalName` is not supported yet: the service has no \
+                 endpoints; write a ServiceEntry",
+            ),
+            (
+                "selektor: {app: a}",
+                "1:1 error: spec.selektor: there is no field `selektor`; did you mean `selector`?",
+            ),
+        ] {
+            check("Service", spec, &[expected]);
+        }
+    }
 }

@@ -9,7 +9,7 @@ use super::{
     cursor::{Cursor, Fault, Report},
     document, export, format,
     metadata::{self, Labels, Metadata},
-    port::{self, ServicePort, TargetPort},
+    port::{self, ServicePort, TargetPort, Unique},
     schema::{Choice, Field, PORT, SELECTOR, Shape, TEXTS},
     span::Spanned,
     workload_entry::{self, Workload},
@@ -153,22 +153,23 @@ fn texts(at: &Cursor<'_>, name: &str, form: fn(&str) -> String) -> Vec<Spanned<S
 }
 
 fn read_ports(spec: &Cursor<'_>, report: &mut Report) -> Vec<Spanned<ServicePort>> {
-    let items = spec.list("ports");
+    let mut unique = Unique::default();
     let mut ports = Vec::new();
-    for at in &items {
+    for at in &spec.list("ports") {
         let Some(number) = at.integer_of("number") else {
             continue;
         };
         let protocol = port::declared(at, "protocol").unwrap_or_else(|| port::undeclared(number));
         port::warn_unless_supported(at, "protocol", protocol, port::NOT_ROUTED, report);
-        ports.push(at.spanned(ServicePort {
+        let port = ServicePort {
             number,
             name: at.text_of("name").unwrap_or_default().to_owned(),
             protocol,
             target: TargetPort::Number(at.integer_of("targetPort").unwrap_or(number)),
-        }));
+        };
+        unique.check(at, &port, report);
+        ports.push(at.spanned(port));
     }
-    port::check_unique(&items, &ports, report);
     ports
 }
 
@@ -282,5 +283,157 @@ fn address_block_form(text: &str) -> Result<(), Fault> {
             format::shown(text)
         ))
         .hint("write it like `10.0.0.1` or `10.0.0.0/8`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            Resource,
+            testing::{self, check},
+        },
+        *,
+    };
+
+    fn read(spec: &str) -> ServiceEntry {
+        match &*testing::read("ServiceEntry", spec) {
+            Resource::ServiceEntry(resource) => resource.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn hosts_ports_and_endpoints() {
+        let entry = read(
+            "hosts: [Reviews.example.com, '*.example.org']\naddresses: [240.0.0.1, 10.0.0.0/8]\n\
+             location: MESH_INTERNAL\nresolution: STATIC\nports:\n\
+             - {number: 80, name: http, protocol: HTTP, targetPort: 8080}\n\
+             - {number: 81, name: any}\nendpoints:\n\
+             - {address: 10.0.0.1, ports: {http: 8081}, labels: {version: v1}}\n\
+             - {address: '::1', weight: 2}",
+        );
+        let hosts: Vec<&str> = entry.hosts.iter().map(|host| host.as_str()).collect();
+        assert_eq!(hosts, ["reviews.example.com", "*.example.org"]);
+        let bits: Vec<u8> = entry
+            .addresses
+            .iter()
+            .map(|block| block.prefix_bits)
+            .collect();
+        assert_eq!(bits, [32, 8]);
+        assert_eq!(
+            (entry.location, entry.resolution),
+            (Location::Internal, Resolution::Static)
+        );
+        assert_eq!(entry.ports[0].target, TargetPort::Number(8080));
+        assert_eq!(entry.ports[1].target, TargetPort::Number(81));
+        assert_eq!(entry.ports[1].protocol, port::Protocol::Detect);
+        assert_eq!(entry.endpoints[0].ports["http"], 8081);
+        assert_eq!(entry.endpoints[1].weight, 2);
+        assert_eq!(entry.selector, None);
+    }
+
+    #[test]
+    fn what_is_not_written_has_a_default() {
+        let entry = read("hosts: [a.example.com]\nports: [{number: 80, name: http}]");
+        assert_eq!(
+            (entry.location, entry.resolution),
+            (Location::External, Resolution::None)
+        );
+        let entry = read(
+            "hosts: [a.example.com]\nports: [{number: 80, name: http}]\nresolution: STATIC\n\
+             workloadSelector: {labels: {app: a}}",
+        );
+        assert_eq!(
+            entry.selector,
+            Some([("app".to_owned(), "a".to_owned())].into())
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_service_entry() {
+        let ports = "ports: [{number: 80, name: http}]";
+        for (spec, expected) in [
+            (
+                "hosts: ['*']".to_owned(),
+                "2:9 error: spec.hosts[0]: `*` is not a host of its own; name a domain: `*.example.com`",
+            ),
+            ("hosts: []".to_owned(), "2:8 error: spec.hosts: the list is empty"),
+            (
+                "hosts: [a, A]".to_owned(),
+                "2:12 error: spec.hosts[1]: the host `A` stands here twice",
+            ),
+            (
+                "hosts: [a]\naddresses: [10.0.0.0/33]".to_owned(),
+                "3:13 error: spec.addresses[0]: `10.0.0.0/33` is not an IP address or block; \
+                 write it like `10.0.0.1` or `10.0.0.0/8`",
+            ),
+            (
+                "hosts: [a]\nresolution: STATIC".to_owned(),
+                "3:13 error: spec.resolution: resolution `STATIC` needs endpoints; add \
+                 `endpoints`, or a `workloadSelector`",
+            ),
+            (
+                "hosts: [a]\nresolution: STATIC\nendpoints: [{address: b.example.com}]".to_owned(),
+                "4:23 error: spec.endpoints[0].address: resolution `STATIC` needs an address, \
+                 this is a name; write `resolution: DNS`",
+            ),
+            (
+                "hosts: [a]\nendpoints: [{address: 10.0.0.1}]".to_owned(),
+                "3:12 error: spec.endpoints: resolution `NONE` has no endpoints; write \
+                 `resolution: STATIC` for addresses, `DNS` for names",
+            ),
+            (
+                "hosts: ['*.a']\nresolution: DNS".to_owned(),
+                "2:9 error: spec.hosts[0]: a wildcard cannot be resolved; add `endpoints`, or \
+                 name the hosts",
+            ),
+            (
+                "hosts: [a]\nresolution: DNS_ROUND_ROBIN".to_owned(),
+                "3:13 warning: spec.resolution: `DNS_ROUND_ROBIN` is not supported yet: it is \
+                 taken for `DNS`",
+            ),
+            (
+                "hosts: [a]\nresolution: DNS\nendpoints: [{address: b, ports: {htp: 1}}]".to_owned(),
+                "4:34 error: spec.endpoints[0].ports.htp: the service has no port `htp`; did you \
+                 mean `http`?",
+            ),
+            (
+                "hosts: [a]\nresolution: DNS\nendpoints: [{address: b}]\nworkloadSelector: {labels: {a: b}}"
+                    .to_owned(),
+                "5:19 error: spec.workloadSelector: `endpoints` and `workloadSelector` exclude \
+                 each other; remove one of them",
+            ),
+            (
+                "hosts: [a]\nsubjectAltNames: [spiffe://a]".to_owned(),
+                "3:1 error: spec.subjectAltNames: `subjectAltNames` is not supported yet: \
+                 certificates of the service would not be checked; remove it only if doing \
+                 without is safe",
+            ),
+        ] {
+            check("ServiceEntry", &format!("{ports}\n{spec}"), &[expected]);
+        }
+        for (ports, expected) in [
+            ("[]", "1:21 error: spec.ports: the list is empty"),
+            (
+                "[{number: 80}]",
+                "1:22 error: spec.ports[0].name: `name` is missing",
+            ),
+            (
+                "[{number: 443, name: https, protocol: HTTPS}]",
+                "1:59 warning: spec.ports[0].protocol: protocol HTTPS is not supported yet: \
+                 requests to the port are not routed",
+            ),
+            (
+                "[{number: 1, name: a}, {number: 1, name: b}]",
+                "1:44 error: spec.ports[1]: port 1 stands here twice",
+            ),
+        ] {
+            check(
+                "ServiceEntry",
+                &format!("{{hosts: [a], ports: {ports}}}"),
+                &[expected],
+            );
+        }
     }
 }

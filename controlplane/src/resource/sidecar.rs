@@ -278,3 +278,140 @@ fn check_listeners(spec: &Cursor<'_>, report: &mut Report) {
         report.error(at, fault.hint("move it to the end of the list"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            Resource,
+            testing::{self, check},
+        },
+        *,
+    };
+
+    fn read(spec: &str) -> Sidecar {
+        match &*testing::read("Sidecar", spec) {
+            Resource::Sidecar(resource) => resource.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn listeners() {
+        let sidecar = read(
+            "workloadSelector: {labels: {app: a}}\noutboundTrafficPolicy: {mode: REGISTRY_ONLY}\n\
+             ingress:\n\
+             - {port: {number: 9080, protocol: HTTP, name: http}, captureMode: NONE, defaultEndpoint: '127.0.0.1:9081'}\n\
+             - {port: {number: 81}, captureMode: NONE, defaultEndpoint: '0.0.0.0:82', bind: 10.0.0.1}\n\
+             - {port: {number: 83}, captureMode: NONE}\n\
+             egress:\n\
+             - {port: {number: 8080}, captureMode: NONE, hosts: [./reviews, '*/*.Example.com']}\n\
+             - {captureMode: NONE, hosts: [~/*]}",
+        );
+        assert_eq!(
+            sidecar.selector,
+            Some([("app".to_owned(), "a".to_owned())].into())
+        );
+        assert_eq!(sidecar.outbound, OutboundMode::RegistryOnly);
+        let endpoints: Vec<String> = sidecar
+            .ingress
+            .iter()
+            .map(|listener| listener.default_endpoint.to_string())
+            .collect();
+        assert_eq!(endpoints, ["127.0.0.1:9081", "0.0.0.0:82", "127.0.0.1:83"]);
+        assert_eq!(sidecar.ingress[1].bind, Some(IpAddr::from([10, 0, 0, 1])));
+        assert_eq!(sidecar.ingress[0].capture, Capture::None);
+        let hosts = |index: usize| -> Vec<String> {
+            let hosts = sidecar.egress[index].hosts.iter();
+            hosts.map(|host| host.to_string()).collect()
+        };
+        assert_eq!(
+            hosts(0),
+            [
+                "default/reviews.default.svc.cluster.local",
+                "*/*.example.com"
+            ]
+        );
+        assert_eq!(hosts(1), ["~/*"]);
+        assert_eq!(
+            sidecar.egress[0].port.as_ref().map(|port| port.number),
+            Some(8080)
+        );
+        assert_eq!(sidecar.egress[1].port, None);
+    }
+
+    #[test]
+    fn an_empty_one_allows_everything() {
+        let sidecar = read("{}");
+        assert_eq!(sidecar.outbound, OutboundMode::AllowAny);
+        assert_eq!(sidecar.selector, None);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_sidecar() {
+        let none = "captureMode: NONE";
+        for (spec, expected) in [
+            (
+                "egress: [{hosts: [./*]}]".to_owned(),
+                "1:10 warning: spec.egress[0]: redirecting connections with iptables is not \
+                 supported yet: only connections to the listener itself arrive; write \
+                 `captureMode: NONE`",
+            ),
+            (
+                "egress: [{hosts: [./*], captureMode: IPTABLES}]".to_owned(),
+                "1:38 warning: spec.egress[0].captureMode: redirecting connections with iptables \
+                 is not supported yet: only connections to the listener itself arrive; write \
+                 `captureMode: NONE`",
+            ),
+            (
+                format!("egress: [{{hosts: [reviews], {none}}}]"),
+                "1:19 error: spec.egress[0].hosts[0]: `reviews` names no namespace; write \
+                 `./reviews` for this namespace, `*/reviews` for all",
+            ),
+            (
+                format!(
+                    "egress: [{{hosts: [./*], {none}}}, {{hosts: [./*], {none}, port: {{number: 1}}}}]"
+                ),
+                "1:10 error: spec.egress[0]: the listener without a port is not the last; move \
+                 it to the end of the list",
+            ),
+            (
+                format!(
+                    "ingress: [{{port: {{number: 1}}, {none}}}, {{port: {{number: 1}}, {none}}}]"
+                ),
+                "1:51 error: spec.ingress[1]: two listeners have port 1",
+            ),
+            (
+                format!("ingress: [{{{none}}}]"),
+                "1:11 error: spec.ingress[0].port: `port` is missing",
+            ),
+            (
+                format!(
+                    "ingress: [{{port: {{number: 1}}, {none}, defaultEndpoint: '10.0.0.1:80'}}]"
+                ),
+                "1:67 error: spec.ingress[0].defaultEndpoint: `10.0.0.1:80` is not a place of \
+                 this workload; write it like `127.0.0.1:8080`, `[::1]:8080` or, for the \
+                 workload's own address, `0.0.0.0:8080`",
+            ),
+            (
+                format!(
+                    "ingress: [{{port: {{number: 1}}, {none}, defaultEndpoint: 'unix:///run/a'}}]"
+                ),
+                "1:67 warning: spec.ingress[0].defaultEndpoint: Unix sockets are not supported \
+                 yet: nothing listens on the port",
+            ),
+            (
+                format!("ingress: [{{port: {{number: 1}}, {none}, tls: {{mode: SIMPLE}}}}]"),
+                "1:50 error: spec.ingress[0].tls: `tls` is not supported yet: the port would be \
+                 served in plain text; remove it only if doing without is safe",
+            ),
+            (
+                "outboundTrafficPolicy: {mode: DENY}".to_owned(),
+                "1:31 error: spec.outboundTrafficPolicy.mode: `DENY` is not one of \
+                 `REGISTRY_ONLY`, `ALLOW_ANY`, `ALLOW_ANY_DYNAMIC_DNS`",
+            ),
+        ] {
+            check("Sidecar", &spec, &[expected]);
+        }
+    }
+}

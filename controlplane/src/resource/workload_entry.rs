@@ -108,3 +108,110 @@ fn read_address(at: &Cursor<'_>, report: &mut Report) -> Option<Spanned<Workload
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            Resource,
+            testing::{self, check},
+        },
+        *,
+    };
+
+    fn read(spec: &str) -> WorkloadEntry {
+        match &*testing::read("WorkloadEntry", spec) {
+            Resource::WorkloadEntry(resource) => resource.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn addresses_ports_and_labels() {
+        let entry = read(
+            "address: 10.0.0.1\nports: {http: 8080}\nlabels: {app: reviews, version: v1}\n\
+             weight: 3\nserviceAccount: reviews\nlocality: eu/eu-1",
+        );
+        let workload = entry.workload;
+        assert_eq!(
+            workload.address.value,
+            WorkloadAddress::Ip(IpAddr::from([10, 0, 0, 1]))
+        );
+        assert_eq!(workload.ports, [("http".to_owned(), 8080)].into());
+        assert_eq!(workload.labels["version"], "v1");
+        assert_eq!(workload.weight, 3);
+        assert_eq!(workload.service_account, "reviews");
+        assert_eq!(workload.locality, "eu/eu-1");
+    }
+
+    #[test]
+    fn defaults() {
+        let workload = read("address: Vm.Example.com").workload;
+        let name = "vm.example.com".to_owned();
+        assert_eq!(workload.address.value, WorkloadAddress::Dns(name));
+        assert_eq!(workload.weight, 1);
+        assert_eq!(read("address: ::1\nweight: 0").workload.weight, 1);
+    }
+
+    #[test]
+    fn labels_of_the_metadata_win() {
+        let text = "apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata:\n  \
+                    name: a\n  labels: {version: v2, zone: z}\nspec:\n  address: 10.0.0.1\n  \
+                    labels: {version: v1, app: a}\n";
+        let loaded = crate::resource::parse("file.yaml", text);
+        let Some(Resource::WorkloadEntry(entry)) = loaded.resources.first().map(|entry| &**entry)
+        else {
+            panic!("{loaded:?}");
+        };
+        let labels: Vec<_> = entry.workload.labels.iter().collect();
+        let expected = [("app", "a"), ("version", "v2"), ("zone", "z")];
+        assert!(
+            labels
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .eq(expected)
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_workload_entry() {
+        for (spec, expected) in [
+            (
+                "labels: {app: a}",
+                "1:1 error: spec.address: `address` is missing",
+            ),
+            (
+                "address: a b",
+                "1:10 error: spec.address: `a b` is not a host name",
+            ),
+            (
+                "address: 10.0.0.1:80",
+                "1:10 error: spec.address: `10.0.0.1:80` is not a host name; leave the port out",
+            ),
+            (
+                "address: unix:///run/app",
+                "1:10 warning: spec.address: Unix sockets are not supported yet: it is left out",
+            ),
+            (
+                "address: 10.0.0.1\nnetwork: vm",
+                "2:1 warning: spec.network: `network` is not supported yet: every workload counts \
+                 as of one network",
+            ),
+            (
+                "address: 10.0.0.1\nports: {http: 0}",
+                "2:15 error: spec.ports.http: 0 is not between 1 and 65535",
+            ),
+            (
+                "address: 10.0.0.1\nlabels: {version: 1.10}",
+                "2:19 error: spec.labels.version: expected text, found the number `1.10`; put it \
+                 in quotes: \"1.10\"",
+            ),
+            (
+                "address: 10.0.0.1\nweight: -1",
+                "2:9 error: spec.weight: -1 is not between 0 and 4294967295",
+            ),
+        ] {
+            check("WorkloadEntry", spec, &[expected]);
+        }
+    }
+}

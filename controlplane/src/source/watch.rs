@@ -5,7 +5,9 @@
 //! now and then in any case, and more often where inotify cannot be had at all.
 
 use std::{
-    path::{Path, PathBuf},
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf, absolute},
     time::Duration,
 };
 
@@ -20,6 +22,10 @@ use tokio::{
 
 /// A directory that is watched.
 pub(super) struct Watch {
+    root: PathBuf,
+    /// What `root` leads to: another one after it was replaced, be it a directory or a link.
+    identity: Option<(u64, u64)>,
+    sender: mpsc::Sender<()>,
     changes: mpsc::Receiver<()>,
     /// Dropping it ends the watch.
     watcher: Option<RecommendedWatcher>,
@@ -30,30 +36,31 @@ impl Watch {
     pub(super) fn new(root: &Path) -> Self {
         // One is enough: it says that something changed, not what.
         let (sender, changes) = mpsc::channel(1);
-        let watcher = watch(root, sender)
-            .inspect_err(|error| {
-                tracing::warn!(
-                    directory = %root.display(), %error,
-                    "cannot watch for changes; reading it every {POLL_WITHOUT_WATCH:?} instead (is \
-                     fs.inotify.max_user_watches large enough?)"
-                );
-            })
-            .ok();
-        Self { changes, watcher }
+        let mut watch = Self {
+            root: root.to_owned(),
+            identity: identity(root),
+            sender,
+            changes,
+            watcher: None,
+        };
+        watch.begin();
+        watch
     }
 
     /// Returns when the directory is to be read: once a burst of changes has ended or goes on for
-    /// too long, or when it is time to look in any case.
+    /// too long, or when it is time to look in any case. What changes from then on is not missed.
     pub(super) async fn changed(&mut self) {
         let poll = match self.watcher {
             Some(_) => POLL_WITH_WATCH,
             None => POLL_WITHOUT_WATCH,
         };
-        match timeout(poll, self.changes.recv()).await {
-            Ok(Some(())) => self.settled().await,
-            // Without a watcher there is no sender.
-            Ok(None) => tokio::time::sleep(poll).await,
-            Err(_) => {}
+        if timeout(poll, self.changes.recv()).await.is_ok() {
+            self.settled().await;
+        }
+        let identity = identity(&self.root);
+        if identity != self.identity {
+            self.identity = identity;
+            self.begin();
         }
     }
 
@@ -62,19 +69,34 @@ impl Watch {
         loop {
             let quiet = (Instant::now() + QUIET).min(at_most);
             tokio::select! {
-                change = self.changes.recv() => if change.is_none() {
-                    return;
-                },
+                _ = self.changes.recv() => {}
                 () = sleep_until(quiet) => return,
             }
         }
     }
+
+    fn begin(&mut self) {
+        let watched = watch(&self.root, self.sender.clone());
+        self.watcher = watched
+            .inspect_err(|error| {
+                tracing::warn!(
+                    directory = %self.root.display(), %error,
+                    "cannot watch for changes; reading it every {POLL_WITHOUT_WATCH:?} instead (is \
+                     fs.inotify.max_user_watches large enough?)"
+                );
+            })
+            .ok();
+    }
 }
 
+/// Watches what is below `root`, and its name in the directory it stands in, so that a replacement
+/// is seen.
 fn watch(root: &Path, changes: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
+    let root = absolute(root).map_err(notify::Error::io)?;
+    let watched = root.clone();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         let matters = match &event {
-            Ok(event) => changes_something(&event.kind),
+            Ok(event) => changes_something(&event.kind) && is_about(event, &watched),
             // Events were lost, perhaps.
             Err(_) => true,
         };
@@ -83,17 +105,27 @@ fn watch(root: &Path, changes: mpsc::Sender<()>) -> notify::Result<RecommendedWa
             let _ = changes.try_send(());
         }
     })?;
-    if root.is_dir() {
-        watcher.watch(root, RecursiveMode::Recursive)?;
-    } else {
-        // A file that is replaced by a rename is another file; its directory is the same.
-        let parent = root
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty());
-        let parent = parent.map_or_else(|| PathBuf::from("."), Path::to_owned);
-        watcher.watch(&parent, RecursiveMode::NonRecursive)?;
+    if let Some(parent) = root.parent() {
+        watcher.watch(parent, RecursiveMode::NonRecursive)?;
+    }
+    match fs::metadata(&root) {
+        Ok(found) if found.is_dir() => watcher.watch(&root, RecursiveMode::Recursive)?,
+        Ok(_) => {}
+        // It is away, and its directory says when it is back.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(notify::Error::io(error)),
     }
     Ok(watcher)
+}
+
+/// Its directory may be a busy one.
+fn is_about(event: &notify::Event, root: &Path) -> bool {
+    event.paths.is_empty() || event.paths.iter().any(|path| path.starts_with(root))
+}
+
+fn identity(root: &Path) -> Option<(u64, u64)> {
+    let found = fs::metadata(root).ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 /// Reading does not; else every reading would cause the next.

@@ -16,7 +16,6 @@ type Names = HashMap<Box<str>, u32, FixedState>;
 pub(super) struct Hosts {
     /// With and without a port.
     exact: Names,
-    exact_has_port: bool,
     suffixes_with_port: Wildcards,
     suffixes: Wildcards,
     prefixes: Wildcards,
@@ -38,10 +37,7 @@ impl Hosts {
             }
             Domain::Suffix(suffix) => self.suffixes.insert(suffix, virtual_host),
             Domain::Prefix(prefix) => self.prefixes.insert(prefix, virtual_host),
-            Domain::Exact(name) => {
-                self.exact_has_port |= has_port;
-                self.exact.insert(name.into(), virtual_host)
-            }
+            Domain::Exact(name) => self.exact.insert(name.into(), virtual_host),
         };
         held.map_or(Ok(()), |held| Err(Refusal::Duplicate(held)))
     }
@@ -56,21 +52,20 @@ impl Hosts {
 
     /// Position of the virtual host that `authority` belongs to.
     pub(super) fn find(&self, authority: &str) -> Option<u32> {
+        // Nothing goes before an exact name with the authority's own port, or without any. It is
+        // what most requests have.
+        if let Some(&found) = self.exact.get(authority) {
+            return Some(found);
+        }
         let authority = lower_case(authority);
         let (host, port) = split_port(&authority);
-        if port.is_some() {
-            if self.exact_has_port
-                && let Some(&found) = self.exact.get(&*authority)
-            {
-                return Some(found);
-            }
-            if let Some(&found) = self.exact.get(host) {
-                return Some(found);
-            }
-            if let Some(found) = self.suffixes_with_port.find_end(&authority) {
-                return Some(found);
-            }
-        } else if let Some(&found) = self.exact.get(host) {
+        let exact = || self.exact.get(&*authority).or_else(|| self.exact.get(host));
+        if let Some(&found) = exact() {
+            return Some(found);
+        }
+        if port.is_some()
+            && let Some(found) = self.suffixes_with_port.find_end(&authority)
+        {
             return Some(found);
         }
         self.suffixes
@@ -144,7 +139,9 @@ impl Wildcards {
 
 /// Clients write it in lower case as a rule; only others cost a copy.
 fn lower_case(authority: &str) -> Cow<'_, str> {
-    match authority.bytes().any(|byte| byte.is_ascii_uppercase()) {
+    // Without a way out of the loop the compiler looks at many bytes at once.
+    let bytes = authority.bytes();
+    match bytes.fold(false, |found, byte| found | byte.is_ascii_uppercase()) {
         true => Cow::Owned(authority.to_ascii_lowercase()),
         false => Cow::Borrowed(authority),
     }
@@ -154,17 +151,20 @@ fn lower_case(authority: &str) -> Cow<'_, str> {
 /// the host; one without brackets has no port. An empty port (`a:`) is none, and not part of the
 /// host.
 pub(crate) fn split_port(authority: &str) -> (&str, Option<&str>) {
-    let Some((host, port)) = authority.rsplit_once(':') else {
+    let digits = authority.bytes().rev();
+    let digits = digits.take_while(u8::is_ascii_digit).count();
+    let (start, port) = authority.split_at(authority.len() - digits);
+    let Some(host) = start.strip_suffix(':') else {
         return (authority, None);
     };
     let is_host_whole = match host.strip_prefix('[') {
         Some(_) => host.ends_with(']'),
         None => !host.contains(':'),
     };
-    if !is_host_whole || !port.bytes().all(|byte| byte.is_ascii_digit()) {
-        return (authority, None);
+    match is_host_whole {
+        true => (host, (!port.is_empty()).then_some(port)),
+        false => (authority, None),
     }
-    (host, (!port.is_empty()).then_some(port))
 }
 
 #[cfg(test)]

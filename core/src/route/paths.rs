@@ -23,7 +23,7 @@ pub(super) struct Paths {
     /// First byte of the label of each node: what a parent searches.
     first_bytes: Box<[u8]>,
     labels: Box<[u8]>,
-    /// Positions of routes, each list in ascending order.
+    /// Positions of routes, each list in ascending order. A list of one stands in its node.
     routes: Box<[u32]>,
 }
 
@@ -84,11 +84,11 @@ impl Paths {
             }
             rest = behind;
             if node.prefixes.length > 0 {
-                visit(node.prefixes.of(&self.routes));
+                visit(self.list(&node.prefixes));
             }
             let Some(&next) = rest.first() else {
                 if node.exacts.length > 0 {
-                    visit(node.exacts.of(&self.routes));
+                    visit(self.list(&node.exacts));
                 }
                 return;
             };
@@ -100,6 +100,14 @@ impl Paths {
                 return;
             };
             node = &self.nodes[node.children.start as usize + child];
+        }
+    }
+
+    /// See [`Builder::list`].
+    fn list<'a>(&'a self, list: &'a Span) -> &'a [u32] {
+        match list.length {
+            1 => std::slice::from_ref(&list.start),
+            _ => list.of(&self.routes),
         }
     }
 }
@@ -166,7 +174,15 @@ impl Builder {
         };
     }
 
+    /// A list of one has the route as its start: most lists do, and finding it elsewhere costs a
+    /// cache line per request.
     fn list(&mut self, keys: &[Key<'_>]) -> Span {
+        if let [only] = keys {
+            return Span {
+                start: only.route,
+                length: 1,
+            };
+        }
         let start = self.routes.len();
         self.routes.extend(keys.iter().map(|key| key.route));
         span(start, keys.len())

@@ -73,7 +73,8 @@ impl<'a> Compiler<'a> {
     }
 
     /// Walks the clusters, the endpoint sets and the clusters of the snapshot before side by side;
-    /// all are in the order of their names. An unchanged cluster costs a few comparisons.
+    /// all are in the order of their names. An unchanged cluster costs two comparisons of pointers,
+    /// which also say that the names are the same.
     fn clusters(&mut self, resolved: &Resolved) -> Clusters {
         let previous = self.previous;
         let mut clusters = Clusters {
@@ -85,21 +86,32 @@ impl<'a> Compiler<'a> {
         let mut free = slots
             .filter(|(slot, _)| slot.is_none())
             .map(|(_, index)| ClusterIndex(index));
-        let mut held = previous.clusters().peekable();
+        let held = previous.clusters_by_name.iter();
+        let mut held = held
+            .filter_map(|index| Some((*index, previous.clusters[index.0 as usize].as_ref()?)))
+            .peekable();
         let mut sets = self.document.endpoint_sets.iter().peekable();
-        for (name, cluster) in &self.document.clusters {
+        for (name, part) in &self.document.clusters {
+            let is_same = |held: &ClusterEntry| Arc::ptr_eq(&held.cluster, &part.value);
             while held
-                .next_if(|(_, held)| held.cluster.name < *name)
+                .next_if(|(_, held)| !is_same(held) && held.cluster.name < *name)
                 .is_some()
             {}
-            while sets.next_if(|(set, _)| *set < name).is_some() {}
-            let held = held.next_if(|(_, held)| held.cluster.name == *name);
-            let set = match sets.next_if(|(set, _)| *set == name) {
-                Some((_, set)) => set.value.clone(),
+            let held = held.next_if(|(_, held)| is_same(held) || held.cluster.name == *name);
+            clusters.kept += usize::from(held.is_some());
+
+            let is_same = |set: &Arc<EndpointSet>| {
+                held.is_some_and(|(_, held)| Arc::ptr_eq(&held.source, set))
+            };
+            while sets
+                .next_if(|(set, part)| !is_same(&part.value) && *set < name)
+                .is_some()
+            {}
+            let set = match sets.next_if(|(set, part)| is_same(&part.value) || *set == name) {
+                Some((_, part)) => part.value.clone(),
                 None => self.missing_set(name),
             };
-            let entry = self.cluster(&cluster.value, set, held.map(|(_, held)| held), resolved);
-            clusters.kept += usize::from(held.is_some());
+            let entry = self.cluster(&part.value, set, held.map(|(_, held)| held), resolved);
             let index = held.map(|(index, _)| index).or_else(|| free.next());
             clusters.insert(index, entry);
         }
@@ -110,9 +122,9 @@ impl<'a> Compiler<'a> {
         &mut self,
         cluster: &Arc<Cluster>,
         source: Arc<EndpointSet>,
-        held: Option<&ClusterEntry>,
+        held: Option<&Arc<ClusterEntry>>,
         resolved: &Resolved,
-    ) -> ClusterEntry {
+    ) -> Arc<ClusterEntry> {
         let same_source = held.filter(|held| Arc::ptr_eq(&held.source, &source));
         let has_names = match same_source {
             Some(held) => held.has_names,
@@ -129,13 +141,19 @@ impl<'a> Compiler<'a> {
                 same.map_or_else(|| Arc::new(made), |held| held.endpoints.clone())
             }
         };
-        ClusterEntry {
+        if let Some(held) = same_source
+            && Arc::ptr_eq(&held.cluster, cluster)
+            && Arc::ptr_eq(&held.endpoints, &endpoints)
+        {
+            return held.clone();
+        }
+        Arc::new(ClusterEntry {
             id: held.map_or_else(|| ClusterId(self.id()), |held| held.id),
             cluster: cluster.clone(),
             endpoints,
             source,
             has_names,
-        }
+        })
     }
 
     fn missing_set(&mut self, name: &str) -> Arc<EndpointSet> {
@@ -310,7 +328,7 @@ impl Slots {
 
 /// The clusters of the new snapshot.
 struct Clusters {
-    slots: Vec<Option<ClusterEntry>>,
+    slots: Vec<Option<Arc<ClusterEntry>>>,
     by_name: Vec<ClusterIndex>,
     /// How many were in the snapshot before.
     kept: usize,
@@ -319,7 +337,7 @@ struct Clusters {
 impl Clusters {
     /// Without an index: at the end. A slot that the snapshot before used for another name is never
     /// passed, so that what still points to it finds nothing rather than something else.
-    fn insert(&mut self, index: Option<ClusterIndex>, entry: ClusterEntry) {
+    fn insert(&mut self, index: Option<ClusterIndex>, entry: Arc<ClusterEntry>) {
         let index = match index {
             Some(index) => {
                 self.slots[index.0 as usize] = Some(entry);

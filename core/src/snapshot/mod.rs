@@ -26,7 +26,8 @@ pub struct Snapshot {
     listener_slots: Box<[Option<u32>]>,
     /// In the order of their names.
     route_tables: Box<[Arc<RouteTable>]>,
-    clusters: Box<[Option<ClusterEntry>]>,
+    /// Shared with the snapshot before where nothing changed.
+    clusters: Box<[Option<Arc<ClusterEntry>>]>,
     /// Used slots of `clusters`, in the order of the clusters' names.
     clusters_by_name: Box<[ClusterIndex]>,
     /// The next number for something that must never be taken for anything before it.
@@ -134,7 +135,7 @@ impl Snapshot {
 
     /// The cluster at `index`. Routes of this snapshot always find theirs.
     pub fn cluster(&self, index: ClusterIndex) -> Option<&ClusterEntry> {
-        self.clusters.get(index.0 as usize)?.as_ref()
+        self.clusters.get(index.0 as usize)?.as_deref()
     }
 
     /// All clusters, in the order of their names.

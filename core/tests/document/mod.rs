@@ -2,7 +2,8 @@
 #![allow(
     dead_code,
     unreachable_pub,
-    reason = "each test binary uses a part of it"
+    clippy::unwrap_used,
+    reason = "each test binary uses a part of it; a failed unwrap is the test's failure"
 )]
 
 use std::{net::SocketAddr, sync::Arc};

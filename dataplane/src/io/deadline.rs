@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use monoio::io::Canceller;
+use monoio::io::{CancelHandle, Canceller};
 
 use super::race::{Either, race};
 
@@ -198,9 +198,10 @@ impl Deadline {
         drop(canceller.map(Canceller::cancel));
     }
 
-    /// What [`Expiry::CancelRead`] cancels.
-    pub(super) fn set_canceller(&self, canceller: Option<Canceller>) {
-        self.with(|slot| *slot.canceller.borrow_mut() = canceller);
+    /// For a read that [`Expiry::CancelRead`] is to cancel. The canceller is kept from read to read
+    /// until it is used.
+    pub(super) fn cancel_handle(&self) -> CancelHandle {
+        self.with(|slot| slot.canceller.borrow_mut().get_or_insert_default().handle())
     }
 
     fn with<T>(&self, read: impl FnOnce(&Slot) -> T) -> T {

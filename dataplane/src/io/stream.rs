@@ -10,7 +10,7 @@ use std::{
 };
 
 use monoio::{
-    io::{AsyncReadRent, AsyncWriteRent, CancelableAsyncReadRent, Canceller},
+    io::{AsyncReadRent, AsyncWriteRent, CancelableAsyncReadRent},
     net::TcpStream,
 };
 
@@ -103,14 +103,11 @@ impl Stream {
     /// As [`Self::receive`], but the deadline may cancel it.
     pub async fn receive_cancelable(&self, buffer: Buffer) -> (io::Result<Received>, Buffer) {
         debug_assert!(buffer.room() > 0, "an empty read looks like the peer's end");
-        let canceller = Canceller::new();
-        let handle = canceller.handle();
-        self.deadline.set_canceller(Some(canceller));
+        let handle = self.deadline.cancel_handle();
         // SAFETY: see `exclusive`.
         let (result, buffer) = unsafe { self.exclusive() }
             .cancelable_read(buffer, handle)
             .await;
-        self.deadline.set_canceller(None);
         let result = match result {
             Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => Ok(Received::Cancelled),
             result => result.map(|count| self.received(count)),

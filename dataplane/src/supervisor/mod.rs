@@ -22,7 +22,10 @@ use ringmain_config::{
     problem::Problem,
     tuning::{AccessLog, Tuning},
 };
-use ringmain_core::snapshot::{Snapshot, names_to_resolve};
+use ringmain_core::{
+    metrics::workload_of,
+    snapshot::{Snapshot, names_to_resolve},
+};
 use thiserror::Error;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -163,7 +166,7 @@ impl Supervisor {
             series_max: tuning.limits.metric_series as usize,
             ..RegistryLimits::default()
         };
-        let mut registry = Registry::new(Arc::new(view::own_workload(&node)), limits);
+        let mut registry = Registry::new(Arc::new(workload_of(&node)), limits);
         let parts = (0..count)
             .map(|_| registry.add_worker(Instant::now()))
             .collect();

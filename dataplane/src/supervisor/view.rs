@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ringmain_config::{document::Document, endpoint::Workload, node::Node};
+use ringmain_config::{document::Document, node::Node};
 use ringmain_core::{
     metrics::{Family, Kind},
     snapshot::Snapshot,
@@ -317,45 +317,5 @@ fn endpoint_view(endpoint: &ringmain_core::snapshot::Endpoint) -> EndpointView {
         requests_active: None,
         requests: None,
         request_errors: None,
-    }
-}
-
-/// The workload that the proxy stands beside, as its metrics name it.
-pub fn own_workload(node: &Node) -> Workload {
-    let label = |names: &[&str]| {
-        names
-            .iter()
-            .find_map(|name| node.labels.get(*name))
-            .cloned()
-            .unwrap_or_default()
-    };
-    let app = label(&["app"]);
-    let version = label(&["version"]);
-    let canonical = label(&[
-        "service.istio.io/canonical-name",
-        "app.kubernetes.io/name",
-        "app",
-    ]);
-    let revision = label(&[
-        "service.istio.io/canonical-revision",
-        "app.kubernetes.io/version",
-        "version",
-    ]);
-    Workload {
-        name: node.name.clone(),
-        namespace: node.namespace.clone(),
-        canonical_service: if canonical.is_empty() {
-            node.name.clone()
-        } else {
-            canonical
-        },
-        canonical_revision: if revision.is_empty() {
-            "latest".to_owned()
-        } else {
-            revision
-        },
-        service_account: node.service_account.clone(),
-        app,
-        version,
     }
 }

@@ -260,6 +260,7 @@ fn limits(tuning: &Tuning) -> Limits {
         request_head_timeout: limits.request_head_timeout,
         idle_timeout: limits.connection_idle_timeout,
         stream_idle_timeout: limits.stream_idle_timeout,
+        buffer_bytes: limits.buffer_bytes,
         buffer_release: limits.idle_buffer_release,
         body_bytes_max: limits.body_bytes,
         connections_max: limits.downstream_connections,

@@ -36,14 +36,12 @@ pub(super) fn text(request: &Described, answer: &Answer, document: &Document) ->
             Some(found) => format!("{found:?}"),
             None => "nothing".to_owned(),
         };
-        let why = format!(
-            "{}: {} does not hold, found {found}",
-            passed.route, passed.condition
-        );
+        let route = named(&passed.route);
+        let why = format!("{route} ({}): found {found}", passed.condition);
         lines.from("passed over", why, passed.origin.as_ref());
     }
     if let Some(route) = &explanation.route {
-        lines.from("route", &route.name, route.origin.as_ref());
+        lines.from("route", named(&route.name), route.origin.as_ref());
         if let Some(timeout) = &route.timeout {
             lines.fact("timeout", timeout);
         }
@@ -127,6 +125,11 @@ fn forwarded(lines: &mut Lines, destination: &DestinationPart, document: &Docume
     if endpoints.is_empty() {
         lines.fact("  endpoint", "none: answered 503, response flag UH");
     }
+}
+
+/// Naming the entries of a VirtualService is optional.
+fn named(route: &str) -> &str {
+    if route.is_empty() { "(unnamed)" } else { route }
 }
 
 /// Percent without needless decimals.
