@@ -54,7 +54,6 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Fault> {
             gids: arguments.allow_gid,
         },
         registrations: None,
-        limits: Default::default(),
     };
     runtime::block_on(async {
         let mut signals = Signals::new()?;
