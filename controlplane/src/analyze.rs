@@ -3,6 +3,8 @@
 //! All of it is a warning: the world is used, and only requests that come there fail. Codes in
 //! brackets are those of `istioctl analyze`, for whoever knows them.
 
+mod dead;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use ringmain_config::problem::{Problem, Severity, nearest};
@@ -42,6 +44,7 @@ pub fn analyze(world: &World) -> Vec<Problem> {
     }
     findings.mesh_conflicts();
     findings.sidecar_conflicts();
+    findings.problems.extend(dead::analyze(world.resources()));
     findings.problems.into_iter().collect()
 }
 
@@ -206,7 +209,7 @@ impl Findings<'_> {
         );
     }
 
-    /// [IST0173], [IST0174]
+    /// [IST0174]
     fn destination_rule(&mut self, rule: &DestinationRule) {
         let world = self.world;
         let services: Vec<_> = world
