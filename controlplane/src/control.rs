@@ -26,7 +26,7 @@ use self::{
     shared::SharedParts,
 };
 use crate::{
-    analyze::analyze,
+    analyze::{Extent, analyze},
     compile::check_world,
     publish::{Event, FramesError},
     registry::registrations::{Change, Registrations},
@@ -317,7 +317,7 @@ impl Control {
 
     /// Warnings do not depend on who is connected, but on what the files say.
     fn look_for_warnings(&mut self) {
-        self.warnings = analyze(&self.world);
+        self.warnings = analyze(&self.world, Extent::Mesh);
         let new = |warning: &&Problem| !self.warned.contains(*warning);
         report::log(self.warnings.iter().filter(new));
         self.warned = self.warnings.iter().cloned().collect();
