@@ -22,6 +22,7 @@ pub mod stream;
 use std::{future::Future, time::Duration};
 
 /// Starts a task on this core. It is never cancelled.
+#[allow(clippy::disallowed_methods, reason = "everybody else calls this")]
 pub fn spawn(task: impl Future<Output = ()> + 'static) {
     drop(monoio::spawn(task));
 }

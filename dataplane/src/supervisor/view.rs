@@ -3,6 +3,8 @@
 //! Handlers run on the supervisor's own thread, so the lock here is never waited for; it is there
 //! because the endpoints' library asks for shared state that could be sent to another thread.
 
+#![allow(clippy::disallowed_types, reason = "on the supervisor's thread only")]
+
 use std::{
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
@@ -70,10 +72,6 @@ pub struct View {
     last_good: Option<watch::Receiver<last_good::Status>>,
     log: Option<LogObserver>,
     requests: mpsc::UnboundedSender<Request>,
-    #[allow(
-        clippy::disallowed_types,
-        reason = "on the supervisor's thread only; see the module"
-    )]
     changing: Mutex<Changing>,
 }
 
@@ -149,10 +147,6 @@ impl View {
         self.changing().draining = true;
     }
 
-    #[allow(
-        clippy::disallowed_types,
-        reason = "on the supervisor's thread only; see the module"
-    )]
     fn changing(&self) -> MutexGuard<'_, Changing> {
         self.changing
             .lock()

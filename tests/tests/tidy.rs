@@ -1,0 +1,148 @@
+//! What lints cannot see: which way the crates' arrows point, where the runtime and `unsafe` may
+//! be named, how long files are, and that documents' links lead somewhere.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Lines above which a file has a seam that was not found.
+const LINES_MAX: usize = 800;
+
+fn root() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests
+        .parent()
+        .expect("the crate lies in the workspace")
+        .to_owned()
+}
+
+/// Files of the repository with this ending, as paths relative to its root.
+fn files(ending: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut directories = vec![root()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                if name != "target" && !name.starts_with('.') {
+                    directories.push(path);
+                }
+            } else if name.ends_with(ending) {
+                let relative = path.strip_prefix(root()).unwrap();
+                found.push(relative.to_string_lossy().into_owned());
+            }
+        }
+    }
+    found.sort();
+    assert!(!found.is_empty(), "no {ending} file was found");
+    found
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(root().join(file)).unwrap()
+}
+
+#[test]
+fn arrows_between_crates_point_one_way() {
+    let crates: [(&str, &[&str]); 8] = [
+        ("config", &[]),
+        ("core", &["config"]),
+        ("dataplane", &["config", "core"]),
+        ("controlplane", &["config", "core"]),
+        ("loadgen", &["core"]),
+        (
+            "cli",
+            &["config", "core", "dataplane", "controlplane", "loadgen"],
+        ),
+        ("bench", &[]),
+        ("tests", &[]),
+    ];
+    for (name, allowed) in crates {
+        let manifest = read(&format!("{name}/Cargo.toml"));
+        let dependencies = manifest.split("[dev-dependencies]").next().unwrap();
+        for line in dependencies
+            .lines()
+            .filter(|line| line.starts_with("ringmain-"))
+        {
+            let other = line["ringmain-".len()..]
+                .split(['.', ' ', '='])
+                .next()
+                .unwrap();
+            assert!(
+                allowed.contains(&other),
+                "{name} must not depend on {other}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_runtime_and_unsafe_stay_in_their_folder() {
+    for file in files(".rs")
+        .iter()
+        .filter(|file| !file.starts_with("tests/"))
+    {
+        let is_io = file.starts_with("dataplane/src/io/");
+        let text = read(file);
+        for line in text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+        {
+            if line.contains("monoio::") {
+                assert!(
+                    is_io || file.starts_with("loadgen/"),
+                    "{file} names monoio: {line}"
+                );
+            }
+            let is_unsafe = line.contains("unsafe {") || line.contains("unsafe fn");
+            assert!(!is_unsafe || is_io, "{file} must not be unsafe: {line}");
+        }
+    }
+}
+
+#[test]
+fn files_have_a_length_that_can_be_read() {
+    for file in files(".rs") {
+        let lines = read(&file).lines().count();
+        assert!(
+            lines <= LINES_MAX,
+            "{file} has {lines} lines: where is its seam?"
+        );
+    }
+}
+
+#[test]
+fn modules_say_what_they_are_for() {
+    for file in files(".rs") {
+        if file.contains("/src/") && !file.ends_with("/tests.rs") {
+            let text = read(&file);
+            assert!(
+                text.starts_with("//! "),
+                "{file} begins with no module comment"
+            );
+        }
+    }
+}
+
+#[test]
+fn links_of_documents_lead_somewhere() {
+    for file in files(".md") {
+        let text = read(&file);
+        let directory = root().join(&file).parent().unwrap().to_owned();
+        for (at, _) in text.match_indices("](") {
+            let target = text[at + 2..].split(')').next().unwrap();
+            let path = target.split('#').next().unwrap();
+            if path.is_empty() || path.contains("://") {
+                continue;
+            }
+            assert!(
+                directory.join(path).exists(),
+                "{file} links to {target}, which is not there"
+            );
+        }
+    }
+}
