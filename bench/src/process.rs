@@ -1,0 +1,229 @@
+//! Programs that are started, measured and stopped.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A program that was started here. It is killed when dropped, so that nothing outlives a run.
+#[derive(Debug)]
+pub struct Process {
+    /// What it is called in messages.
+    pub name: &'static str,
+    child: Child,
+    output: PathBuf,
+}
+
+/// A program and its arguments, bound to one core.
+#[derive(Debug)]
+pub struct Program {
+    name: &'static str,
+    command: Command,
+}
+
+impl Program {
+    /// `program` with all its threads on `core`; `wrapper` is what runs it, empty for nothing.
+    pub fn on_core(core: usize, wrapper: &[&OsStr], program: &Path, name: &'static str) -> Self {
+        let mut command = Command::new("taskset");
+        command.arg("-c").arg(core.to_string());
+        command.args(wrapper).arg(program);
+        // Debian has haproxy and nginx where a user's PATH does not lead.
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{path}:/usr/sbin"));
+        Self { name, command }
+    }
+
+    /// Adds arguments.
+    pub fn args<S: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
+    /// Starts it. What it prints goes to a file in `directory`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(mut self, directory: &Path) -> Result<Process> {
+        let name = self.name;
+        let output = directory.join(format!("{name}.log"));
+        let file =
+            File::create(&output).with_context(|| format!("cannot write {}", output.display()))?;
+        self.command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file);
+        let child = self.command.spawn().with_context(|| {
+            format!("cannot start {name}; `bench/setup` installs what is missing")
+        })?;
+        Ok(Process {
+            name,
+            child,
+            output,
+        })
+    }
+
+    /// Runs it to its end; what it wrote to standard output.
+    ///
+    /// # Errors
+    /// When it cannot be started or fails.
+    pub fn output(mut self) -> Result<String> {
+        let name = self.name;
+        let output = self.command.output().with_context(|| {
+            format!("cannot start {name}; `bench/setup` installs what is missing")
+        })?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("{name} ended with {}: {said}", output.status);
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+impl Process {
+    /// Process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has printed so far.
+    pub fn printed(&self) -> String {
+        fs::read_to_string(&self.output).unwrap_or_default()
+    }
+
+    /// Fails when it has ended.
+    ///
+    /// # Errors
+    /// With what it printed.
+    pub fn check(&mut self) -> Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            bail!("{} ended with {status}: {}", self.name, self.printed());
+        }
+        Ok(())
+    }
+
+    /// CPU time that it and its descendants have used since they started, in the kernel and
+    /// outside: the first number of `/proc/PID/task/*/schedstat`, in nanoseconds. Threads and
+    /// children that have ended are not in it.
+    pub fn cpu(&self) -> Duration {
+        Duration::from_nanos(tree_nanos(self.id()))
+    }
+
+    /// Bytes of memory that are resident: `VmRSS` of `/proc/PID/status`.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.and_then(|line| line.split_whitespace().next());
+        let kibibytes: u64 = kibibytes.context("no VmRSS")?.parse()?;
+        Ok(kibibytes * 1024)
+    }
+
+    /// Asks it to stop and waits for that, for as long as `patience`.
+    ///
+    /// # Errors
+    /// When it did not.
+    pub fn stop(mut self, patience: Duration) -> Result<ExitStatus> {
+        self.signal(Signal::TERM);
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        bail!("{} did not stop within {patience:?}", self.name)
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        if let Some(id) = id {
+            // An error means that it has ended.
+            let _ = kill_process(id, signal);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn tree_nanos(id: u32) -> u64 {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{id}/task")) else {
+        return 0;
+    };
+    let mut nanos = 0;
+    for task in tasks.flatten() {
+        let read = |name| fs::read_to_string(task.path().join(name)).unwrap_or_default();
+        let own = read("schedstat");
+        let own = own.split_whitespace().next();
+        nanos += own.and_then(|nanos| nanos.parse().ok()).unwrap_or(0);
+        for child in read("children").split_whitespace() {
+            nanos += child.parse().map_or(0, tree_nanos);
+        }
+    }
+    nanos
+}
+
+/// Calls `ready` until it says so.
+///
+/// # Errors
+/// When that takes longer than `patience`, or `process` ends before.
+pub fn wait_until(
+    process: &mut Process,
+    patience: Duration,
+    mut ready: impl FnMut(&Process) -> bool,
+) -> Result<()> {
+    let deadline = Instant::now() + patience;
+    loop {
+        process.check()?;
+        if ready(process) {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            bail!(
+                "{} was not ready within {patience:?}: {}",
+                process.name,
+                process.printed()
+            );
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, time::Duration};
+
+    use super::{Program, wait_until};
+
+    #[test]
+    fn measures_and_stops_a_tree() {
+        let directory = tempfile::tempdir().unwrap();
+        let script = "sh -c 'while :; do :; done' & echo started; wait";
+        let program = Program::on_core(0, &[], Path::new("sh"), "shell").args(["-c", script]);
+        let mut shell = program.start(directory.path()).unwrap();
+        let patience = Duration::from_secs(20);
+        wait_until(&mut shell, patience, |shell| {
+            shell.printed() == "started\n" && shell.cpu() > Duration::from_millis(50)
+        })
+        .unwrap();
+        assert!(shell.resident_bytes().unwrap() > 100_000);
+        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", shell.id()));
+        let child: i32 = children.unwrap().trim().parse().unwrap();
+        let child = rustix::process::Pid::from_raw(child).unwrap();
+        rustix::process::kill_process(child, rustix::process::Signal::KILL).unwrap();
+        shell.stop(patience).unwrap();
+    }
+}
