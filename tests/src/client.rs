@@ -85,6 +85,11 @@ impl Client {
         }
     }
 
+    /// Does not read for this time, as a slow reader.
+    pub fn pause(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
+
     /// Nothing comes for this time.
     pub fn expect_silence(&mut self, time: Duration) {
         self.wire.stream.set_read_timeout(Some(time)).unwrap();

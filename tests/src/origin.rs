@@ -9,6 +9,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, Socket, Type};
 
 use crate::{
@@ -275,6 +276,17 @@ impl Conversation {
     /// Waits until the peer ends the connection; what comes before is received.
     pub fn wait_for_end(&mut self) {
         while matches!(self.wire.fill(), Ok(true)) {}
+    }
+
+    /// Waits until the peer ends the connection, without receiving anything. Gives up after
+    /// [`wait::PATIENCE`].
+    pub fn wait_for_close(&self) {
+        let mut fds = [PollFd::new(&self.wire.stream, PollFlags::RDHUP)];
+        let patience = Timespec {
+            tv_sec: wait::PATIENCE.as_secs().cast_signed(),
+            tv_nsec: 0,
+        };
+        let _ = poll(&mut fds, Some(&patience));
     }
 
     /// The connection will end with a reset when the script ends.
