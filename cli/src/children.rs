@@ -8,6 +8,7 @@
 
 use std::{
     ffi::OsStr,
+    fs::File,
     io::Read,
     process::{ExitStatus, Stdio},
     time::Duration,
@@ -22,7 +23,7 @@ use tokio::{
 use crate::fault::Fault;
 
 /// Arguments of a command that can be a child.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Copy, Debug, Default, Args)]
 pub(crate) struct Parent {
     /// Stop as on SIGTERM when standard input ends.
     #[arg(long, hide = true)]
@@ -55,7 +56,7 @@ impl Parent {
 #[derive(Debug)]
 pub(crate) struct Running {
     /// As messages name it.
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     child: Child,
     /// Closing it is the order to stop. Not left in `child`, which closes it when waited for.
     input: Option<ChildStdin>,
@@ -64,20 +65,56 @@ pub(crate) struct Running {
 impl Running {
     /// Starts this program with `arguments`; must be called inside a tokio runtime.
     pub(crate) fn start<S: AsRef<OsStr>>(
-        name: &'static str,
+        name: &str,
         arguments: impl IntoIterator<Item = S>,
     ) -> Result<Self, Fault> {
+        Self::start_to(name, arguments, None)
+    }
+
+    /// As [`Self::start`]; what it writes goes to `log`.
+    pub(crate) fn start_logged<S: AsRef<OsStr>>(
+        name: &str,
+        arguments: impl IntoIterator<Item = S>,
+        log: &File,
+    ) -> Result<Self, Fault> {
+        Self::start_to(name, arguments, Some(log))
+    }
+
+    fn start_to<S: AsRef<OsStr>>(
+        name: &str,
+        arguments: impl IntoIterator<Item = S>,
+        log: Option<&File>,
+    ) -> Result<Self, Fault> {
         let failed = |error| Fault::new(format!("cannot start the {name}: {error}"));
-        let mut child = Command::new(std::env::current_exe().map_err(failed)?)
+        let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+        command
             .args(arguments)
             .arg("--stop-with-input")
             .stdin(Stdio::piped())
             .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(failed)?;
+            .kill_on_drop(true);
+        if let Some(log) = log {
+            command.stdout(log.try_clone().map_err(failed)?);
+            command.stderr(log.try_clone().map_err(failed)?);
+        }
+        let mut child = command.spawn().map_err(failed)?;
         let input = child.stdin.take();
-        Ok(Self { name, child, input })
+        Ok(Self {
+            name: name.to_owned(),
+            child,
+            input,
+        })
+    }
+
+    /// Tells it to stop, and does not wait.
+    pub(crate) fn release(&mut self) {
+        drop(self.input.take());
+    }
+
+    /// How it ended, if it did.
+    pub(crate) fn has_ended(&mut self) -> Result<Option<ExitStatus>, Fault> {
+        let status = self.child.try_wait();
+        status.map_err(|error| Fault::new(format!("cannot wait for the {}: {error}", self.name)))
     }
 
     /// Waits until it ends by itself. May be dropped and called again.
@@ -88,7 +125,7 @@ impl Running {
 
     /// Tells it to stop, waits for `patience`, then kills it. `Err` when it did not end well.
     pub(crate) async fn stop(mut self, patience: Duration) -> Result<(), Fault> {
-        drop(self.input.take());
+        self.release();
         match timeout(patience, self.child.wait()).await {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(status)) => Err(Fault::new(format!("the {} ended with {status}", self.name))),

@@ -2,7 +2,10 @@
 
 use clap::Subcommand;
 
-use crate::fault::{Exit, Fault};
+use crate::{
+    demo,
+    fault::{Exit, Fault},
+};
 
 mod check;
 mod completion;
@@ -24,6 +27,9 @@ pub(crate) enum Command {
     Explain(explain::Arguments),
     Status(status::Arguments),
     Get(get::Arguments),
+    Demo(demo::Arguments),
+    #[command(hide = true)]
+    DemoApp(demo::app::Arguments),
     Profile(profile::Arguments),
     Completion(completion::Arguments),
 }
@@ -39,6 +45,8 @@ impl Command {
             Self::Explain(arguments) => explain::run(&arguments),
             Self::Status(arguments) => status::run(&arguments),
             Self::Get(arguments) => get::run(&arguments),
+            Self::Demo(arguments) => demo::run(&arguments),
+            Self::DemoApp(arguments) => demo::app::run(&arguments),
             Self::Profile(arguments) => profile::run(&arguments),
             Self::Completion(arguments) => completion::run(&arguments),
         }

@@ -3,6 +3,7 @@
 mod admin;
 mod children;
 mod command;
+mod demo;
 mod document;
 mod fault;
 mod logging;

@@ -3,6 +3,8 @@
 //! All of it is a warning: the world is used, and only requests that come there fail. Codes in
 //! brackets are those of `istioctl analyze`, for whoever knows them.
 
+mod dead;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use ringmain_config::problem::{Problem, Severity, nearest};
@@ -23,10 +25,20 @@ use crate::{
     world::{World, is_for_mesh},
 };
 
+/// How much of a mesh a world is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it: what a resource names and is not there does not exist.
+    Mesh,
+    /// Files out of it: what they name may stand in another one.
+    Files,
+}
+
 /// Every warning, in the order of their place.
-pub fn analyze(world: &World) -> Vec<Problem> {
+pub fn analyze(world: &World, extent: Extent) -> Vec<Problem> {
     let mut findings = Findings {
         world,
+        extent,
         problems: world.conflicts().iter().cloned().collect(),
     };
     for resource in world.resources() {
@@ -42,11 +54,13 @@ pub fn analyze(world: &World) -> Vec<Problem> {
     }
     findings.mesh_conflicts();
     findings.sidecar_conflicts();
+    findings.problems.extend(dead::analyze(world.resources()));
     findings.problems.into_iter().collect()
 }
 
 struct Findings<'a> {
     world: &'a World,
+    extent: Extent,
     /// Sorted by severity, file and line.
     problems: BTreeSet<Problem>,
 }
@@ -62,6 +76,20 @@ impl Findings<'_> {
     ) {
         let problem = metadata.problem(Severity::Warning, span, path, message);
         self.problems.insert(Problem { hint, ..problem });
+    }
+
+    /// As [`Self::warn`], of something that is named and not there.
+    fn warn_missing(
+        &mut self,
+        metadata: &Metadata,
+        span: Span,
+        path: &str,
+        message: String,
+        hint: Option<String>,
+    ) {
+        if self.extent == Extent::Mesh {
+            self.warn(metadata, span, path, message, hint);
+        }
     }
 
     fn virtual_service(&mut self, service: &VirtualService) {
@@ -99,7 +127,7 @@ impl Findings<'_> {
                     .collect();
                 let wanted = format!("{namespace}/{name}");
                 let hint = did_you_mean(&wanted, names.iter().map(String::as_str));
-                self.warn(&service.metadata, reference.span, &path, message, hint);
+                self.warn_missing(&service.metadata, reference.span, &path, message, hint);
                 continue;
             };
             self.hosts_at_gateway(service, gateway);
@@ -136,7 +164,7 @@ impl Findings<'_> {
             );
             let hosts = self.world.registry().services();
             let hint = did_you_mean(host, hosts.map(|service| service.host.as_str()));
-            self.warn(metadata, host.span, &format!("{path}.host"), message, hint);
+            self.warn_missing(metadata, host.span, &format!("{path}.host"), message, hint);
             return;
         };
         self.destination_port(metadata, destination, service, path);
@@ -184,6 +212,9 @@ impl Findings<'_> {
         path: &str,
     ) {
         let rules: Vec<_> = self.world.rules_anywhere(&service.host).collect();
+        if rules.is_empty() && self.extent == Extent::Files {
+            return;
+        }
         if rules.iter().any(|rule| rule.subset(subset).is_some()) {
             return;
         }
@@ -206,7 +237,7 @@ impl Findings<'_> {
         );
     }
 
-    /// [IST0173], [IST0174]
+    /// [IST0174]
     fn destination_rule(&mut self, rule: &DestinationRule) {
         let world = self.world;
         let services: Vec<_> = world
@@ -221,7 +252,7 @@ impl Findings<'_> {
             );
             let hosts = world.registry().services();
             let hint = did_you_mean(&rule.host, hosts.map(|service| service.host.as_str()));
-            self.warn(&rule.metadata, rule.host.span, "spec.host", message, hint);
+            self.warn_missing(&rule.metadata, rule.host.span, "spec.host", message, hint);
         }
     }
 

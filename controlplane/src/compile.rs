@@ -25,11 +25,13 @@ pub fn check_world<'a>(world: &World, nodes: impl IntoIterator<Item = &'a Node>)
     let mut problems: BTreeSet<Problem> = duplicates(world.resources()).into_iter().collect();
     let mut all = world.nodes();
     all.extend(nodes.into_iter().cloned());
+    let names = world.label_names();
     let mut seen = BTreeSet::new();
     for node in &all {
-        // What decides about routes; the rest is addresses.
-        let kind = (&node.namespace, &node.labels, node.gateways as u8);
-        if seen.insert(kind) {
+        // What decides about listeners and routes; the rest is addresses.
+        let mut labels = node.labels.clone();
+        labels.retain(|name, _| names.contains(name.as_str()));
+        if seen.insert((&node.namespace, labels, node.gateways as u8)) {
             problems.extend(check(&assemble(world, node).0));
         }
     }

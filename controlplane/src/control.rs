@@ -6,6 +6,7 @@
 
 mod proxy;
 mod report;
+mod shared;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,9 +21,12 @@ use tokio::{
     time::sleep_until,
 };
 
-use self::proxy::{Proxy, Published};
+use self::{
+    proxy::{Proxy, Published},
+    shared::SharedParts,
+};
 use crate::{
-    analyze::analyze,
+    analyze::{Extent, analyze},
     compile::check_world,
     publish::{Event, FramesError},
     registry::registrations::{Change, Registrations},
@@ -54,10 +58,14 @@ pub(crate) struct Control {
     limits: Limits,
     /// By connection.
     proxies: BTreeMap<u64, Proxy>,
+    parts: SharedParts,
     /// The last one given out, or said by a proxy.
     generation: u64,
     /// Something changed since the targets were brought up to date.
     stale: Stale,
+    /// The world is not made anew before: registrations that come one after the other must not
+    /// each cost a round through all proxies.
+    not_before: Instant,
 }
 
 /// What is to be brought up to date.
@@ -101,8 +109,10 @@ impl Control {
             registrations_file,
             limits,
             proxies: BTreeMap::new(),
+            parts: SharedParts::default(),
             generation: first_generation(),
             stale: Stale::Nothing,
+            not_before: Instant::now(),
         };
         report::log(control.reading.problems());
         control.look_for_warnings();
@@ -130,6 +140,7 @@ impl Control {
                     Err(_) => source_lives = false,
                 },
                 () = until(self.registrations.next_expiry()) => self.expire(Instant::now()),
+                () = until(self.due()) => {}
             }
             // Whoever connects together is published together.
             while let Ok(event) = events.try_recv() {
@@ -238,6 +249,8 @@ impl Control {
             }
             self.look_for_warnings();
             self.stale = Stale::World;
+            // Files settled before they were read.
+            self.not_before = Instant::now();
         } else if problems != self.refused {
             tracing::error!(
                 directory = self.directory,
@@ -249,23 +262,45 @@ impl Control {
         self.refused = problems;
     }
 
-    /// Brings targets up to date with the world, and the world with the registrations.
+    /// When what is stale is to be brought up to date.
+    fn due(&self) -> Option<Instant> {
+        (self.stale == Stale::World).then_some(self.not_before)
+    }
+
+    /// Brings the world up to date with the registrations, and targets with the world; not sooner
+    /// than is due.
     fn refresh(&mut self) {
-        let stale = std::mem::take(&mut self.stale);
-        if stale == Stale::Nothing {
+        let began = Instant::now();
+        if self.due().is_some_and(|due| due > began) {
             return;
         }
-        if stale == Stale::World {
-            self.world = World::new(&self.resources, self.registrations.nodes());
-        }
-        let mut changed = 0;
-        for proxy in self.proxies.values_mut() {
-            if stale == Stale::NewProxies && proxy.has_target() {
-                continue;
+        match std::mem::take(&mut self.stale) {
+            Stale::Nothing => {}
+            Stale::NewProxies => {
+                self.retarget(|proxy| !proxy.has_target());
             }
-            match proxy.retarget(&self.world, self.generation + 1) {
+            Stale::World => {
+                self.world = World::new(&self.resources, self.registrations.nodes());
+                let changed = self.retarget(|_| true);
+                self.parts.prune();
+                let proxies = self.proxies.len();
+                let generation = self.generation;
+                if changed > 0 {
+                    tracing::info!(changed, proxies, generation, "publishing to proxies");
+                }
+                self.not_before = began + REFRESH_PAUSE_MIN.max(began.elapsed() * REFRESH_SHARE);
+            }
+        }
+    }
+
+    /// How many of these proxies have a new target.
+    fn retarget(&mut self, which: impl Fn(&Proxy) -> bool) -> usize {
+        let mut changed = 0;
+        for proxy in self.proxies.values_mut().filter(|proxy| which(proxy)) {
+            let generation = self.generation + 1;
+            match proxy.retarget(&self.world, &mut self.parts, generation) {
                 Published::New => {
-                    self.generation += 1;
+                    self.generation = generation;
                     changed += 1;
                 }
                 Published::Same | Published::Withheld => {}
@@ -277,16 +312,12 @@ impl Control {
                 }
             }
         }
-        if stale == Stale::World && changed > 0 {
-            let proxies = self.proxies.len();
-            let generation = self.generation;
-            tracing::info!(changed, proxies, generation, "publishing to proxies");
-        }
+        changed
     }
 
     /// Warnings do not depend on who is connected, but on what the files say.
     fn look_for_warnings(&mut self) {
-        self.warnings = analyze(&self.world);
+        self.warnings = analyze(&self.world, Extent::Mesh);
         let new = |warning: &&Problem| !self.warned.contains(*warning);
         report::log(self.warnings.iter().filter(new));
         self.warned = self.warnings.iter().cloned().collect();
@@ -377,3 +408,8 @@ async fn until(expiry: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+/// Between two rounds through all proxies at least.
+const REFRESH_PAUSE_MIN: Duration = Duration::from_millis(20);
+/// A round begins after this many times what the last one took: sessions need the thread, too.
+const REFRESH_SHARE: u32 = 4;

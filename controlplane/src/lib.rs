@@ -16,7 +16,7 @@
 //! let reading = source::load("resources".as_ref())?;
 //! let world = World::new(&reading.resources, []);
 //! let errors = compile::check_world(&world, [node]);
-//! let warnings = analyze::analyze(&world);
+//! let warnings = analyze::analyze(&world, analyze::Extent::Mesh);
 //! let (document, of_this_proxy) = assemble::assemble(&world, node);
 //! # Ok(())
 //! # }

@@ -4,7 +4,10 @@
 //! it changes. Where two resources claim the same, their order decides, and the order is that of
 //! [`Registry::new`]: the older first.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use ringmain_config::{
     node::{GatewayScope, Node},
@@ -218,6 +221,24 @@ impl World {
                 Resource::DestinationRule(rule) if covers(&rule.host, host) => Some(rule),
                 _ => None,
             })
+    }
+
+    /// Labels of proxies that anything in this world depends on: two proxies of one namespace that
+    /// agree in them get the same Gateways, the same Sidecar and the same routes.
+    pub fn label_names(&self) -> BTreeSet<&str> {
+        let gateways = self.gateways().map(|gateway| &gateway.selector);
+        let sidecars = self
+            .sidecars()
+            .filter_map(|sidecar| sidecar.selector.as_ref());
+        let rules = self.virtual_services().flat_map(|service| &service.http);
+        let sources = rules
+            .flat_map(|rule| &rule.matches)
+            .map(|condition| &condition.source_labels);
+        let selectors = gateways.chain(sidecars).chain(sources);
+        selectors
+            .flat_map(|labels| labels.keys())
+            .map(String::as_str)
+            .collect()
     }
 
     /// Proxies that this world is meant for: the mesh's edge, one for every workload, and one for

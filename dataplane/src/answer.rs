@@ -199,8 +199,11 @@ impl Answer<'_> {
         }
     }
 
-    /// Why the upstream's socket ended: a deadline of ours, or else `failure`.
+    /// Why the upstream's socket ended: nobody waits any more, a deadline of ours, or else `failure`.
     fn late_or(&self, failure: Failure) -> Failure {
+        if self.session.is_gone() {
+            return Failure::DownstreamGone;
+        }
         if !self.upstream.deadline().expired() {
             return failure;
         }

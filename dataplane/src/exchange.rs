@@ -166,7 +166,10 @@ impl Forward<'_> {
                 .check_out(downstream, cluster, fresh, until.get(), record)
                 .await?;
             let late = downstream.started + micros(self.worker.limits.stream_idle_timeout);
-            upstream.stream().deadline().set(late.min(until.get()), Expiry::Close);
+            upstream
+                .stream()
+                .deadline()
+                .set(late.min(until.get()), Expiry::Close);
             let sent;
             let part = Part {
                 from: 0,

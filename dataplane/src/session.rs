@@ -9,7 +9,10 @@ use std::{
 
 use ringmain_core::snapshot::ListenerId;
 
-use crate::io::{deadline::Micros, stream::Stream};
+use crate::io::{
+    deadline::Micros,
+    stream::{PeerState, Stream},
+};
 
 /// One downstream connection.
 pub struct Session {
@@ -23,6 +26,7 @@ pub struct Session {
     upstream: RefCell<Option<Rc<Stream>>>,
     /// Since when it has waited for a request; `None` while it serves one.
     idle_since: Cell<Option<Micros>>,
+    is_gone: Cell<bool>,
 }
 
 impl Session {
@@ -35,6 +39,7 @@ impl Session {
             peer,
             upstream,
             idle_since,
+            is_gone: Cell::new(false),
         })
     }
 
@@ -53,14 +58,27 @@ impl Session {
         *self.upstream.borrow_mut() = upstream;
     }
 
-    /// Ends the wait for the upstream when the client has reset the connection: nobody is there to
-    /// take the answer. (A client that has only finished sending still wants it.)
-    pub fn give_up_if_reset(&self) {
-        if let Some(upstream) = &*self.upstream.borrow()
-            && self.stream.is_reset()
-        {
-            upstream.abort();
+    /// Ends the wait for the upstream when the client has gone: nobody is there to take the answer.
+    ///
+    /// A client that has only finished sending still wants its answer, and on the wire looks like
+    /// one that has closed. So it is asked: the kernel probes it from now on, and a host that has
+    /// forgotten the connection resets it.
+    pub fn give_up_if_gone(&self) {
+        let upstream = self.upstream.borrow();
+        let Some(upstream) = &*upstream else { return };
+        match self.stream.peer_state() {
+            PeerState::Open => {}
+            PeerState::Finished => self.stream.probe(),
+            PeerState::Gone => {
+                self.is_gone.set(true);
+                upstream.abort();
+            }
         }
+    }
+
+    /// The client was seen to have gone while its request was served.
+    pub fn is_gone(&self) -> bool {
+        self.is_gone.get()
     }
 
     /// Closes it if it has waited for a request since `before`, and none is arriving right now.

@@ -317,7 +317,7 @@ impl Worker {
             io::sleep(TICK).await;
             let now = self.now();
             self.clusters.sweep(now, &self.counters);
-            self.sessions.each(Session::give_up_if_reset);
+            self.sessions.each(Session::give_up_if_gone);
             self.close_quiet();
             self.recorder.tick();
             self.counters

@@ -7,7 +7,11 @@ use ringmain_config::{
     problem::{Problem, Severity},
     tuning::Tuning,
 };
-use ringmain_controlplane::{analyze, compile, source, world::World};
+use ringmain_controlplane::{
+    analyze::{self, Extent},
+    compile, source,
+    world::World,
+};
 use serde::Serialize;
 
 use crate::{
@@ -25,7 +29,8 @@ use crate::{
   ringmain check examples/bookinfo
   ringmain check mesh/ ringmain.toml --strict -o json")]
 pub(crate) struct Arguments {
-    /// Files and directories; together they are one mesh.
+    /// Files and directories; together they are one mesh. When there are only files, what they name
+    /// but do not define is taken to stand elsewhere.
     #[arg(value_name = "PATH", default_value = ".")]
     paths: Vec<PathBuf>,
     /// Warnings are bad as well.
@@ -86,7 +91,9 @@ fn check(paths: &[PathBuf]) -> Findings {
     if errors(&findings.problems) == 0 {
         let world = World::new(&resources, []);
         findings.problems.extend(compile::check_world(&world, []));
-        findings.problems.extend(analyze::analyze(&world));
+        findings
+            .problems
+            .extend(analyze::analyze(&world, extent(paths)));
     }
     if findings.files == 0 && findings.problems.is_empty() {
         let names: Vec<_> = paths
@@ -100,6 +107,15 @@ fn check(paths: &[PathBuf]) -> Findings {
     findings.errors = errors(&findings.problems);
     findings.warnings = findings.problems.len() - findings.errors;
     findings
+}
+
+/// Single files are taken for a part of a mesh, a directory for all of one.
+fn extent(paths: &[PathBuf]) -> Extent {
+    if paths.iter().any(|path| path.is_dir()) {
+        Extent::Mesh
+    } else {
+        Extent::Files
+    }
 }
 
 fn is_tuning(path: &Path) -> bool {

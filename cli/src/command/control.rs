@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use ringmain_controlplane::{Options, Running, StartError, publish::peer::Allowed};
+use ringmain_controlplane::{Options, Running, StartError, publish::peer::Allowed, run::Limits};
 use tracing::level_filters::LevelFilter;
 
 use crate::{
@@ -46,13 +46,14 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: Arguments) -> Result<Exit, Fault> {
     logging::start(arguments.log)?;
     let options = Options {
+        limits: Limits::default(),
         resources: arguments.resources,
         socket: arguments.socket,
         allowed: Allowed {
             uids: arguments.allow_uid,
             gids: arguments.allow_gid,
         },
-        ..Options::default()
+        registrations: None,
     };
     runtime::block_on(async {
         let mut signals = Signals::new()?;

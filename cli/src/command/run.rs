@@ -106,7 +106,7 @@ impl Planes<'_> {
         let mut control = self.control()?;
         tokio::select! {
             () = appears(self.socket) => {}
-            status = control.ended() => return Err(untimely(control.name, status)),
+            status = control.ended() => return Err(untimely(&control.name, status)),
             () = signals.stop() => return control.stop(GRACE).await.map(|()| Exit::Fine),
         }
         let mut proxy = self.proxy()?;
@@ -114,9 +114,9 @@ impl Planes<'_> {
             status = proxy.ended() => match status {
                 // Its admin endpoint was told to stop it.
                 Ok(status) if status.success() => None,
-                status => Some(untimely(proxy.name, status)),
+                status => Some(untimely(&proxy.name, status)),
             },
-            status = control.ended() => Some(untimely(control.name, status)),
+            status = control.ended() => Some(untimely(&control.name, status)),
             () = signals.stop() => None,
         };
         if let Some(fault) = &ended {

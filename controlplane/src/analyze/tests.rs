@@ -1,6 +1,6 @@
 //! YAML in, warnings out.
 
-use super::analyze;
+use super::{Extent, analyze};
 use crate::{resource, world::World};
 
 /// Appends `yaml` to a world that nothing can be said about, and compares `line path: message; hint`
@@ -9,7 +9,7 @@ fn check(yaml: &str, expected: &[&str]) {
     let text = format!("{SOUND}{yaml}");
     let loaded = resource::parse("test.yaml", &text);
     assert!(!loaded.has_errors(), "{:#?}", loaded.problems);
-    let problems = analyze(&World::new(&loaded.resources, []));
+    let problems = analyze(&World::new(&loaded.resources, []), Extent::Mesh);
     let found: Vec<String> = problems
         .iter()
         .map(|problem| {
@@ -177,4 +177,57 @@ spec:
              that of Service default/web",
         ],
     );
+}
+
+/// A file out of a mesh may name what stands in another file; what it says itself is looked at.
+#[test]
+fn what_files_do_not_define_may_stand_elsewhere() {
+    let yaml = "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: shop }
+spec:
+  hosts: [shop]
+  gateways: [edge, mesh]
+  http:
+  - route:
+    - destination: { host: shop, subset: v1 }
+  - route:
+    - destination: { host: shop, subset: v2 }
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: shop }
+spec:
+  host: shop
+  subsets:
+  - name: v1
+    labels: { version: v1 }
+";
+    let loaded = resource::parse("mesh.yaml", yaml);
+    let world = World::new(&loaded.resources, []);
+    let findings = |extent| {
+        let mut codes: Vec<_> = analyze(&world, extent)
+            .into_iter()
+            .map(|problem| {
+                problem
+                    .path
+                    .rsplit(" > ")
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned()
+            })
+            .collect();
+        codes.dedup();
+        codes
+    };
+    assert_eq!(findings(Extent::Files), ["spec.http[1]"]);
+    let mesh = findings(Extent::Mesh);
+    for path in [
+        "spec.gateways[0]",
+        "spec.http[0].route[0].destination.host",
+        "spec.host",
+    ] {
+        assert!(mesh.iter().any(|found| found == path), "{path} in {mesh:?}");
+    }
 }

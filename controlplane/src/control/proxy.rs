@@ -10,7 +10,7 @@ use ringmain_config::{
 };
 use tokio::sync::watch;
 
-use super::report;
+use super::{report, shared::SharedParts};
 use crate::{
     assemble::assemble,
     compile::check,
@@ -100,7 +100,12 @@ impl Proxy {
 
     /// Gives it the Document that `world` has for it, as `generation`, unless it is the same as
     /// before or does not compile.
-    pub(super) fn retarget(&mut self, world: &World, generation: u64) -> Published {
+    pub(super) fn retarget(
+        &mut self,
+        world: &World,
+        parts: &mut SharedParts,
+        generation: u64,
+    ) -> Published {
         let (mut document, warnings) = assemble(world, &self.node);
         self.warnings = warnings;
         let versions = document.versions();
@@ -121,6 +126,7 @@ impl Proxy {
         document.generation = generation;
         self.enter(Sync::Sending);
         self.problems.clear();
+        let document = parts.share(&document);
         self.target.send_replace(Some(Arc::new(document)));
         Published::New
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ringmain_config::problem::{Problem, Severity};
 
 use super::{
-    Broken, Loaded, Resource,
+    Loaded, Resource,
     cursor::{Cursor, Fault, Report},
     destination_rule, format, gateway,
     kind::{Fate, Kind, fate},
@@ -36,7 +36,6 @@ pub fn parse(file: &str, text: &str) -> Loaded {
             file: Some(file.to_string()),
             ..Problem::error("file", message).hint("split it up")
         });
-        loaded.broken.push(Broken::default());
         return loaded;
     }
     for (index, document) in yaml::documents(text).into_iter().enumerate() {
@@ -50,7 +49,6 @@ pub fn parse(file: &str, text: &str) -> Loaded {
             Err(error) => {
                 let problem = syntax_problem(&file, &format!("document {}", index + 1), error);
                 loaded.problems.push(problem);
-                loaded.broken.push(Broken::default());
             }
         }
     }
@@ -66,7 +64,6 @@ fn read(node: &Node, file: &Arc<str>, place: &str, loaded: &mut Loaded) {
     let root = Cursor::root(node);
     let mut report = Report::new(file, place, node.span.line);
     let Some((api_version, kind)) = api_version_and_kind(&root, &mut report) else {
-        loaded.broken.push(Broken::default());
         loaded.problems.append(&mut report.problems);
         return;
     };
@@ -87,8 +84,6 @@ fn read(node: &Node, file: &Arc<str>, place: &str, loaded: &mut Loaded) {
     };
     if report.is_usable() {
         loaded.resources.extend(resource.map(Arc::new));
-    } else {
-        loaded.broken.push(identity.into_broken());
     }
     loaded.problems.append(&mut report.problems);
 }
@@ -211,14 +206,6 @@ impl Identity {
         };
         let shown = format!("{} {}/{name}", self.kind, self.namespace);
         format::shortened(&shown, IDENTITY_CHARS_MAX)
-    }
-
-    fn into_broken(self) -> Broken {
-        Broken {
-            kind: self.kind,
-            namespace: self.namespace,
-            name: self.name,
-        }
     }
 }
 

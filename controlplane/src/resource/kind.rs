@@ -334,7 +334,8 @@ mod tests {
             "gateway.networking.k8s.io/v1",
             "HTTPRoute",
             warning(
-                "HTTPRoute of gateway.networking.k8s.io is not supported yet: nothing of it is applied",
+                "HTTPRoute of gateway.networking.k8s.io is not supported yet: nothing of it \
+is applied",
             ),
         );
         check(

@@ -96,30 +96,9 @@ pub struct Loaded {
     pub resources: Vec<Arc<Resource>>,
     /// In the order of their place. Any error among them: the whole is not to be used.
     pub problems: Vec<Problem>,
-    /// Documents that are not in `resources` because of an error, as far as they could be named:
-    /// what refers to them is not to be called missing.
-    pub broken: Vec<Broken>,
-}
-
-/// A document that was left out. What could not be read of it is empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Broken {
-    /// Its kind, for example `Gateway`.
-    pub kind: String,
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
 }
 
 impl Loaded {
-    /// Adds what another file holds.
-    pub fn extend(&mut self, other: Self) {
-        self.resources.extend(other.resources);
-        self.problems.extend(other.problems);
-        self.broken.extend(other.broken);
-    }
-
     /// Something in it is wrong beyond a warning.
     pub fn has_errors(&self) -> bool {
         self.problems

@@ -356,9 +356,13 @@ mod tests {
         for (spec, expected) in [
             (
                 "hosts: ['*']".to_owned(),
-                "2:9 error: spec.hosts[0]: `*` is not a host of its own; name a domain: `*.example.com`",
+                "2:9 error: spec.hosts[0]: `*` is not a host of its own; name a domain: \
+`*.example.com`",
             ),
-            ("hosts: []".to_owned(), "2:8 error: spec.hosts: the list is empty"),
+            (
+                "hosts: []".to_owned(),
+                "2:8 error: spec.hosts: the list is empty",
+            ),
             (
                 "hosts: [a, A]".to_owned(),
                 "2:12 error: spec.hosts[1]: the host `A` stands here twice",
@@ -394,12 +398,14 @@ mod tests {
                  taken for `DNS`",
             ),
             (
-                "hosts: [a]\nresolution: DNS\nendpoints: [{address: b, ports: {htp: 1}}]".to_owned(),
+                "hosts: [a]\nresolution: DNS\nendpoints: [{address: b, ports: {htp: 1}}]"
+                    .to_owned(),
                 "4:34 error: spec.endpoints[0].ports.htp: the service has no port `htp`; did you \
                  mean `http`?",
             ),
             (
-                "hosts: [a]\nresolution: DNS\nendpoints: [{address: b}]\nworkloadSelector: {labels: {a: b}}"
+                "hosts: [a]\nresolution: DNS\nendpoints: [{address: b}]\nworkloadSelector: \
+{labels: {a: b}}"
                     .to_owned(),
                 "5:19 error: spec.workloadSelector: `endpoints` and `workloadSelector` exclude \
                  each other; remove one of them",

@@ -217,7 +217,8 @@ fn read_capture(at: &Cursor<'_>, report: &mut Report) -> Capture {
         return Capture::None;
     }
     let fault = Fault::new(
-        "redirecting connections with iptables is not supported yet: only connections to the listener itself arrive",
+        "redirecting connections with iptables is not supported yet: only \
+connections to the listener itself arrive",
     );
     let fault = fault.hint("write `captureMode: NONE`");
     report.warning(field.as_ref().unwrap_or(at), fault);
@@ -370,7 +371,8 @@ mod tests {
             ),
             (
                 format!(
-                    "egress: [{{hosts: [./*], {none}}}, {{hosts: [./*], {none}, port: {{number: 1}}}}]"
+                    "egress: [{{hosts: [./*], {none}}}, {{hosts: [./*], {none}, port: {{number: \
+1}}}}]"
                 ),
                 "1:10 error: spec.egress[0]: the listener without a port is not the last; move \
                  it to the end of the list",

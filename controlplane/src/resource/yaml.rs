@@ -125,7 +125,7 @@ impl<'a> Tree<'a> {
 
     fn read(mut self, text: &str) -> Result<Option<Node>, SyntaxError> {
         for event in Parser::new_from_str(text) {
-            let (event, span) = event.map_err(|error| self.syntax(&error))?;
+            let (event, span) = event.map_err(|error| self.syntax(&error, text))?;
             self.event(event, self.span(span.start))?;
         }
         let empty = |node: &Node| matches!(node.value, Value::Scalar(Scalar::Null));
@@ -270,9 +270,16 @@ impl<'a> Tree<'a> {
         }
     }
 
-    fn syntax(&self, error: &ScanError) -> SyntaxError {
+    /// What the parser found; behind the end of the document it is the end that is wrong.
+    fn syntax(&self, error: &ScanError, text: &str) -> SyntaxError {
+        let lines = text.lines().count();
+        let mut marker = *error.marker();
+        if marker.line() > lines {
+            let column = text.lines().last().map_or(0, |line| line.chars().count());
+            marker = Marker::new(marker.index(), lines, column);
+        }
         let message = format!("not YAML: {}", error.info());
-        SyntaxError::new(self.span(*error.marker()), message)
+        SyntaxError::new(self.span(marker), message)
     }
 }
 

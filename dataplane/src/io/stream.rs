@@ -41,6 +41,20 @@ pub enum Received {
     Cancelled,
 }
 
+/// What is known of a peer without receiving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerState {
+    /// Nothing in particular.
+    Open,
+    /// It sends no more; it may or may not still receive.
+    Finished,
+    /// The connection is reset, or ended in both directions.
+    Gone,
+}
+
+/// Between two questions to a peer that may have gone.
+const PROBE_SECONDS: libc::c_int = 5;
+
 impl Stream {
     /// Takes over an accepted socket.
     ///
@@ -212,16 +226,45 @@ impl Stream {
         count < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
     }
 
-    /// The peer has reset the connection: nobody waits for an answer any more. One system call.
-    pub fn is_reset(&self) -> bool {
+    /// What is known of the peer without receiving. One system call.
+    pub fn peer_state(&self) -> PeerState {
+        let events = libc::POLLRDHUP;
         let mut poll = libc::pollfd {
             fd: self.fd,
-            events: 0,
+            events,
             revents: 0,
         };
         // SAFETY: one pollfd that outlives the call; timeout 0 does not block.
         let ready = unsafe { libc::poll(&raw mut poll, 1, 0) };
-        ready == 1 && poll.revents & (libc::POLLERR | libc::POLLHUP) != 0
+        if ready == 1 && poll.revents & (libc::POLLERR | libc::POLLHUP) != 0 {
+            return PeerState::Gone;
+        }
+        if ready == 1 && poll.revents & libc::POLLRDHUP != 0 {
+            return PeerState::Finished;
+        }
+        PeerState::Open
+    }
+
+    /// Lets the kernel ask the peer every few seconds whether it still knows of the connection.
+    pub fn probe(&self) {
+        let options = [
+            (libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1),
+            (libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, PROBE_SECONDS),
+            (libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, PROBE_SECONDS),
+        ];
+        for (level, name, value) in options {
+            // SAFETY: the option's value is an int that outlives the call. An error leaves the
+            // socket unprobed, as it was.
+            unsafe {
+                libc::setsockopt(
+                    self.fd,
+                    level,
+                    name,
+                    (&raw const value).cast(),
+                    size_of::<libc::c_int>() as libc::socklen_t,
+                );
+            }
+        }
     }
 
     fn received(&self, count: usize) -> Received {

@@ -194,7 +194,8 @@ fn what_is_wrong() {
         ),
         (
             "host: a\nsubsets: [{name: v1, labels: {version: 1}}]",
-            "2:40 error: spec.subsets[0].labels.version: expected text, found the number `1`; put it in quotes: \"1\"",
+            "2:40 error: spec.subsets[0].labels.version: expected text, found the \
+number `1`; put it in quotes: \"1\"",
         ),
         (
             "host: a\nsubset: []",
@@ -202,14 +203,18 @@ fn what_is_wrong() {
         ),
         (
             "host: a\ntrafficPolicy: {loadBalancer: {simple: ROUNDROBIN}}",
-            "2:40 error: spec.trafficPolicy.loadBalancer.simple: `ROUNDROBIN` is not one of `UNSPECIFIED`, `LEAST_REQUEST`, `LEAST_CONN`, `ROUND_ROBIN`, `RANDOM`, `PASSTHROUGH`; did you mean `ROUND_ROBIN`?",
+            "2:40 error: spec.trafficPolicy.loadBalancer.simple: `ROUNDROBIN` is not \
+one of `UNSPECIFIED`, `LEAST_REQUEST`, `LEAST_CONN`, `ROUND_ROBIN`, \
+`RANDOM`, `PASSTHROUGH`; did you mean `ROUND_ROBIN`?",
         ),
         (
             "host: a\ntrafficPolicy: {connectionPool: {tcp: {connectTimeout: 10us}}}",
-            "2:56 error: spec.trafficPolicy.connectionPool.tcp.connectTimeout: `10us` is shorter than 0.001s",
+            "2:56 error: spec.trafficPolicy.connectionPool.tcp.connectTimeout: `10us` \
+is shorter than 0.001s",
         ),
         (
-            "host: a\ntrafficPolicy: {portLevelSettings: [{port: {number: 1}}, {port: {number: 1}}]}",
+            "host: a\ntrafficPolicy: {portLevelSettings: [{port: {number: 1}}, {port: \
+{number: 1}}]}",
             "2:58 error: spec.trafficPolicy.portLevelSettings[1]: port 1 stands here twice",
         ),
     ] {

@@ -1,4 +1,4 @@
-use super::super::{Broken, Loaded, parse};
+use super::super::{Loaded, parse};
 
 const GOOD: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: good}\nspec: {}\n";
 
@@ -40,7 +40,6 @@ fn a_broken_document_hides_no_other() {
         .map(|resource| resource.metadata().origin.line)
         .collect();
     assert_eq!(lines, [1, 9]);
-    assert_eq!(loaded.broken, [Broken::default()]);
     assert!(loaded.has_errors());
 }
 
@@ -54,7 +53,8 @@ fn separators_of_every_form() {
 fn a_list_holds_documents() {
     let item = GOOD.trim_end().replace('\n', "\n  ");
     let text = format!(
-        "apiVersion: v1\nkind: List\nmetadata: {{resourceVersion: ''}}\nitems:\n- {item}\n- {item}\n- a: b\n"
+        "apiVersion: v1\nkind: List\nmetadata: {{resourceVersion: ''}}\nitems:\n- \
+{item}\n- {item}\n- a: b\n"
     );
     let loaded = check(
         &text,
@@ -90,13 +90,15 @@ fn what_is_wrong_with_a_document() {
         (
             "a",
             &[
-                "file.yaml:1:1: error: document 1: not a resource; begin with `apiVersion` and `kind`",
+                "file.yaml:1:1: error: document 1: not a resource; begin with `apiVersion` \
+and `kind`",
             ][..],
         ),
         (
             "- a",
             &[
-                "file.yaml:1:1: error: document 1: not a resource; begin with `apiVersion` and `kind`",
+                "file.yaml:1:1: error: document 1: not a resource; begin with `apiVersion` \
+and `kind`",
             ],
         ),
         (
@@ -106,13 +108,15 @@ fn what_is_wrong_with_a_document() {
         (
             "{apiVersion: 1, kind: Service}",
             &[
-                "file.yaml:1:14: error: document 1 > apiVersion: expected text, found the number `1`; put it in quotes: \"1\"",
+                "file.yaml:1:14: error: document 1 > apiVersion: expected text, found the \
+number `1`; put it in quotes: \"1\"",
             ],
         ),
         (
             "{apiVersion: v1, kind: Sercive}",
             &[
-                "file.yaml:1:24: error: Sercive default/? > kind: there is no kind `Sercive` in v1; did you mean `Service`?",
+                "file.yaml:1:24: error: Sercive default/? > kind: there is no kind \
+`Sercive` in v1; did you mean `Service`?",
             ],
         ),
         (
@@ -126,51 +130,42 @@ fn what_is_wrong_with_a_document() {
             "{apiVersion: v1, kind: Service, metadata: {}, spec: {}, specs: {}}",
             &[
                 "file.yaml:1:43: error: Service default/? > metadata.name: `name` is missing",
-                "file.yaml:1:57: error: Service default/? > specs: there is no field `specs`; did you mean `spec`?",
+                "file.yaml:1:57: error: Service default/? > specs: there is no field \
+`specs`; did you mean `spec`?",
             ],
         ),
         (
             "{apiVersion: v1, kind: Service, metadata: {name: a.b, namespace: A}, spec: {}}",
             &[
-                "file.yaml:1:50: error: Service A/a.b > metadata.name: `a.b` is not a DNS label; use at most 63 of a-z, 0-9 and `-`, with no `-` at either end",
-                "file.yaml:1:66: error: Service A/a.b > metadata.namespace: `A` is not a DNS label; use at most 63 of a-z, 0-9 and `-`, with no `-` at either end",
+                "file.yaml:1:50: error: Service A/a.b > metadata.name: `a.b` is not a DNS \
+label; use at most 63 of a-z, 0-9 and `-`, with no `-` at either end",
+                "file.yaml:1:66: error: Service A/a.b > metadata.namespace: `A` is not a \
+DNS label; use at most 63 of a-z, 0-9 and `-`, with no `-` at either end",
             ],
         ),
         (
-            "{apiVersion: v1, kind: Service, metadata: {name: a, labels: {version: 1, ok: yes, '-': ''}}, spec: {}}",
+            "{apiVersion: v1, kind: Service, metadata: {name: a, labels: {version: 1, \
+ok: yes, '-': ''}}, spec: {}}",
             &[
-                "file.yaml:1:71: error: Service default/a > metadata.labels.version: expected text, found the number `1`; put it in quotes: \"1\"",
-                "file.yaml:1:83: error: Service default/a > metadata.labels.-: `-` is not the name of a label; use at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at each end",
+                "file.yaml:1:71: error: Service default/a > metadata.labels.version: \
+expected text, found the number `1`; put it in quotes: \"1\"",
+                "file.yaml:1:83: error: Service default/a > metadata.labels.-: `-` is not \
+the name of a label; use at most 63 letters, digits, `-`, `_` and `.`, with \
+a letter or digit at each end",
             ],
         ),
         (
-            "{apiVersion: v1, kind: Service, metadata: {name: a, creationTimestamp: yesterday}, spec: {}}",
+            "{apiVersion: v1, kind: Service, metadata: {name: a, creationTimestamp: \
+yesterday}, spec: {}}",
             &[
-                "file.yaml:1:72: error: Service default/a > metadata.creationTimestamp: `yesterday` is not a time; write it like `2024-01-02T03:04:05Z`",
+                "file.yaml:1:72: error: Service default/a > metadata.creationTimestamp: \
+`yesterday` is not a time; write it like `2024-01-02T03:04:05Z`",
             ],
         ),
     ] {
         let loaded = check(text, expected);
-        assert_eq!(
-            (loaded.resources.len(), loaded.broken.len()),
-            (0, 1),
-            "{text}"
-        );
+        assert!(loaded.has_errors() && loaded.resources.is_empty(), "{text}");
     }
-}
-
-#[test]
-fn a_broken_resource_keeps_its_name() {
-    let loaded = parse(
-        "a",
-        "{apiVersion: v1, kind: Service, metadata: {name: a}, spec: 1}",
-    );
-    let broken = Broken {
-        kind: "Service".to_owned(),
-        namespace: "default".to_owned(),
-        name: "a".to_owned(),
-    };
-    assert_eq!(loaded.broken, [broken]);
 }
 
 #[test]
@@ -182,7 +177,7 @@ fn kinds_without_a_meaning_are_passed_over() {
            is ignored",
         ],
     );
-    assert_eq!((loaded.resources.len(), loaded.broken.len()), (0, 0));
+    assert_eq!(loaded.resources, []);
 }
 
 #[test]

@@ -333,7 +333,8 @@ fn fields_that_are_not_supported_yet() {
     check_rule(
         "delegate: {name: other}",
         &[
-            "3:3 warning: spec.http[0].delegate: `delegate` is not supported yet: the rule is left out",
+            "3:3 warning: spec.http[0].delegate: `delegate` is not supported yet: the \
+rule is left out",
         ],
     );
     // What is wrong inside such a field is found all the same.
@@ -397,7 +398,8 @@ fn what_is_wrong_with_a_rule() {
     for (field, expected) in [
         (
             "name: x",
-            "3:3 error: spec.http[0]: the rule says not what to do; add `route`, `redirect` or `directResponse`",
+            "3:3 error: spec.http[0]: the rule says not what to do; add `route`, \
+`redirect` or `directResponse`",
         ),
         (
             "route: []",
@@ -405,7 +407,8 @@ fn what_is_wrong_with_a_rule() {
         ),
         (
             "route: [{destination: {host: a}}, {destination: {host: b}}]",
-            "3:10 error: spec.http[0].route: no destination has a weight; add `weight` to those that are to get requests",
+            "3:10 error: spec.http[0].route: no destination has a weight; add `weight` \
+to those that are to get requests",
         ),
         (
             "route: [{weight: 1}]",
@@ -413,27 +416,33 @@ fn what_is_wrong_with_a_rule() {
         ),
         (
             "route: [{destination: {host: '*.a'}}]",
-            "3:32 error: spec.http[0].route[0].destination.host: `*.a` is not a host name; a wildcard cannot stand here",
+            "3:32 error: spec.http[0].route[0].destination.host: `*.a` is not a host \
+name; a wildcard cannot stand here",
         ),
         (
             "route: [{destination: {host: a, port: {number: 0}}}]",
-            "3:50 error: spec.http[0].route[0].destination.port.number: 0 is not between 1 and 65535",
+            "3:50 error: spec.http[0].route[0].destination.port.number: 0 is not \
+between 1 and 65535",
         ),
         (
             "route: [{destination: {host: a, port: {number: '80'}}}]",
-            "3:50 error: spec.http[0].route[0].destination.port.number: expected a whole number, found the text `80`; write it without quotes: 80",
+            "3:50 error: spec.http[0].route[0].destination.port.number: expected a \
+whole number, found the text `80`; write it without quotes: 80",
         ),
         (
             "redirect: {redirectCode: 300, uri: /a}",
-            "3:28 error: spec.http[0].redirect.redirectCode: 300 is not a code to redirect with; use 301, 302, 303, 307 or 308",
+            "3:28 error: spec.http[0].redirect.redirectCode: 300 is not a code to \
+redirect with; use 301, 302, 303, 307 or 308",
         ),
         (
             "redirect: {}",
-            "3:13 error: spec.http[0].redirect: it redirects to where the request was sent; add `uri`, `authority`, `port`, `derivePort` or `scheme`",
+            "3:13 error: spec.http[0].redirect: it redirects to where the request was \
+sent; add `uri`, `authority`, `port`, `derivePort` or `scheme`",
         ),
         (
             "redirect: {port: 1, derivePort: FROM_REQUEST_PORT}",
-            "3:35 error: spec.http[0].redirect.derivePort: `port` and `derivePort` exclude each other; remove one of them",
+            "3:35 error: spec.http[0].redirect.derivePort: `port` and `derivePort` \
+exclude each other; remove one of them",
         ),
         (
             "directResponse: {}",
@@ -445,7 +454,8 @@ fn what_is_wrong_with_a_rule() {
         ),
         (
             "directResponse: {status: 200, body: {bytes: '#'}}",
-            "3:47 error: spec.http[0].directResponse.body.bytes: it is not base64 (RFC 4648 section 4)",
+            "3:47 error: spec.http[0].directResponse.body.bytes: it is not base64 (RFC \
+4648 section 4)",
         ),
         (
             "directResponse: {status: 204, body: {string: a}}",
@@ -453,7 +463,8 @@ fn what_is_wrong_with_a_rule() {
         ),
         (
             "rewrite: {uri: /a}\ndirectResponse: {status: 200}",
-            "3:12 error: spec.http[0].rewrite: `rewrite` has no meaning with `directResponse`; remove one of them",
+            "3:12 error: spec.http[0].rewrite: `rewrite` has no meaning with \
+`directResponse`; remove one of them",
         ),
     ] {
         check_rule(field, &[expected]);
@@ -461,19 +472,23 @@ fn what_is_wrong_with_a_rule() {
     for (field, expected) in [
         (
             "timeout: 5",
-            "3:12 error: spec.http[0].timeout: expected a duration like `1.5s`, found the number `5`; add the unit: 5s",
+            "3:12 error: spec.http[0].timeout: expected a duration like `1.5s`, found \
+the number `5`; add the unit: 5s",
         ),
         (
             "timeout: 5x",
-            "3:12 error: spec.http[0].timeout: `5x` is not a duration; write a number and one of h, m, s, ms, like `1.5s` or `1m30s`",
+            "3:12 error: spec.http[0].timeout: `5x` is not a duration; write a number \
+and one of h, m, s, ms, like `1.5s` or `1m30s`",
         ),
         (
             "timeout: -1s",
-            "3:12 error: spec.http[0].timeout: `-1s` is not a duration; write a number and one of h, m, s, ms, like `1.5s` or `1m30s`",
+            "3:12 error: spec.http[0].timeout: `-1s` is not a duration; write a number \
+and one of h, m, s, ms, like `1.5s` or `1m30s`",
         ),
         (
             "redirect: {uri: /b}",
-            "3:3 error: spec.http[0]: `route` and `redirect` exclude each other; remove one of them",
+            "3:3 error: spec.http[0]: `route` and `redirect` exclude each other; remove \
+one of them",
         ),
         (
             "rewrite: {}",
@@ -481,67 +496,84 @@ fn what_is_wrong_with_a_rule() {
         ),
         (
             "rewrites: {}",
-            "3:3 error: spec.http[0].rewrites: there is no field `rewrites`; did you mean `rewrite`?",
+            "3:3 error: spec.http[0].rewrites: there is no field `rewrites`; did you \
+mean `rewrite`?",
         ),
         (
             "match: {uri: {exact: /}}",
-            "3:10 error: spec.http[0].match: expected a list, found a map; begin each element with a dash: `- …`",
+            "3:10 error: spec.http[0].match: expected a list, found a map; begin each \
+element with a dash: `- …`",
         ),
         (
             "match: [{uri: {exakt: /}}]",
-            "3:18 error: spec.http[0].match[0].uri.exakt: there is no field `exakt`; did you mean `exact`?",
+            "3:18 error: spec.http[0].match[0].uri.exakt: there is no field `exakt`; \
+did you mean `exact`?",
         ),
         (
             "match: [{uri: {}}]",
-            "3:17 error: spec.http[0].match[0].uri: the condition is empty; write `exact`, `prefix` or `regex`, or remove it",
+            "3:17 error: spec.http[0].match[0].uri: the condition is empty; write \
+`exact`, `prefix` or `regex`, or remove it",
         ),
         (
             "match: [{uri: {prefix: ''}}]",
-            "3:17 error: spec.http[0].match[0].uri: the condition is empty; write `exact`, `prefix` or `regex`, or remove it",
+            "3:17 error: spec.http[0].match[0].uri: the condition is empty; write \
+`exact`, `prefix` or `regex`, or remove it",
         ),
         (
             "match: [{uri: {prefix: /, exact: /}}]",
-            "3:17 error: spec.http[0].match[0].uri: `exact`, `prefix` and `regex` exclude each other; keep one of them",
+            "3:17 error: spec.http[0].match[0].uri: `exact`, `prefix` and `regex` \
+exclude each other; keep one of them",
         ),
         (
             "match: [{uri: {regex: '(a'}}]",
-            "3:25 error: spec.http[0].match[0].uri.regex: `(a` is not a regular expression: unclosed group",
+            "3:25 error: spec.http[0].match[0].uri.regex: `(a` is not a regular \
+expression: unclosed group",
         ),
         (
             "match: [{method: {regex: '*'}}]",
-            "3:28 error: spec.http[0].match[0].method.regex: `*` is not a regular expression: repetition operator missing expression; write `.*` for any text",
+            "3:28 error: spec.http[0].match[0].method.regex: `*` is not a regular \
+expression: repetition operator missing expression; write `.*` for any text",
         ),
         (
             "match: [{headers: {':authority': {exact: a}}}]",
-            "3:22 error: spec.http[0].match[0].headers[\":authority\"]: `:authority` is not the name of a header; use `authority`",
+            "3:22 error: spec.http[0].match[0].headers[\":authority\"]: `:authority` is \
+not the name of a header; use `authority`",
         ),
         (
             "match: [{headers: {x: {regex: 'a{9999999}'}}}]",
-            "3:33 error: spec.http[0].match[0].headers.x.regex: the regular expression is too large; use smaller repetition counts",
+            "3:33 error: spec.http[0].match[0].headers.x.regex: the regular expression \
+is too large; use smaller repetition counts",
         ),
         (
             "match: [{headers: {'@request.auth.claims.sub': {exact: a}}}]",
-            "3:50 error: spec.http[0].match[0].headers[\"@request.auth.claims.sub\"]: conditions on claims of a token are not supported yet: requests without the claim would be let through; remove the rule",
+            "3:50 error: spec.http[0].match[0].headers[\"@request.auth.claims.sub\"]: \
+conditions on claims of a token are not supported yet: requests without the \
+claim would be let through; remove the rule",
         ),
         (
             "headers: {request: {remove: [host]}}",
-            "3:32 error: spec.http[0].headers.request.remove[0]: a request cannot be without its host; remove it here, or `set` another one",
+            "3:32 error: spec.http[0].headers.request.remove[0]: a request cannot be \
+without its host; remove it here, or `set` another one",
         ),
         (
             "headers: {request: {set: {':path': /}}}",
-            "3:38 error: spec.http[0].headers.request.set[\":path\"]: `:path` cannot be changed; only `:authority` of a request can",
+            "3:38 error: spec.http[0].headers.request.set[\":path\"]: `:path` cannot be \
+changed; only `:authority` of a request can",
         ),
         (
             "headers: {response: {set: {content-length: '1'}}}",
-            "3:46 error: spec.http[0].headers.response.set.content-length: `content-length` says where a message ends and cannot be changed; remove it",
+            "3:46 error: spec.http[0].headers.response.set.content-length: \
+`content-length` says where a message ends and cannot be changed; remove it",
         ),
         (
             "headers: {response: {set: {x: \"a\\nb\"}}}",
-            "3:33 error: spec.http[0].headers.response.set.x: a header cannot hold a line break or NUL",
+            "3:33 error: spec.http[0].headers.response.set.x: a header cannot hold a \
+line break or NUL",
         ),
         (
             "headers: {response: {set: {x: 1}}}",
-            "3:33 error: spec.http[0].headers.response.set.x: expected text, found the number `1`; put it in quotes: \"1\"",
+            "3:33 error: spec.http[0].headers.response.set.x: expected text, found the \
+number `1`; put it in quotes: \"1\"",
         ),
     ] {
         check_rule(&format!("{field}\n{route}"), &[expected]);
@@ -554,7 +586,8 @@ fn bodies_have_a_limit() {
     check_rule(
         &format!("directResponse: {{status: 200, body: {{string: {body}}}}}"),
         &[
-            "3:39 error: spec.http[0].directResponse.body: a body of 1048577 bytes is longer than 1048576; let a service answer",
+            "3:39 error: spec.http[0].directResponse.body: a body of 1048577 bytes is \
+longer than 1048576; let a service answer",
         ],
     );
 }

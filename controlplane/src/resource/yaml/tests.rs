@@ -112,7 +112,7 @@ fn what_cannot_be_read() {
         ),
         (
             "a: [1",
-            "2:1 not YAML: while parsing a flow sequence, expected ',' or ']'",
+            "1:6 not YAML: while parsing a flow sequence, expected ',' or ']'",
         ),
         ("[a]: b", "1:1 a key must be text, not a list or map"),
         ("? {a: b}\n: c", "1:3 a key must be text, not a list or map"),
@@ -134,7 +134,8 @@ fn what_cannot_be_read() {
         ),
         (
             "a\u{0}b",
-            "1:2 not YAML: it holds the control character 0x00; write it as an escape in double quotes",
+            "1:2 not YAML: it holds the control character 0x00; write it as an escape \
+in double quotes",
         ),
         (
             "a: 1\rb: 2",

@@ -1,0 +1,349 @@
+//! What can never take effect, whoever asks: rules behind a rule that takes every request, subsets
+//! without endpoints, servers of two Gateways that contend for a port. It is told from the
+//! resources alone, so it holds before any workload has registered itself.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use ringmain_config::{
+    problem::{Problem, Severity},
+    route::PathMatch,
+};
+
+use crate::resource::{
+    Resource,
+    destination_rule::DestinationRule,
+    gateway::{Gateway, Server},
+    metadata::{Labels, Metadata, selects},
+    port::Protocol,
+    service_entry::ServiceEntry,
+    span::{Span, Spanned},
+    virtual_service::{HttpMatch, HttpRoute, VirtualService},
+};
+
+/// Every warning of this kind.
+pub(super) fn analyze(resources: &[Arc<Resource>]) -> Vec<Problem> {
+    let mut findings = Vec::new();
+    let mut gateways = Vec::new();
+    let mut rules = Vec::new();
+    let mut entries = HashMap::new();
+    for resource in resources {
+        match &**resource {
+            Resource::VirtualService(service) => unreachable_rules(service, &mut findings),
+            Resource::Gateway(gateway) => gateways.push(gateway),
+            Resource::DestinationRule(rule) => rules.push(rule),
+            Resource::ServiceEntry(entry) => {
+                let hosts = entry.hosts.iter().map(|host| (host.as_str(), entry));
+                entries.extend(hosts);
+            }
+            Resource::WorkloadEntry(_) | Resource::Sidecar(_) | Resource::Service(_) => {}
+        }
+    }
+    contending_servers(&gateways, &mut findings);
+    for rule in rules {
+        if let Some(entry) = entries.get(rule.host.as_str()) {
+            empty_subsets(rule, entry, &mut findings);
+        }
+    }
+    findings
+}
+
+fn warn(
+    metadata: &Metadata,
+    span: Span,
+    path: &str,
+    message: String,
+    hint: &str,
+    findings: &mut Vec<Problem>,
+) {
+    let problem = metadata.problem(Severity::Warning, span, path, message);
+    findings.push(problem.hint(hint));
+}
+
+/// [IST0130]: rules after one that takes every request; [IST0131]: conditions that stand in an
+/// earlier rule.
+fn unreachable_rules(service: &VirtualService, findings: &mut Vec<Problem>) {
+    let mut earlier: HashMap<String, Span> = HashMap::new();
+    let mut takes_all: Option<Span> = None;
+    for (index, rule) in service.http.iter().enumerate() {
+        let path = format!("spec.http[{index}]");
+        if let Some(span) = takes_all {
+            let message = format!(
+                "the rule is never used: the one in line {} takes every request [IST0130]",
+                span.line
+            );
+            let hint = "move that one to the end, or give it a `match`";
+            warn(&service.metadata, rule.span, &path, message, hint, findings);
+            continue;
+        }
+        for (number, condition) in rule.matches.iter().enumerate() {
+            let Some(first) = earlier.get(&meaning(condition)) else {
+                earlier.insert(meaning(condition), condition.span);
+                continue;
+            };
+            let message = format!(
+                "the condition is never used: the same stands in line {} [IST0131]",
+                first.line
+            );
+            let path = format!("{path}.match[{number}]");
+            let hint = "remove it, or the other one";
+            let span = condition.span;
+            warn(&service.metadata, span, &path, message, hint, findings);
+        }
+        if is_unconditional(rule) {
+            takes_all = Some(rule.span);
+        }
+    }
+}
+
+/// Two conditions of one meaning have the same text; their names do not count.
+fn meaning(condition: &HttpMatch) -> String {
+    let unnamed = HttpMatch {
+        name: String::new(),
+        ..condition.clone()
+    };
+    format!("{unnamed:?}")
+}
+
+fn is_unconditional(rule: &HttpRoute) -> bool {
+    let takes_all = |condition: &Spanned<HttpMatch>| {
+        let every_path = match &condition.uri {
+            PathMatch::Any => true,
+            PathMatch::Prefix(prefix) => prefix == "/",
+            PathMatch::Exact(_) | PathMatch::Regex(_) => false,
+        };
+        // What is left once these are set aside must be empty.
+        let rest = HttpMatch {
+            name: String::new(),
+            uri: PathMatch::Any,
+            ignore_uri_case: false,
+            ..condition.value.clone()
+        };
+        every_path && rest == HttpMatch::default()
+    };
+    rule.matches.is_empty() || rule.matches.iter().any(takes_all)
+}
+
+/// [IST0173]: a ServiceEntry with endpoints of its own says all there is to know of them.
+fn empty_subsets(rule: &DestinationRule, entry: &ServiceEntry, findings: &mut Vec<Problem>) {
+    if entry.endpoints.is_empty() {
+        return;
+    }
+    for (index, subset) in rule.subsets.iter().enumerate() {
+        let in_subset = |labels: &Labels| selects(&subset.labels, labels);
+        if entry
+            .endpoints
+            .iter()
+            .any(|endpoint| in_subset(&endpoint.labels))
+        {
+            continue;
+        }
+        let message = format!(
+            "no endpoint of {} has the labels of subset {}: requests to it are answered 503 \
+             [IST0173]",
+            entry.metadata.origin, subset.name
+        );
+        let path = format!("spec.subsets[{index}].labels");
+        let hint = "give the labels to an endpoint";
+        warn(&rule.metadata, subset.span, &path, message, hint, findings);
+    }
+}
+
+/// Where a server listens, for the proxies of a selector.
+type Place<'a> = (&'a Labels, Option<IpAddr>, u16);
+
+/// [IST0145]: Gateways for the same proxies that want one port for different protocols, or that
+/// serve one host on it.
+fn contending_servers(gateways: &[&Gateway], findings: &mut Vec<Problem>) {
+    let mut earlier: BTreeMap<Place<'_>, Claims<'_>> = BTreeMap::new();
+    for gateway in gateways {
+        for (index, server) in gateway.servers.iter().enumerate() {
+            let place = (&gateway.selector, server.bind, server.port.number);
+            let claims = earlier.entry(place).or_insert_with(|| Claims {
+                protocol: server.port.protocol,
+                gateway,
+                hosts: HashMap::new(),
+            });
+            claims.add(gateway, index, server, findings);
+        }
+    }
+}
+
+/// What earlier servers want of a place.
+struct Claims<'a> {
+    protocol: Protocol,
+    /// The first that wanted the place.
+    gateway: &'a Gateway,
+    /// By the host as shown, who serves it.
+    hosts: HashMap<String, &'a Gateway>,
+}
+
+impl<'a> Claims<'a> {
+    fn add(
+        &mut self,
+        gateway: &'a Gateway,
+        index: usize,
+        server: &Spanned<Server>,
+        findings: &mut Vec<Problem>,
+    ) {
+        if server.port.protocol != self.protocol {
+            let message = format!(
+                "port {} is {} already for {} [IST0145]",
+                server.port.number, self.protocol, self.gateway.metadata.origin
+            );
+            let path = format!("spec.servers[{index}].port");
+            let hint = "choose another port";
+            warn(
+                &gateway.metadata,
+                server.port.span,
+                &path,
+                message,
+                hint,
+                findings,
+            );
+            return;
+        }
+        for (number, host) in server.hosts.iter().enumerate() {
+            let other = self.hosts.entry(host.to_string()).or_insert(gateway);
+            if other.metadata.origin == gateway.metadata.origin {
+                continue;
+            }
+            let message = format!(
+                "{} is served on port {} by {} already [IST0145]",
+                host.value, server.port.number, other.metadata.origin
+            );
+            let path = format!("spec.servers[{index}].hosts[{number}]");
+            let hint = "serve a host by one Gateway";
+            warn(&gateway.metadata, host.span, &path, message, hint, findings);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::resource::parse;
+
+    /// Findings in documents of namespace `default`, each as kind and spec.
+    #[track_caller]
+    fn check(documents: &[(&str, &str)], expected: &[&str]) {
+        let text: String = documents
+            .iter()
+            .enumerate()
+            .map(|(index, (kind, spec))| {
+                format!(
+                    "---\n{{apiVersion: networking.istio.io/v1, kind: {kind}, metadata: {{name: \
+                     n{index}}}, spec: {{{spec}}}}}\n"
+                )
+            })
+            .collect();
+        let loaded = parse("f", &text);
+        assert!(!loaded.has_errors(), "{:?}", loaded.problems);
+        let findings = super::analyze(&loaded.resources);
+        let shown: Vec<String> = findings
+            .iter()
+            .map(|problem| format!("{} {}: {}", problem.line, problem.path, problem.message))
+            .collect();
+        assert_eq!(shown, expected, "{text}");
+    }
+
+    const ROUTE: &str = "route: [{destination: {host: a}}]";
+
+    #[test]
+    fn rules_behind_one_that_takes_every_request() {
+        let dead = "2 VirtualService default/n0 > spec.http[1]: the rule is never used: the one in \
+                    line 2 takes every request [IST0130]";
+        for (first, expected) in [
+            ("", &[dead][..]),
+            ("match: [{}], ", &[dead]),
+            ("match: [{uri: {prefix: /}}], ", &[dead]),
+            ("match: [{uri: {prefix: /a}}, {name: all}], ", &[dead]),
+            ("match: [{uri: {prefix: /a}}], ", &[]),
+            ("match: [{port: 80}], ", &[]),
+            ("match: [{uri: {prefix: /}, sourceLabels: {a: b}}], ", &[]),
+            ("match: [{gateways: [mesh]}], ", &[]),
+        ] {
+            let http = format!("hosts: [a], http: [{{{first}{ROUTE}}}, {{{ROUTE}}}]");
+            check(&[("VirtualService", &http)], expected);
+        }
+    }
+
+    #[test]
+    fn conditions_that_stand_twice() {
+        let rule = |condition: &str| format!("{{match: [{condition}], {ROUTE}}}");
+        let http = |second: &str| {
+            let first = rule("{name: x, uri: {exact: /a}}, {port: 80}");
+            format!("hosts: [a], http: [{first}, {}]", rule(second))
+        };
+        check(
+            &[(
+                "VirtualService",
+                &http("{uri: {exact: /b}}, {uri: {exact: /a}}"),
+            )],
+            &[
+                "2 VirtualService default/n0 > spec.http[1].match[1]: the condition is never used: \
+               the same stands in line 2 [IST0131]",
+            ],
+        );
+        check(
+            &[("VirtualService", &http("{uri: {exact: /a}, port: 80}"))],
+            &[],
+        );
+    }
+
+    #[test]
+    fn subsets_without_endpoints() {
+        let entry = "hosts: [a.b], ports: [{number: 80, name: http}], resolution: STATIC, \
+                     endpoints: [{address: 10.0.0.1, labels: {version: v1}}]";
+        let rule = "host: a.b, subsets: [{name: v1, labels: {version: v1}}, {name: all}, {name: \
+                    v2, labels: {version: v2}}]";
+        check(
+            &[("ServiceEntry", entry), ("DestinationRule", rule)],
+            &[
+                "4 DestinationRule default/n1 > spec.subsets[2].labels: no endpoint of ServiceEntry \
+               default/n0 (f:2) has the labels of subset v2: requests to it are answered 503 \
+               [IST0173]",
+            ],
+        );
+        // Workloads that a selector chooses may register themselves later.
+        let selecting = "hosts: [a.b], ports: [{number: 80, name: http}], resolution: STATIC, \
+                         workloadSelector: {labels: {app: a}}";
+        check(
+            &[("ServiceEntry", selecting), ("DestinationRule", rule)],
+            &[],
+        );
+    }
+
+    #[test]
+    fn gateways_that_contend_for_a_port() {
+        let gateway = |selector: &str, protocol: &str, host: &str| {
+            format!(
+                "selector: {{app: {selector}}}, servers: [{{port: {{number: 80, name: p, \
+                 protocol: {protocol}}}, hosts: [{host}]}}]"
+            )
+        };
+        let first = gateway("edge", "HTTP", "a.b");
+        for (second, expected) in [
+            (gateway("edge", "HTTP", "b.c"), &[][..]),
+            (gateway("other", "TCP", "a.b"), &[]),
+            (
+                gateway("edge", "TCP", "b.c"),
+                &[
+                    "4 Gateway default/n1 > spec.servers[0].port: port 80 is HTTP already for \
+                   Gateway default/n0 (f:2) [IST0145]",
+                ],
+            ),
+            (
+                gateway("edge", "HTTP", "a.b"),
+                &[
+                    "4 Gateway default/n1 > spec.servers[0].hosts[0]: */a.b is served on port 80 by \
+                   Gateway default/n0 (f:2) already [IST0145]",
+                ],
+            ),
+        ] {
+            check(&[("Gateway", &first), ("Gateway", &second)], expected);
+        }
+    }
+}

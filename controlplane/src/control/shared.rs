@@ -1,0 +1,84 @@
+//! Parts that several proxies hold alike are kept once: of a mesh in which everybody reaches
+//! everybody, that is nearly all of them.
+
+use std::{collections::HashMap, sync::Arc};
+
+use ringmain_config::document::{Document, Part, PartKey};
+
+/// The parts of every target, by name and version.
+#[derive(Default)]
+pub(super) struct SharedParts {
+    parts: HashMap<(PartKey, u64), Part>,
+}
+
+impl SharedParts {
+    /// The same Document, with the parts that are known already in place of its own.
+    pub(super) fn share(&mut self, document: &Document) -> Document {
+        let mut shared = Document {
+            generation: document.generation,
+            ..Document::default()
+        };
+        for (version, part) in document.parts() {
+            let known = self.parts.entry((part.key(), version)).or_insert(part);
+            shared.upsert_versioned(known.clone(), version);
+        }
+        shared
+    }
+
+    /// Forgets the parts that no Document has any more.
+    pub(super) fn prune(&mut self) {
+        self.parts.retain(|_, part| holders(part) > 1);
+    }
+}
+
+fn holders(part: &Part) -> usize {
+    match part {
+        Part::Listener(part) => Arc::strong_count(part),
+        Part::RouteTable(part) => Arc::strong_count(part),
+        Part::Cluster(part) => Arc::strong_count(part),
+        Part::EndpointSet(part) => Arc::strong_count(part),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ringmain_config::{
+        document::{Document, Part},
+        endpoint::EndpointSet,
+    };
+
+    use super::SharedParts;
+
+    fn document(clusters: &[&str]) -> Document {
+        let mut document = Document::default();
+        for cluster in clusters {
+            document.upsert(Part::EndpointSet(Arc::new(EndpointSet {
+                cluster: (*cluster).to_owned(),
+                endpoints: vec![],
+            })));
+        }
+        document
+    }
+
+    #[test]
+    fn equal_parts_are_kept_once_and_no_longer_than_needed() {
+        let mut parts = SharedParts::default();
+        let first = parts.share(&document(&["a", "b"]));
+        let second = parts.share(&document(&["b", "c"]));
+        assert_eq!(first, document(&["a", "b"]));
+        assert_eq!(second, document(&["b", "c"]));
+        let set = |document: &Document| document.endpoint_sets["b"].value.clone();
+        assert!(Arc::ptr_eq(&set(&first), &set(&second)));
+
+        parts.prune();
+        assert_eq!(parts.parts.len(), 3);
+        drop(first);
+        parts.prune();
+        assert_eq!(parts.parts.len(), 2);
+        drop(second);
+        parts.prune();
+        assert!(parts.parts.is_empty());
+    }
+}

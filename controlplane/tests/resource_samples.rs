@@ -1,0 +1,269 @@
+//! What the samples that every mesh user starts with look like, and how each is answered: sound
+//! ones in silence, the others with exactly what is not supported yet.
+
+use ringmain_controlplane::resource::{Loaded, parse};
+
+/// Every rendered problem of some documents; the first one begins in line 2.
+#[track_caller]
+fn check(documents: &[&str], expected: &[&str]) -> Loaded {
+    let text: String = documents
+        .iter()
+        .map(|document| format!("---\n{document}\n"))
+        .collect();
+    let loaded = parse("sample.yaml", &text);
+    let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(problems, expected, "{text}");
+    loaded
+}
+
+const GATEWAY: &str = "apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata:
+  name: shop-gateway
+spec:
+  selector:
+    istio: ingressgateway # a comment
+  servers:
+  - port:
+      number: 8080
+      name: http
+      protocol: HTTP
+    hosts:
+    - \"*\"";
+
+#[test]
+fn a_gateway_and_what_it_serves() {
+    let service = "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: shop
+spec:
+  hosts:
+  - \"*\"
+  gateways:
+  - shop-gateway
+  http:
+  - match:
+    - uri:
+        exact: /cart
+    - uri:
+        prefix: /static
+    route:
+    - destination:
+        host: cart
+        port:
+          number: 9080";
+    assert_eq!(check(&[GATEWAY, service], &[]).resources.len(), 2);
+}
+
+#[test]
+fn shares_of_subsets() {
+    let rule = "apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata:
+  name: cart
+spec:
+  host: cart
+  trafficPolicy:
+    loadBalancer:
+      simple: RANDOM
+  subsets:
+  - name: v1
+    labels:
+      version: v1
+  - name: v2
+    labels:
+      version: v2";
+    let service = "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: cart
+spec:
+  hosts:
+    - cart
+  http:
+  - match:
+    - headers:
+        end-user:
+          exact: jason
+    route:
+    - destination:
+        host: cart
+        subset: v2
+  - route:
+    - destination:
+        host: cart
+        subset: v1
+      weight: 90
+    - destination:
+        host: cart
+        subset: v2
+      weight: 10
+---";
+    assert_eq!(check(&[rule, service], &[]).resources.len(), 2);
+}
+
+#[test]
+fn faults_are_named_and_left_out() {
+    let service = "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: ratings
+spec:
+  hosts:
+  - ratings
+  http:
+  - match:
+    - headers:
+        end-user:
+          exact: jason
+    fault:
+      delay:
+        percentage:
+          value: 100.0
+        fixedDelay: 7s
+    route:
+    - destination:
+        host: ratings
+        subset: v1";
+    let expected = "sample.yaml:14:5: warning: VirtualService default/ratings > \
+                    spec.http[0].fault: `fault` is not supported yet: no fault is injected";
+    assert_eq!(check(&[service], &[expected]).resources.len(), 1);
+}
+
+#[test]
+fn mutual_tls_is_refused() {
+    let rule = "apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata:
+  name: cart
+spec:
+  host: cart
+  trafficPolicy:
+    tls:
+      mode: ISTIO_MUTUAL
+  subsets:
+  - name: v1
+    labels:
+      version: v1";
+    let expected = "sample.yaml:10:13: error: DestinationRule default/cart > \
+                    spec.trafficPolicy.tls.mode: `ISTIO_MUTUAL` is not supported yet: requests \
+                    would be sent in plain text; remove it only if doing without is safe";
+    let loaded = check(&[rule], &[expected]);
+    assert!(loaded.has_errors() && loaded.resources.is_empty());
+}
+
+#[test]
+fn tcp_is_named_and_left_out() {
+    let gateway = GATEWAY.replace("protocol: HTTP", "protocol: TCP");
+    let service = "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: echo
+spec:
+  hosts:
+  - \"*\"
+  gateways:
+  - shop-gateway
+  tcp:
+  - match:
+    - port: 31400
+    route:
+    - destination:
+        host: echo
+        port:
+          number: 9000
+        subset: v1
+      weight: 80";
+    let kubernetes = "apiVersion: v1
+kind: Service
+metadata:
+  name: echo
+spec:
+  ports:
+  - name: tcp
+    port: 9000
+  selector:
+    app: echo
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: echo
+spec:
+  replicas: 1";
+    check(
+        &[&gateway, service, kubernetes],
+        &[
+            "sample.yaml:13:17: warning: Gateway default/shop-gateway > \
+             spec.servers[0].port.protocol: protocol TCP is not supported yet: nothing listens on \
+             it",
+            "sample.yaml:26:3: warning: VirtualService default/echo > spec.tcp: `tcp` is not \
+             supported yet: none of it is routed",
+            "sample.yaml:43:11: warning: Service default/echo > spec.ports[0].name: protocol TCP \
+             is not supported yet: requests to the port are not routed",
+            "sample.yaml:48:1: warning: Deployment default/echo: Deployment means nothing on a \
+             host: it is ignored",
+        ],
+    );
+}
+
+#[test]
+fn services_outside_of_the_mesh() {
+    let entry = "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata:
+  name: api
+spec:
+  hosts:
+  - api.example.com
+  ports:
+  - number: 80
+    name: http
+    protocol: HTTP
+  - number: 443
+    name: https
+    protocol: HTTPS
+  resolution: DNS";
+    let rule = "apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata:
+  name: api
+spec:
+  host: api.example.com
+  trafficPolicy:
+    portLevelSettings:
+    - port:
+        number: 443
+      tls:
+        mode: SIMPLE";
+    let loaded = check(
+        &[entry, rule],
+        &[
+            "sample.yaml:15:15: warning: ServiceEntry default/api > spec.ports[1].protocol: \
+             protocol HTTPS is not supported yet: requests to the port are not routed",
+            "sample.yaml:29:15: error: DestinationRule default/api > \
+             spec.trafficPolicy.portLevelSettings[0].tls.mode: `SIMPLE` is not supported yet: \
+             requests would be sent in plain text; remove it only if doing without is safe",
+        ],
+    );
+    assert_eq!(loaded.resources.len(), 1);
+}
+
+#[test]
+fn routes_of_the_gateway_api() {
+    let route = "apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata:
+  name: cart
+spec:
+  parentRefs:
+  - name: shop-gateway";
+    check(
+        &[route],
+        &[
+            "sample.yaml:2:1: warning: HTTPRoute default/cart: HTTPRoute of \
+           gateway.networking.k8s.io is not supported yet: nothing of it is applied",
+        ],
+    );
+}
