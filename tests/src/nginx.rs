@@ -1,0 +1,91 @@
+//! nginx, an origin that we did not write.
+
+use std::{
+    net::{SocketAddr, TcpStream},
+    path::PathBuf,
+};
+
+use tempfile::TempDir;
+
+use crate::{place, process::Process, wait};
+
+/// A server of files, in a process of its own.
+pub struct Nginx {
+    process: Process,
+    address: SocketAddr,
+    directory: TempDir,
+}
+
+impl Nginx {
+    /// Serves an empty directory; `locations` are further `location` blocks.
+    pub fn start(locations: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let address = place::free(place::address());
+        for name in ["files", "temp"] {
+            std::fs::create_dir(directory.path().join(name)).unwrap();
+        }
+        let config = directory.path().join("nginx.conf");
+        std::fs::write(&config, configuration(address, locations)).unwrap();
+        let process = Process::start(
+            "nginx",
+            [
+                "-e".as_ref(),
+                "stderr".as_ref(),
+                "-p".as_ref(),
+                directory.path().as_os_str(),
+            ]
+            .into_iter()
+            .chain(["-c".as_ref(), config.as_os_str()]),
+        );
+        let mut nginx = Self {
+            process,
+            address,
+            directory,
+        };
+        wait::until("nginx to listen", || {
+            if !nginx.process.is_running() {
+                panic!("nginx has ended: {}", nginx.process.error());
+            }
+            TcpStream::connect(address).map(drop)
+        });
+        nginx
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A file below `/`.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join("files").join(name)
+    }
+}
+
+/// One process in the foreground, nothing outside its directory.
+fn configuration(address: SocketAddr, locations: &str) -> String {
+    format!(
+        "daemon off;
+master_process off;
+pid temp/nginx.pid;
+error_log stderr warn;
+events {{ worker_connections 512; }}
+http {{
+    access_log off;
+    default_type application/octet-stream;
+    client_body_temp_path temp/body;
+    proxy_temp_path temp/proxy;
+    fastcgi_temp_path temp/fastcgi;
+    uwsgi_temp_path temp/uwsgi;
+    scgi_temp_path temp/scgi;
+    client_max_body_size 0;
+    server {{
+        listen {address};
+        root files;
+        location / {{ dav_methods PUT DELETE; }}
+        {locations}
+    }}
+}}
+"
+    )
+}
