@@ -364,7 +364,7 @@ fn resources_with_errors_start_nothing() {
             .unwrap();
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{command}: {error}");
-        assert!(error.contains("a.yaml:2:1: error: "), "{command}: {error}");
+        assert!(error.contains("a.yaml:1:8: error: "), "{command}: {error}");
     }
     assert!(private_directories(directory.path()).is_empty());
 }
