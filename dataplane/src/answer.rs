@@ -29,6 +29,8 @@ pub struct Progress {
     pub heard: Cell<bool>,
     /// Something of the final answer was sent to the client, so there can be no other.
     pub begun: Cell<bool>,
+    /// The client was told that it may send another request behind this one.
+    pub keeps: Cell<bool>,
 }
 
 /// One answer on its way.
@@ -47,6 +49,9 @@ pub struct Answer<'a> {
     pub keep_alive: bool,
     /// Of the destination, then of the route.
     pub edits: &'a [&'a Edits],
+    /// The request was sent to its end. Until then it is the client that is waited for, and an
+    /// answer is an early one, behind which no request can be told from the rest of the body.
+    pub complete: &'a Cell<bool>,
     /// When the request was sent.
     pub sent_at: Micros,
     /// When the route's timeout passes.
@@ -115,9 +120,11 @@ impl Answer<'_> {
     async fn receive_head(&mut self) -> Result<(Buffer, usize), Failure> {
         let mut received = self.worker.buffers.take();
         self.head.reset();
-        let late =
-            (self.sent_at + micros(self.worker.limits.stream_idle_timeout)).min(self.until.get());
-        self.upstream.deadline().set(late, Expiry::Close);
+        if self.complete.get() {
+            let late = self.sent_at + micros(self.worker.limits.stream_idle_timeout);
+            let late = late.min(self.until.get());
+            self.upstream.deadline().set(late, Expiry::Close);
+        }
         loop {
             let result;
             (result, received) = self.upstream.receive(received).await;
@@ -175,6 +182,9 @@ impl Answer<'_> {
         self.wait_for_client(now);
         record.upstream_service_time(waited);
         record.forwarding(self.head.status());
+        let keep_alive =
+            self.keep_alive && self.complete.get() && !self.worker.is_closing(self.session);
+        self.progress.keeps.set(keep_alive);
         let mut digits = itoa::Buffer::new();
         let service_time = digits.format(waited / 1000).as_bytes();
         let set = [(Known::XEnvoyUpstreamServiceTime.name(), service_time)];
@@ -184,7 +194,7 @@ impl Answer<'_> {
             append: &[],
             framing,
             request: self.method,
-            keep_alive: self.keep_alive && !self.worker.is_closing(self.session),
+            keep_alive,
         };
         encode_response(outgoing.tail(), self.head, bytes, &write);
     }

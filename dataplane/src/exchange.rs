@@ -159,13 +159,14 @@ impl Forward<'_> {
         mut outgoing: Buffer,
         record: &mut Record<'_>,
     ) -> Result<After, Failure> {
-        let until = Cell::new(self.until(downstream.started));
+        let until = Cell::new(self.until(downstream.head_at));
+        let complete = Cell::new(true);
         let mut fresh = false;
         loop {
             let (lease, upstream) = self
                 .check_out(downstream, cluster, fresh, until.get(), record)
                 .await?;
-            let late = downstream.started + micros(self.worker.limits.stream_idle_timeout);
+            let late = downstream.head_at + micros(self.worker.limits.stream_idle_timeout);
             upstream
                 .stream()
                 .deadline()
@@ -179,7 +180,7 @@ impl Forward<'_> {
             (sent, outgoing) = upstream.stream().send_part(part).await;
             let answered = match sent {
                 Ok(()) => {
-                    self.answer(downstream, &upstream, &until)
+                    self.answer(downstream, &upstream, &until, &complete)
                         .forward(record)
                         .await
                 }
@@ -213,6 +214,7 @@ impl Forward<'_> {
     ) -> Result<After, Failure> {
         // The route's timeout begins when the request is complete.
         let until = Cell::new(Micros::MAX);
+        let complete = Cell::new(false);
         let (lease, upstream) = self
             .check_out(downstream, cluster, false, until.get(), record)
             .await?;
@@ -237,6 +239,7 @@ impl Forward<'_> {
                 upstream.stream().abort();
             }
             if result.is_ok() {
+                complete.set(true);
                 let now = self.worker.now();
                 until.set(self.until(now));
                 let late = (now + micros(self.worker.limits.stream_idle_timeout)).min(until.get());
@@ -244,7 +247,9 @@ impl Forward<'_> {
             }
             (result, received)
         };
-        let answer = self.answer(downstream, &upstream, &until).forward(record);
+        let answer = self
+            .answer(downstream, &upstream, &until, &complete)
+            .forward(record);
         let (answered, (uploaded, received)) = join(answer, upload, |_| {
             // Nobody wants the rest of the body.
             session.stream.cancel_receive();
@@ -278,8 +283,11 @@ impl Forward<'_> {
             .pick(&mut || self.worker.random())
             .ok_or(Failure::NoEndpoint)?;
         record.endpoint(lease.state().address, &lease.state().edge);
-        let started = downstream.started;
-        match pool::check_out(self.worker, &lease, fresh, started, until).await {
+        let now = match fresh {
+            true => self.worker.now(),
+            false => downstream.head_at,
+        };
+        match pool::check_out(self.worker, &lease, fresh, now, until).await {
             Ok(upstream) => {
                 record.upstream_local(|| upstream.stream().local_address().ok());
                 downstream
@@ -301,14 +309,16 @@ impl Forward<'_> {
         downstream: &'a mut Downstream,
         upstream: &'a Upstream,
         until: &'a Cell<Micros>,
+        complete: &'a Cell<bool>,
     ) -> Answer<'a> {
         // A connection at hand took no time to be found.
         let sent_at = if upstream.reused {
-            downstream.started
+            downstream.head_at
         } else {
             self.worker.now()
         };
         Answer {
+            complete,
             sent_at,
             worker: self.worker,
             keep_alive: downstream.request.keep_alive(),
@@ -328,18 +338,21 @@ impl Forward<'_> {
         !self.progress.heard.get() && self.forwarding.idempotent
     }
 
-    /// When the route's timeout passes.
+    /// When the route's timeout passes for a request that was complete at `started`.
     fn until(&self, started: Micros) -> Micros {
         self.forwarding
             .timeout
             .map_or(Micros::MAX, |timeout| started + micros(timeout))
     }
 
+    /// What the client was told, and nothing that has changed since: it relies on it.
     fn after(&self, downstream: &Downstream) -> After {
-        if downstream.request.keep_alive() && !self.worker.is_closing(&downstream.session) {
-            return After::Next;
+        match self.progress.keeps.get() {
+            true => After::Next,
+            // It may have sent a request before it was told that none would be read.
+            false if downstream.request.keep_alive() => After::Linger,
+            false => After::Close,
         }
-        After::Close
     }
 }
 

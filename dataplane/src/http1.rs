@@ -53,6 +53,8 @@ pub struct Downstream {
     pub head_bytes: usize,
     /// When the request's first byte was there.
     pub started: Micros,
+    /// When its head was there.
+    pub head_at: Micros,
     /// When its last answer was sent: the clock is not asked again for what follows at once.
     pub answered: Micros,
     /// The client's address as text, once it was needed.
@@ -69,6 +71,7 @@ impl Downstream {
             received: worker.buffers.take(),
             head_bytes: 0,
             started: 0,
+            head_at: 0,
             answered: worker.now(),
             peer_text: OnceCell::new(),
         }
@@ -142,6 +145,9 @@ impl Downstream {
             {
                 Ok(Some(length)) => {
                     self.head_bytes = length;
+                    self.head_at = if waits { worker.now() } else { self.started };
+                    // The head's deadline is not the request's.
+                    self.stream().deadline().clear();
                     return Arrival::Request;
                 }
                 Ok(None) => {}

@@ -1,8 +1,8 @@
 //! Upstream connections of one core: which endpoint a request goes to, and over which connection.
 //!
 //! Each worker has its own pools; nothing here is shared. Idle connections have no operation
-//! pending and no buffer: whether the upstream has closed one is looked at when it is reused (unless
-//! it was put back a moment ago) and once per sweep.
+//! pending and no buffer: whether the upstream has closed one, or sent what nobody asked for, is
+//! looked at when it is reused and once per sweep.
 
 use std::{
     cell::{Cell, RefCell},
@@ -30,9 +30,6 @@ use crate::{
     worker::Worker,
 };
 
-/// A connection put back less than this ago is reused without a look at it: the look is a system
-/// call, and the upstream closing it within this time is as likely as closing it under way.
-const TRUSTED_FOR: Micros = 1_000;
 /// Idle connections that one sweep looks at, so that a sweep stays short.
 const SWEEP_LOOKS_MAX: usize = 512;
 
@@ -271,7 +268,7 @@ impl EndpointState {
             if now.saturating_sub(idle.since) >= timeout {
                 return false;
             }
-            if *looks == 0 || now.saturating_sub(idle.since) < TRUSTED_FOR {
+            if *looks == 0 {
                 return true;
             }
             *looks -= 1;
@@ -279,10 +276,12 @@ impl EndpointState {
         });
     }
 
-    fn take_idle(&self, now: Micros) -> Option<Connection> {
+    /// Looks at each connection, however fresh it is: bytes that stand behind the last answer would
+    /// be taken for the answer to the next request, whoever sends it.
+    fn take_idle(&self) -> Option<Connection> {
         loop {
-            let Idle { connection, since } = self.idle.borrow_mut().pop()?;
-            if now.saturating_sub(since) < TRUSTED_FOR || connection.stream.is_quiet() {
+            let Idle { connection, .. } = self.idle.borrow_mut().pop()?;
+            if connection.stream.is_quiet() {
                 return Some(connection);
             }
         }
@@ -301,7 +300,7 @@ pub async fn check_out(
     now: Micros,
     until: Micros,
 ) -> Result<Upstream, (Failure, Option<io::Error>)> {
-    if !fresh && let Some(connection) = lease.state().take_idle(now) {
+    if !fresh && let Some(connection) = lease.state().take_idle() {
         worker.counters.upstream_connections_reused.increment();
         return Ok(Upstream {
             connection,

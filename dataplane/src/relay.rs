@@ -207,6 +207,8 @@ impl Relay<'_> {
         }
         self.source.deadline().set(self.late(), Expiry::StopReading);
         if self.cancelable {
+            // It is the sender that is waited for: the receiver must not be found late first.
+            self.target.deadline().clear();
             return self.source.receive_cancelable(buffer).await;
         }
         self.source.receive(buffer).await

@@ -360,7 +360,6 @@ fn upstream_connections_are_limited(io: Io) {
     let mesh = Mesh::builder(io)
         .all_to("origin", &[origin.address()])
         .limit("upstream_connections", "2")
-        .limit("pending_requests", "0")
         .start();
     let mut clients: Vec<_> = (0..2).map(|_| mesh.client()).collect();
     for client in &mut clients {
