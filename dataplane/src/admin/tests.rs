@@ -1,5 +1,10 @@
 //! The admin endpoint over real sockets, with a supervisor that says what a test has it say.
 
+#![allow(
+    clippy::disallowed_types,
+    reason = "the test is asked from several threads"
+)]
+
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},

@@ -1,5 +1,10 @@
 //! The resolver with a simulated name server, and the system's with /etc/hosts.
 
+#![allow(
+    clippy::disallowed_types,
+    reason = "the test is asked from several threads"
+)]
+
 use std::{
     collections::BTreeMap,
     future::Future,
