@@ -40,8 +40,6 @@ pub enum Failure {
     RouteTimeout,
     /// The upstream did not move for the stream idle timeout.
     UpstreamIdle,
-    /// The proxy itself is at a limit.
-    Overload,
 }
 
 /// Envoy's response flags (`RESPONSE_FLAGS` of the access log, `response_flags` of the metrics).
@@ -69,8 +67,6 @@ pub enum Flag {
     Upe,
     /// Upstream request timeout.
     Ut,
-    /// Overload manager.
-    Om,
 }
 
 impl Flag {
@@ -88,7 +84,6 @@ impl Flag {
             Self::Uc => "UC",
             Self::Upe => "UPE",
             Self::Ut => "UT",
-            Self::Om => "OM",
         }
     }
 }
@@ -217,7 +212,6 @@ impl Failure {
                 MaybeReceived,
                 "stream_idle_timeout",
             ),
-            Self::Overload => facts(503, Flag::Om, Proxy, Never, "overload"),
         }
     }
 
@@ -239,7 +233,6 @@ impl Failure {
             Self::BadResponse(_) => "the upstream's answer is not valid HTTP",
             Self::RouteTimeout => "upstream request timeout",
             Self::UpstreamIdle => "the upstream did not answer in time",
-            Self::Overload => "the proxy is overloaded",
         }
     }
 }

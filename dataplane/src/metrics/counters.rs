@@ -60,8 +60,6 @@ worker_counters! {
         "Buffers held by connections.";
     snapshots_adopted: Counter, "ringmain_snapshots_adopted_total",
         "Configuration snapshots that the worker has switched to.";
-    slow_turns: Counter, "ringmain_slow_turns_total",
-        "Turns of the worker's loop that took so long that other connections had to wait.";
     log_lines_dropped: Counter, "ringmain_access_log_lines_dropped_total",
         "Access-log lines dropped because the log writer was behind.";
     series: Gauge, "ringmain_series",
