@@ -110,7 +110,8 @@ impl Answer<'_> {
             until: self.until,
             cancelable: false,
         };
-        let (result, received) = relay.run(body, received, outgoing).await;
+        // In a box of its own: it is large, and most answers were sent above.
+        let (result, received) = Box::pin(relay.run(body, received, outgoing)).await;
         result
             .map(|()| received)
             .map_err(|broken| self.failure(&broken))

@@ -66,3 +66,24 @@ async fn requests(worker: &Rc<Worker>, session: &Rc<Session>) -> Pause {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::{Session, Worker, requests, serve};
+
+    fn size_of_future<A, B, F: Future>(_: impl Fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Each idle connection holds the first, each busy one both: a growth here is memory times
+    /// connections.
+    #[test]
+    fn futures_are_small() {
+        let idle = size_of_future::<Rc<Worker>, Rc<Session>, _>(serve);
+        assert!(idle <= 192, "an idle connection's future has {idle} bytes");
+        let busy = size_of_future::<&'static Rc<Worker>, &'static Rc<Session>, _>(requests);
+        assert!(busy <= 4608, "a busy connection's future has {busy} bytes");
+    }
+}

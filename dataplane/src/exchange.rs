@@ -139,9 +139,9 @@ impl Forward<'_> {
         let staged = body.stage_short(&mut downstream.received, &mut outgoing);
         let result = match staged {
             Ok(()) if body.is_done() => self.whole(downstream, &cluster, outgoing, record).await,
+            // In a box of its own: it is large, and most requests do without.
             Ok(()) => {
-                self.streaming(downstream, &cluster, &mut body, outgoing, record)
-                    .await
+                Box::pin(self.streaming(downstream, &cluster, &mut body, outgoing, record)).await
             }
             Err(broken) => Err(request_failure(downstream, &broken)),
         };
