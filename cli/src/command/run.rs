@@ -11,7 +11,10 @@ use std::{
 };
 
 use clap::Args;
-use ringmain_config::{node::GatewayScope, tuning::Tuning};
+use ringmain_config::{
+    node::GatewayScope,
+    tuning::{Level, Tuning},
+};
 use tempfile::TempDir;
 
 use crate::{
@@ -61,6 +64,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Fault> {
 fn adapt(tuning: &mut Tuning, directory: &Path) -> PathBuf {
     let default = Tuning::default();
     tuning.workload.gateways = GatewayScope::All;
+    if tuning.log.level == default.log.level {
+        // The lines that `run` prints itself say enough of what goes well.
+        tuning.log.level = Level::Warn;
+    }
     if tuning.control.snapshot == default.control.snapshot {
         tuning.control.snapshot = None;
     }
@@ -132,8 +139,13 @@ impl Planes<'_> {
         }
     }
 
+    /// It warns of what the proxy of the same terminal says as an error, so that is left out.
     fn control(&self) -> Result<Running, Fault> {
-        let level = logging::filter(self.tuning.log.level).to_string();
+        let level = match self.tuning.log.level {
+            Level::Warn => Level::Error,
+            level => level,
+        };
+        let level = logging::filter(level).to_string();
         let arguments: [&OsStr; 7] = [
             "control".as_ref(),
             "--resources".as_ref(),

@@ -152,13 +152,15 @@ impl Proxy {
                 (Sync::InSync, Vec::new())
             }
             Progress::Refused { problems } => {
-                tracing::error!(
+                // The proxy's own log has all of them, and so has `ringmain status`.
+                let first = problems.first().map(ToString::to_string);
+                tracing::warn!(
                     proxy,
                     generation = target,
                     problems = problems.len(),
-                    "proxy refused a generation; it uses the one before"
+                    "proxy refused a generation and uses the one before: {}",
+                    first.unwrap_or_default()
                 );
-                report::log(&problems);
                 self.settled = false;
                 (Sync::Refused, problems)
             }

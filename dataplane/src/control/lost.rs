@@ -134,7 +134,8 @@ impl Announced {
             .unwrap_or_default();
         if self.news(format!("nack {first}")) {
             let count = problems.len();
-            tracing::error!(
+            // The supervisor, which refused it, says why in full.
+            tracing::debug!(
                 "generation {generation} of the configuration is refused, the one in force stays; \
                  {count} problems, the first: {first}"
             );
