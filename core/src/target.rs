@@ -50,13 +50,14 @@ pub fn authority<'a>(
         .unwrap_or(authority)
 }
 
-/// Edits of the request's header fields, in the order they are applied in.
+/// Edits of the request's header fields, in the order they are applied in: the route has the last
+/// word over its destinations, as in Envoy and as for the authority.
 pub fn request_edits<'t>(
     route: &'t Route,
     destination: Option<&'t Destination>,
 ) -> impl Iterator<Item = &'t Edits> + Clone {
     let destination = destination.and_then(|destination| destination.request_headers.as_deref());
-    [route.request_headers.as_deref(), destination]
+    [destination, route.request_headers.as_deref()]
         .into_iter()
         .flatten()
 }

@@ -660,7 +660,12 @@ fn all_stale_connections(io: Io) {
 
 /// It accepts, and reads not a byte: the request does not fit into what the kernel keeps.
 fn an_origin_that_takes_nothing(io: Io) {
-    let origin = Origin::narrow(|conversation| conversation.wait_for_close());
+    let gate = Gate::new();
+    let ready = gate.clone();
+    let origin = Origin::narrow(move |conversation| {
+        ready.pass();
+        conversation.wait_for_end();
+    });
     let mesh = Mesh::builder(io)
         .all_to("origin", &[origin.address()])
         .limit("stream_idle_timeout", "\"300ms\"")
@@ -683,6 +688,7 @@ fn an_origin_that_takes_nothing(io: Io) {
         "{answer:?}"
     );
     drop(client);
+    gate.open();
     origin.wait_for_end_of_connections();
     for line in mesh.finish() {
         assert_eq!(line.verdict(), "504 SI");
