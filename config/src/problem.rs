@@ -63,7 +63,11 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(file) = &self.file {
-            write!(formatter, "{file}:{}:{}: ", self.line, self.column)?;
+            match (self.line, self.column) {
+                (0, _) => write!(formatter, "{file}: ")?,
+                (line, 0) => write!(formatter, "{file}:{line}: ")?,
+                (line, column) => write!(formatter, "{file}:{line}:{column}: ")?,
+            }
         }
         let severity = match self.severity {
             Severity::Warning => "warning",
@@ -96,7 +100,25 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 
 #[cfg(test)]
 mod tests {
-    use super::nearest;
+    use super::{Problem, nearest};
+
+    #[test]
+    fn shown_with_as_much_of_its_place_as_is_known() {
+        for (file, line, column, expected) in [
+            (None, 0, 0, "error: a.b: it is wrong"),
+            (Some("f"), 0, 0, "f: error: a.b: it is wrong"),
+            (Some("f"), 3, 0, "f:3: error: a.b: it is wrong"),
+            (Some("f"), 3, 7, "f:3:7: error: a.b: it is wrong"),
+        ] {
+            let problem = Problem {
+                file: file.map(str::to_owned),
+                line,
+                column,
+                ..Problem::error("a.b", "it is wrong")
+            };
+            assert_eq!(problem.to_string(), expected);
+        }
+    }
 
     #[test]
     fn nearest_name() {

@@ -2,12 +2,12 @@
 
 mod harness;
 
-use std::{fs, os::unix::fs::symlink};
+use std::{fs, os::unix::fs::symlink, path::Path};
 
 use harness::{Plane, Proxy, node};
 use ringmain_controlplane::{
     Options, Running,
-    source::FileState,
+    source::{FileState, load},
     status::{Status, Sync},
 };
 
@@ -188,7 +188,7 @@ async fn it_does_not_start_with_what_cannot_be_used() {
             &duplicate,
             &["b.yaml:2", "there is already one", "a.yaml:2"],
         ),
-        (&absent, &["cannot be read", "--resources"]),
+        (&absent, &["cannot be read", "name the directory"]),
     ] {
         let directory = tempfile::tempdir().expect("a directory");
         let mut resources = directory.path().to_owned();
@@ -249,4 +249,43 @@ async fn a_directory_that_is_replaced_is_followed() {
     plane.write("a.yaml", &gateway("a", 8004));
     edge.take().await;
     assert_eq!(ports(&edge), [8004]);
+}
+
+/// To open a pipe would wait for its writer, for ever and with every other file.
+#[tokio::test]
+async fn what_is_no_file_is_named_and_keeps_nobody_waiting() {
+    let plane = Plane::start(&[("a.yaml", &gateway("a", 8001))]).await;
+    let mut edge = edge(&plane).await;
+    let pipe = plane.path("pipe.yaml");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("coreutils are there").success());
+    let status = until_state(&plane, "pipe.yaml", Some(FileState::Refused)).await;
+    let problem = status.source.files[1].problems[0].to_string();
+    let expected = "pipe.yaml: error: file: cannot be read: it is not a regular file";
+    assert!(problem.ends_with(expected), "{problem}");
+    plane.write("a.yaml", &gateway("a", 8002));
+    edge.take().await;
+    assert_eq!(ports(&edge), [8002]);
+}
+
+#[test]
+fn what_cannot_be_read_at_all() {
+    for (path, expected) in [
+        (
+            "/nowhere",
+            "/nowhere: error: file: cannot be read: No such file or directory (os error 2); name \
+             the directory of your resources, or a file of them",
+        ),
+        (
+            "/dev/null",
+            "/dev/null: error: file: cannot be read: it is not a regular file",
+        ),
+    ] {
+        let problems: Vec<_> = match load(Path::new(path)) {
+            Ok(reading) => reading.problems().cloned().collect(),
+            Err(problem) => vec![problem],
+        };
+        let shown: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, [expected]);
+    }
 }

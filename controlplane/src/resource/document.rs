@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Bytes of one file: thousands of resources fit in it. A tree takes up to fifty times as much.
-const TEXT_BYTES_MAX: usize = 4 << 20;
+pub(crate) const TEXT_BYTES_MAX: usize = 4 << 20;
 
 /// Problems that one file is charged with, so that a file of another kind does not flood the
 /// output.
@@ -31,11 +31,7 @@ pub fn parse(file: &str, text: &str) -> Loaded {
     let mut loaded = Loaded::default();
     let file: Arc<str> = file.into();
     if text.len() > TEXT_BYTES_MAX {
-        let message = format!("the file is larger than {} MiB", TEXT_BYTES_MAX >> 20);
-        loaded.problems.push(Problem {
-            file: Some(file.to_string()),
-            ..Problem::error("file", message).hint("split it up")
-        });
+        loaded.problems.push(too_large(&file));
         return loaded;
     }
     for (index, document) in yaml::documents(text).into_iter().enumerate() {
@@ -57,6 +53,15 @@ pub fn parse(file: &str, text: &str) -> Loaded {
         .sort_by_key(|problem| (problem.line, problem.column));
     truncate(&mut loaded.problems);
     loaded
+}
+
+/// Of a file with more than [`TEXT_BYTES_MAX`].
+pub(crate) fn too_large(file: &str) -> Problem {
+    let message = format!("the file is larger than {} MiB", TEXT_BYTES_MAX >> 20);
+    Problem {
+        file: Some(file.to_owned()),
+        ..Problem::error("file", message).hint("split it up")
+    }
 }
 
 /// Reads one document, or the items of a List.

@@ -17,11 +17,11 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     FileReport, FileState, Reading,
-    walk::{FILES_MAX, walk},
+    walk::{FILES_MAX, Found, walk},
 };
 use crate::{
     is_error,
-    resource::{self, Resource},
+    resource::{self, Resource, TEXT_BYTES_MAX, too_large},
 };
 
 /// The files of a directory.
@@ -51,7 +51,7 @@ impl Files {
     pub fn open(root: &Path) -> Result<Self, Problem> {
         if let Err(error) = fs::metadata(root) {
             return Err(unreadable(root, &error)
-                .hint("name the directory of your resources with --resources"));
+                .hint("name the directory of your resources, or a file of them"));
         }
         let mut files = Self {
             root: root.to_owned(),
@@ -85,8 +85,9 @@ impl Files {
 
     /// Reads the directory again; whether it says anything else than before.
     pub fn read(&mut self) -> bool {
-        let mut found = if self.root.is_file() {
-            let mut found = super::walk::Found::default();
+        // Away, it counts as a directory: its files are then unknown, not gone.
+        let mut found = if self.root.exists() && !self.root.is_dir() {
+            let mut found = Found::default();
             found.files.insert(self.root.clone());
             found
         } else {
@@ -108,7 +109,11 @@ impl Files {
         let mut problems: Vec<Problem> = unknown
             .iter()
             .map(|(path, error)| {
-                unreadable(path, error).hint("what its files said before stays in force")
+                let problem = unreadable(path, error);
+                match self.files.keys().any(|file| file.starts_with(path)) {
+                    true => problem.hint("what its files said before stays in force"),
+                    false => problem,
+                }
             })
             .collect();
         if found.too_many {
@@ -197,14 +202,14 @@ enum Unread {
 fn read_text(path: &Path) -> Result<String, Unread> {
     let refused = |problem: Problem| Unread::Problem(Box::new(problem));
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| {
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "not a regular file",
-            ));
+    // To open a pipe would wait for its writer, and with it for every change of other files.
+    let read = fs::metadata(path).and_then(|found| {
+        if !found.is_file() {
+            let kind = io::ErrorKind::InvalidInput;
+            return Err(io::Error::new(kind, "it is not a regular file"));
         }
-        file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)
+        let file = File::open(path)?;
+        file.take(TEXT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)
     });
     match read {
         // A link whose target is missing is not a removal: somebody is in the middle of something.
@@ -212,12 +217,8 @@ fn read_text(path: &Path) -> Result<String, Unread> {
             return Err(Unread::Gone);
         }
         Err(error) => return Err(refused(unreadable(path, &error))),
-        Ok(_) if bytes.len() as u64 > FILE_BYTES_MAX => {
-            let message = format!("longer than the limit of {FILE_BYTES_MAX} bytes");
-            return Err(refused(Problem {
-                file: Some(path.display().to_string()),
-                ..Problem::error("file", message)
-            }));
+        Ok(_) if bytes.len() > TEXT_BYTES_MAX => {
+            return Err(refused(too_large(&path.display().to_string())));
         }
         Ok(_) => {}
     }
@@ -249,6 +250,3 @@ fn emptied(path: &Path) -> Problem {
     };
     problem.hint("remove the file to take its resources back")
 }
-
-/// A resource file of this size is a mistake; a Document's frame could not carry it.
-const FILE_BYTES_MAX: u64 = 16 << 20;
