@@ -75,5 +75,7 @@ pub fn admit(worker: &Rc<Worker>, listener: ListenerId, accepted: Accepted) {
         }
     };
     let session = Session::new(stream, listener, peer);
-    io::spawn(connection::serve(Rc::clone(worker), session));
+    // Now, not when its task runs: the next connection is placed by what is counted here.
+    let place = worker.open(Rc::clone(&session));
+    io::spawn(connection::serve(Rc::clone(worker), session, place));
 }
