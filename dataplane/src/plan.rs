@@ -75,7 +75,8 @@ impl<'t> Plan<'t> {
     ) -> Result<Self, Failure> {
         let head = downstream.head();
         let message = &downstream.request;
-        let path = canonical_path(message, head)?;
+        let raw_path = message.path(head);
+        let path = canonical_path(raw_path)?;
         let headers = message.view(head);
         let request = Request {
             method: message.method(head),
@@ -99,6 +100,7 @@ impl<'t> Plan<'t> {
                 let outbound = Outbound {
                     message,
                     head,
+                    raw_path,
                     path: &sent_path,
                     query: request.query,
                     authority: target::authority(route, forward, destination, request.authority),
@@ -145,8 +147,8 @@ impl<'t> Plan<'t> {
     }
 }
 
-fn canonical_path<'a>(message: &RequestHead, head: &'a [u8]) -> Result<Cow<'a, str>, Failure> {
-    match message.path(head) {
+fn canonical_path(raw: &str) -> Result<Cow<'_, str>, Failure> {
+    match raw {
         "*" => Ok(Cow::Borrowed("*")),
         path => path::canonical(path).map_err(Failure::BadPath),
     }
@@ -184,6 +186,9 @@ fn is_idempotent(method: &str) -> bool {
 struct Outbound<'a> {
     message: &'a RequestHead,
     head: &'a [u8],
+    /// As received.
+    raw_path: &'a str,
+    /// As sent on.
     path: &'a str,
     query: Option<&'a str>,
     authority: &'a str,
@@ -197,7 +202,7 @@ impl Outbound<'_> {
     /// where they are missing, the client's address at a gateway, the original path of a rewrite.
     fn encode(&self, worker: &Worker, outgoing: &mut Buffer, record: &mut Record<'_>) {
         let request_id;
-        let original = self.message.path_and_query(self.head);
+        let original;
         let mut set: SmallVec<[(&str, &[u8]); 3]> = SmallVec::new();
         if self.message.header(self.head, Known::XRequestId).is_none() {
             request_id = uuid(worker.random(), worker.random());
@@ -214,7 +219,8 @@ impl Outbound<'_> {
             set.push((Known::XForwardedProto.name(), b"http"));
         }
         let target = self.target();
-        if self.path != self.message.path(self.head) {
+        if self.path != self.raw_path {
+            original = self.message.path_and_query(self.head);
             set.push((Known::XEnvoyOriginalPath.name(), original.as_bytes()));
         }
         let mut append: SmallVec<[(&str, &[u8]); 1]> = SmallVec::new();
@@ -237,11 +243,9 @@ impl Outbound<'_> {
     }
 
     fn target(&self) -> Cow<'_, str> {
-        if self.path == self.message.path(self.head) {
-            return self.message.path_and_query(self.head);
-        }
         match self.query {
             None => Cow::Borrowed(self.path),
+            Some(_) if self.path == self.raw_path => self.message.path_and_query(self.head),
             Some(query) => Cow::Owned(format!("{}?{query}", self.path)),
         }
     }

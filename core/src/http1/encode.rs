@@ -78,7 +78,7 @@ pub fn encode_request(
         trailers_follow: write.framing == Framing::Chunked,
     };
     out.reserve(plan.size_hint(head.fields()) + write.target.len() + write.authority.len());
-    out.extend_from_slice(head.method(bytes).as_bytes());
+    out.extend_from_slice(head.method_bytes(bytes));
     out.push(b' ');
     push_target(out, write.target);
     out.extend_from_slice(b" HTTP/1.1\r\nhost: ");

@@ -255,6 +255,10 @@ impl RequestHead {
         }
     }
 
+    pub(super) fn method_bytes<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        self.line.method.of(bytes)
+    }
+
     pub(super) fn fields(&self) -> &Fields {
         &self.fields
     }
