@@ -23,9 +23,8 @@ enum Pause {
     Over,
 }
 
-/// Serves a connection to its end.
-pub async fn serve(worker: Rc<Worker>, session: Rc<Session>) {
-    let place = worker.open(Rc::clone(&session));
+/// Serves a connection to its end. `place` is that of [`Worker::open`].
+pub async fn serve(worker: Rc<Worker>, session: Rc<Session>, place: usize) {
     while let Pause::Quiet = Box::pin(requests(&worker, &session)).await {
         let idle = worker.limits.idle_timeout;
         session
