@@ -271,6 +271,44 @@ fn check_names_every_problem_of_every_file() {
     assert_eq!(toml.unwrap()["line"], 1);
 }
 
+/// A slip in one file hides nothing in the others, and what the broken file would have defined is
+/// not called missing.
+#[test]
+fn check_compares_what_is_sound_when_something_is_not() {
+    let shop = shop::write();
+    let directory = shop.path().to_str().unwrap();
+    let service = |name: &str, more: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{ name: {name} \
+             }}\nspec:\n  hosts: [{name}]\n  http: [{{ route: [{{ destination: {{ host: cart \
+             }} }}]{more} }}]\n"
+        )
+    };
+    for (file, text) in [
+        ("broken.yaml", service("broken", ", retrys: {}")),
+        ("one.yaml", service("twice", "")),
+        ("two.yaml", service("twice", "")),
+    ] {
+        std::fs::write(shop.path().join(file), text).unwrap();
+    }
+    let (code, out, _) = run(&["check", directory]);
+    assert_eq!(code, 1);
+    let lines: Vec<_> = out.lines().collect();
+    let [broken, duplicate, conflict, summary] = lines[..] else {
+        panic!("{out}");
+    };
+    assert!(
+        broken.contains("no field `retrys`; did you mean `retries`"),
+        "{out}"
+    );
+    assert!(
+        duplicate.contains("two.yaml:1:1: error: ") && duplicate.contains("one.yaml"),
+        "{out}"
+    );
+    assert!(conflict.contains("two.yaml:5:11: warning: "), "{out}");
+    assert_eq!(summary, "10 resources of 5 files: 2 errors, 1 warning");
+}
+
 #[test]
 fn warnings_are_bad_only_when_strict() {
     let shop = shop::write();

@@ -5,6 +5,7 @@
 //! become a [`World`](crate::world::World).
 
 pub mod files;
+mod unfinished;
 mod walk;
 mod watch;
 
@@ -14,7 +15,7 @@ use ringmain_config::problem::Problem;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch as latest;
 
-use self::{files::Files, watch::Watch};
+use self::{files::Files, unfinished::Unfinished, watch::Watch};
 use crate::resource::Resource;
 
 /// What the source says at one moment.
@@ -56,7 +57,8 @@ pub enum FileState {
 /// Reads `files` again whenever the directory changes and passes on what it then says, until nobody
 /// listens any more. A reading that says the same as the one before is not passed on.
 pub async fn follow(mut files: Files, readings: latest::Sender<Reading>) {
-    let mut watch = Watch::new(files.root());
+    let unfinished = Unfinished::default();
+    let mut watch = Watch::new(files.root(), unfinished.clone());
     let mut watched_for_some_time = false;
     loop {
         // At first it is read at once: for what changed before it was watched.
@@ -68,8 +70,9 @@ pub async fn follow(mut files: Files, readings: latest::Sender<Reading>) {
         }
         watched_for_some_time = true;
         // File systems can be slow; proxies are not to wait for them.
+        let unfinished = unfinished.clone();
         let read = tokio::task::spawn_blocking(move || {
-            let changed = files.read();
+            let changed = files.read(&unfinished);
             (files, changed)
         });
         let changed;

@@ -2,7 +2,7 @@
 
 mod harness;
 
-use std::{fs, os::unix::fs::symlink, path::Path};
+use std::{fs, io::Write, os::unix::fs::symlink, path::Path};
 
 use harness::{Plane, Proxy, node};
 use ringmain_controlplane::{
@@ -288,4 +288,24 @@ fn what_cannot_be_read_at_all() {
         let shown: Vec<_> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(shown, [expected]);
     }
+}
+
+/// Cut between two documents, each half of a file is sound.
+#[tokio::test]
+async fn half_a_file_is_not_read_while_its_writer_goes_on() {
+    let plane = Plane::start(&[("a.yaml", &gateway("a", 8001))]).await;
+    let mut edge = edge(&plane).await;
+    let mut writer = fs::File::create(plane.path("a.yaml")).expect("opened");
+    writer
+        .write_all(gateway("a", 8002).as_bytes())
+        .expect("written");
+    // What is known of the first half is known by the time that a later change is in force.
+    plane.write("b.yaml", &gateway("b", 8003));
+    edge.take().await;
+    assert_eq!(ports(&edge), [8001, 8003]);
+    let rest = format!("---{}", gateway("c", 8004));
+    writer.write_all(rest.as_bytes()).expect("written");
+    drop(writer);
+    edge.take().await;
+    assert_eq!(ports(&edge), [8002, 8003, 8004]);
 }

@@ -168,6 +168,13 @@ impl Answer<'_> {
         };
         encode_response(outgoing.tail(), self.head, bytes, &write);
         let (sent, _) = self.session.stream.send(outgoing).await;
+        // It is the rest of the request that is waited for again, or the upstream.
+        let deadline = self.session.stream.deadline();
+        if self.complete.get() {
+            deadline.clear();
+        } else {
+            deadline.set_after(self.worker.limits.stream_idle_timeout, Expiry::StopReading);
+        }
         sent.map_err(|_| Failure::DownstreamGone)
     }
 
@@ -202,6 +209,7 @@ impl Answer<'_> {
 
     fn failure(&self, broken: &Broken) -> Failure {
         match broken {
+            Broken::Target if self.is_over() => Failure::RouteTimeout,
             Broken::Target => Failure::DownstreamGone,
             Broken::Malformed(reject) => Failure::BadResponse(*reject),
             Broken::Ended | Broken::Source | Broken::Stopped => {
@@ -218,9 +226,14 @@ impl Answer<'_> {
         if !self.upstream.deadline().expired() {
             return failure;
         }
-        if self.worker.now() >= self.until.get() {
-            return Failure::RouteTimeout;
+        match self.is_over() {
+            true => Failure::RouteTimeout,
+            false => Failure::UpstreamIdle,
         }
-        Failure::UpstreamIdle
+    }
+
+    /// The route's timeout has passed.
+    fn is_over(&self) -> bool {
+        self.worker.now() >= self.until.get()
     }
 }

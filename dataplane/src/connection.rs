@@ -23,7 +23,7 @@ enum Pause {
     Over,
 }
 
-/// Serves a connection to its end. `place` is from [`Worker::open`].
+/// Serves a connection to its end. `place` is that of [`Worker::open`].
 pub async fn serve(worker: Rc<Worker>, session: Rc<Session>, place: usize) {
     while let Pause::Quiet = Box::pin(requests(&worker, &session)).await {
         let idle = worker.limits.idle_timeout;
@@ -72,7 +72,7 @@ mod tests {
 
     use super::{Session, Worker, requests, serve};
 
-    fn size_of_future<A, B, C, F: Future>(_: impl Fn(A, B, C) -> F) -> usize {
+    fn size_of_future<A, B, F: Future>(_: impl Fn(A, B) -> F) -> usize {
         size_of::<F>()
     }
 
@@ -80,13 +80,9 @@ mod tests {
     /// connections.
     #[test]
     fn futures_are_small() {
-        let idle = size_of_future::<Rc<Worker>, Rc<Session>, usize, _>(serve);
+        let idle = size_of_future::<Rc<Worker>, Rc<Session>, _>(serve);
         assert!(idle <= 192, "an idle connection's future has {idle} bytes");
-        let busy = size_of_future(
-            |worker: &'static Rc<Worker>, session: &'static Rc<Session>, ()| {
-                requests(worker, session)
-            },
-        );
+        let busy = size_of_future::<&'static Rc<Worker>, &'static Rc<Session>, _>(requests);
         assert!(busy <= 4608, "a busy connection's future has {busy} bytes");
     }
 }

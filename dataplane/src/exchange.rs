@@ -22,6 +22,7 @@ use crate::{
         buffer::{Buffer, Part},
         deadline::{Expiry, Micros},
         race::join,
+        stream::Stream,
     },
     plan::{Forwarding, LocalAnswer, Plan},
     pool::{self, ClusterState, Lease, Upstream},
@@ -242,6 +243,7 @@ impl Forward<'_> {
                 let late = (now + micros(self.worker.limits.stream_idle_timeout)).min(until.get());
                 upstream.stream().deadline().set(late, Expiry::Close);
             }
+            self.hand_over_deadline(&session.stream);
             (result, received)
         };
         let answer = self
@@ -326,6 +328,18 @@ impl Forward<'_> {
             edits: &self.forwarding.response_edits,
             until,
             progress: self.progress,
+        }
+    }
+
+    /// From the upload, which has ended, to an answer that may be on its way to the same client: a
+    /// client that takes no more of it is cut off. One that waits for its answer waits as long as
+    /// the upstream may.
+    fn hand_over_deadline(&self, client: &Stream) {
+        if self.progress.begun.get() {
+            let late = self.worker.now() + micros(self.worker.limits.stream_idle_timeout);
+            client.deadline().set(late, Expiry::Close);
+        } else {
+            client.deadline().clear();
         }
     }
 

@@ -75,7 +75,7 @@ pub fn admit(worker: &Rc<Worker>, listener: ListenerId, accepted: Accepted) {
         }
     };
     let session = Session::new(stream, listener, peer);
-    // Now, not when its task runs: the next connection is placed by what is counted here.
+    // It counts from now on, not from its task's first turn: the next one may follow at once.
     let place = worker.open(Rc::clone(&session));
     io::spawn(connection::serve(Rc::clone(worker), session, place));
 }

@@ -189,6 +189,10 @@ impl Relay<'_> {
             match result {
                 Ok(Received::Bytes(_)) => {}
                 Ok(Received::Cancelled) => return (Err(Broken::Stopped), received),
+                // A body that lasts until its sender closes is not whole because we closed.
+                Ok(Received::End) if self.source.was_stopped() => {
+                    return (Err(Broken::Ended), received);
+                }
                 Ok(Received::End) => return (self.end(body, outgoing).await, received),
                 Err(_) => return (Err(Broken::Source), received),
             }
@@ -197,6 +201,7 @@ impl Relay<'_> {
 
     async fn send(&self, outgoing: Buffer) -> (io::Result<()>, Buffer) {
         self.target.deadline().set(self.late(), Expiry::Close);
+        self.source.deadline().clear();
         self.target.send(outgoing).await
     }
 
@@ -206,9 +211,9 @@ impl Relay<'_> {
             buffer.grow();
         }
         self.source.deadline().set(self.late(), Expiry::StopReading);
+        // It is the sender that is waited for: the receiver must not be found late first.
+        self.target.deadline().clear();
         if self.cancelable {
-            // It is the sender that is waited for: the receiver must not be found late first.
-            self.target.deadline().clear();
             return self.source.receive_cancelable(buffer).await;
         }
         self.source.receive(buffer).await

@@ -19,7 +19,7 @@ pub struct Plan {
     /// Requests per second, all targets together. They are due at even distances whatever becomes of
     /// the earlier ones.
     pub rate: f64,
-    /// Requests are due for this long; without it until [`crate::Run::stop`].
+    /// Requests are due for this long; without it until [`crate::Run::stopper`].
     pub duration: Option<Duration>,
     /// Connections per address at most, all threads together. Requests that find all of them busy
     /// wait, and their wait is part of their latency.

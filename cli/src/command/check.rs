@@ -88,13 +88,13 @@ fn check(paths: &[PathBuf]) -> Findings {
     };
     // What a broken document defines is missing from the world; to call what refers to it wrong
     // would be a second message about the same slip.
-    if errors(&findings.problems) == 0 {
-        let world = World::new(&resources, []);
-        findings.problems.extend(compile::check_world(&world, []));
-        findings
-            .problems
-            .extend(analyze::analyze(&world, extent(paths)));
-    }
+    let extent = match errors(&findings.problems) {
+        0 => extent(paths),
+        _ => Extent::Files,
+    };
+    let world = World::new(&resources, []);
+    findings.problems.extend(compile::check_world(&world, []));
+    findings.problems.extend(analyze::analyze(&world, extent));
     if findings.files == 0 && findings.problems.is_empty() {
         let names: Vec<_> = paths
             .iter()

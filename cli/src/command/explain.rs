@@ -41,7 +41,7 @@ pub(crate) struct Arguments {
     resources: PathBuf,
     /// Method of the request.
     method: String,
-    /// URL as the client would call it: http://HOST[:PORT]/PATH.
+    /// URL as the client would call it: `http://HOST:PORT/PATH`.
     url: String,
     /// A header field, `name: value`. `host` replaces the authority of the URL.
     #[arg(short = 'H', long = "header", value_name = "FIELD")]

@@ -17,6 +17,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     FileReport, FileState, Reading,
+    unfinished::Unfinished,
     walk::{FILES_MAX, Found, walk},
 };
 use crate::{
@@ -58,7 +59,7 @@ impl Files {
             files: BTreeMap::new(),
             problems: Vec::new(),
         };
-        files.read();
+        files.read(&Unfinished::default());
         Ok(files)
     }
 
@@ -83,8 +84,9 @@ impl Files {
         }
     }
 
-    /// Reads the directory again; whether it says anything else than before.
-    pub fn read(&mut self) -> bool {
+    /// Reads the directory again, but not what is being written; whether it says anything else than
+    /// before.
+    pub(super) fn read(&mut self, unfinished: &Unfinished) -> bool {
         // Away, it counts as a directory: its files are then unknown, not gone.
         let mut found = if self.root.exists() && !self.root.is_dir() {
             let mut found = Found::default();
@@ -96,7 +98,7 @@ impl Files {
         let mut changed = false;
         let unknown = std::mem::take(&mut found.unknown);
         for path in &found.files {
-            changed |= self.read_file(path);
+            changed |= self.read_file(path, unfinished);
         }
         let gone = |path: &PathBuf| {
             let known = found.files.contains(path) || found.too_many;
@@ -126,8 +128,12 @@ impl Files {
         changed
     }
 
-    fn read_file(&mut self, path: &Path) -> bool {
+    fn read_file(&mut self, path: &Path, unfinished: &Unfinished) -> bool {
         let content = read_text(path);
+        // Only now, since somebody may have begun to write meanwhile.
+        if unfinished.has(path) {
+            return false;
+        }
         let digest = match &content {
             Ok(text) => xxh3_64(text.as_bytes()),
             Err(Unread::Gone) => return false,

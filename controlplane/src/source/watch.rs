@@ -20,6 +20,8 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
+use super::unfinished::Unfinished;
+
 /// A directory that is watched.
 pub(super) struct Watch {
     root: PathBuf,
@@ -27,13 +29,14 @@ pub(super) struct Watch {
     identity: Option<(u64, u64)>,
     sender: mpsc::Sender<()>,
     changes: mpsc::Receiver<()>,
+    unfinished: Unfinished,
     /// Dropping it ends the watch.
     watcher: Option<RecommendedWatcher>,
 }
 
 impl Watch {
-    /// Watches `root`, and says so when it can only look now and then.
-    pub(super) fn new(root: &Path) -> Self {
+    /// Watches `root` and keeps `unfinished`; says so when it can only look now and then.
+    pub(super) fn new(root: &Path, unfinished: Unfinished) -> Self {
         // One is enough: it says that something changed, not what.
         let (sender, changes) = mpsc::channel(1);
         let mut watch = Self {
@@ -41,6 +44,7 @@ impl Watch {
             identity: identity(root),
             sender,
             changes,
+            unfinished,
             watcher: None,
         };
         watch.begin();
@@ -76,7 +80,10 @@ impl Watch {
     }
 
     fn begin(&mut self) {
-        let watched = watch(&self.root, self.sender.clone());
+        // First, so that no event of the old watch comes after those of the new one.
+        self.watcher = None;
+        self.unfinished.forget();
+        let watched = watch(&self.root, self.sender.clone(), self.unfinished.clone());
         self.watcher = watched
             .inspect_err(|error| {
                 tracing::warn!(
@@ -91,14 +98,25 @@ impl Watch {
 
 /// Watches what is below `root`, and its name in the directory it stands in, so that a replacement
 /// is seen.
-fn watch(root: &Path, changes: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
+fn watch(
+    root: &Path,
+    changes: mpsc::Sender<()>,
+    unfinished: Unfinished,
+) -> notify::Result<RecommendedWatcher> {
     let root = absolute(root).map_err(notify::Error::io)?;
     let watched = root.clone();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         let matters = match &event {
-            Ok(event) => changes_something(&event.kind) && is_about(event, &watched),
+            Ok(event) if is_about(event, &watched) => {
+                unfinished.note(event);
+                changes_something(&event.kind)
+            }
+            Ok(_) => false,
             // Events were lost, perhaps.
-            Err(_) => true,
+            Err(_) => {
+                unfinished.forget();
+                true
+            }
         };
         if matters {
             // Full: somebody is going to look anyway.

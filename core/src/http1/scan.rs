@@ -90,7 +90,7 @@ impl Scan {
     /// not followed by LF is left to the tokenizers, which refuse it wherever it is.
     #[inline]
     fn line_end(&mut self, window: &[u8]) -> Result<Option<usize>, Reject> {
-        let Some(offset) = line_feed(&window[self.position..]) else {
+        let Some(offset) = memchr(b'\n', &window[self.position..]) else {
             self.position = window.len();
             return Ok(None);
         };
@@ -103,53 +103,9 @@ impl Scan {
     }
 }
 
-/// Where the first line feed is. Lines of a head are short as a rule, and for those a call of
-/// `memchr` costs more than the search: it is left to what is longer.
-#[inline]
-fn line_feed(bytes: &[u8]) -> Option<usize> {
-    const WORD: usize = size_of::<u64>();
-    const LINE_FEEDS: u64 = u64::from_ne_bytes([b'\n'; WORD]);
-    const ONES: u64 = u64::from_ne_bytes([1; WORD]);
-    const HIGHS: u64 = u64::from_ne_bytes([0x80; WORD]);
-    let short = &bytes[..bytes.len().min(SHORT)];
-    let (words, rest) = short.as_chunks::<WORD>();
-    for (index, word) in words.iter().enumerate() {
-        // A zero byte is where the line feed was. What stands behind the first one may be wrong.
-        let zeros = u64::from_le_bytes(*word) ^ LINE_FEEDS;
-        let found = zeros.wrapping_sub(ONES) & !zeros & HIGHS;
-        if found != 0 {
-            return Some(index * WORD + found.trailing_zeros() as usize / 8);
-        }
-    }
-    if bytes.len() > SHORT {
-        return memchr(b'\n', &bytes[SHORT..]).map(|offset| SHORT + offset);
-    }
-    let offset = rest.iter().position(|&byte| byte == b'\n')?;
-    Some(short.len() - rest.len() + offset)
-}
-
-/// Bytes of a line that are looked at without `memchr`; a multiple of a word. Most fields fit.
-const SHORT: usize = 64;
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn line_feeds_are_found_wherever_they_are() {
-        for length in 0..3 * SHORT {
-            // Neighbours of a line feed in value, and bytes with the high bit, must not be taken
-            // for one.
-            for filler in [0, 9, 11, 0x0a | 0x80, 0xff, b'x'] {
-                let mut bytes = vec![filler; length];
-                assert_eq!(line_feed(&bytes), None);
-                for first in (0..length).rev() {
-                    bytes[first] = b'\n';
-                    assert_eq!(line_feed(&bytes), Some(first), "{length} {filler}");
-                }
-            }
-        }
-    }
 
     /// A slow sender must not have its bytes looked at again with every one that arrives.
     #[test]

@@ -28,8 +28,8 @@ pub async fn race<A: Future, B: Future>(first: A, second: B) -> Either<A::Output
     .await
 }
 
-/// Both futures to their ends. `on_first` is called when the first one ends before the second: the
-/// place to make the second end, too.
+/// Both futures to their ends. `on_first` is called when the first one has ended and the second,
+/// asked after that, has not: the place to make the second end, too.
 pub async fn join<A: Future, B: Future>(
     first: A,
     second: B,
@@ -43,11 +43,6 @@ pub async fn join<A: Future, B: Future>(
         if outputs.0.is_none()
             && let Poll::Ready(output) = first.as_mut().poll(context)
         {
-            if outputs.1.is_none()
-                && let Some(on_first) = on_first.take()
-            {
-                on_first(&output);
-            }
             outputs.0 = Some(output);
         }
         if outputs.1.is_none()
@@ -58,10 +53,64 @@ pub async fn join<A: Future, B: Future>(
         match (outputs.0.take(), outputs.1.take()) {
             (Some(first), Some(second)) => Poll::Ready((first, second)),
             unfinished => {
+                if let (Some(first), None) = &unfinished
+                    && let Some(on_first) = on_first.take()
+                {
+                    on_first(first);
+                }
                 outputs = unfinished;
                 Poll::Pending
             }
         }
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        cell::{Cell, RefCell},
+        future::{Future, poll_fn},
+        pin::pin,
+        task::{Context, Poll, Waker},
+    };
+
+    use super::join;
+
+    /// Ends with the poll of this number.
+    fn ends_at<T: Clone>(poll: usize, output: T) -> impl Future<Output = T> {
+        let polls = Cell::new(0);
+        poll_fn(move |_| {
+            polls.set(polls.get() + 1);
+            match polls.get() >= poll {
+                true => Poll::Ready(output.clone()),
+                false => Poll::Pending,
+            }
+        })
+    }
+
+    /// `called`: what `on_first` was called with.
+    fn check(first: usize, second: usize, called: &[char]) {
+        let calls = RefCell::new(Vec::new());
+        let joined = join(ends_at(first, 'a'), ends_at(second, 'b'), |output| {
+            calls.borrow_mut().push(*output);
+        });
+        let mut joined = pin!(joined);
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 1..first.max(second) {
+            assert!(joined.as_mut().poll(&mut context).is_pending());
+        }
+        let ended = joined.as_mut().poll(&mut context);
+        assert_eq!(ended, Poll::Ready(('a', 'b')), "{first} {second}");
+        assert_eq!(*calls.borrow(), called, "{first} {second}");
+    }
+
+    #[test]
+    fn the_second_is_stopped_only_when_it_has_not_ended() {
+        check(1, 1, &[]);
+        check(3, 3, &[]);
+        check(2, 1, &[]);
+        check(1, 2, &['a']);
+        check(2, 4, &['a']);
+    }
 }

@@ -28,6 +28,8 @@ pub struct Stream {
     fd: RawFd,
     /// The peer has sent its last byte, or we stopped reading.
     ended: Cell<bool>,
+    /// By [`Self::abort`].
+    aborted: Cell<bool>,
 }
 
 /// What a receive brought.
@@ -90,6 +92,7 @@ impl Stream {
             inner: UnsafeCell::new(stream),
             fd,
             ended: Cell::new(false),
+            aborted: Cell::new(false),
         })
     }
 
@@ -184,7 +187,14 @@ impl Stream {
 
     /// Pending operations of both directions end now.
     pub fn abort(&self) {
+        self.aborted.set(true);
         self.shutdown(libc::SHUT_RDWR);
+    }
+
+    /// An end that is received was made here, by [`Self::abort`] or by the deadline: it says
+    /// nothing about the peer.
+    pub fn was_stopped(&self) -> bool {
+        self.aborted.get() || self.deadline.expired()
     }
 
     /// Makes closing it reset the connection, so that the peer cannot take a cut answer for whole.
