@@ -306,6 +306,7 @@ impl Worker {
     /// Connections of the listener end with their current request, or when they have been quiet.
     fn unlisten(self: &Rc<Self>, id: ListenerId) {
         if let Some(listener) = self.listeners.borrow_mut().remove(&id) {
+            listener.begin_no_more();
             listener::accept_waiting(self, id, &listener);
             listener.close();
         }

@@ -165,7 +165,8 @@ fn listeners_come_and_go_under_load(io: Io) {
         // Each client was told that its connection closes, and then found nobody.
         let report = other.join();
         assert_eq!(report.failures, Vec::<String>::new());
-        assert_eq!((report.closes, report.refused), (4, 4), "{report:?}");
+        assert!(report.closes >= 4, "{report:?}");
+        assert_eq!(report.refused, 4, "{report:?}");
         load.wait_for(20);
     }
     let report = load.stop();
@@ -344,7 +345,7 @@ fn a_control_plane_that_talks_garbage_under_load(io: Io) {
     let listener = UnixListener::bind(mesh.socket()).unwrap();
     let over = Arc::new(AtomicBool::new(false));
     let ended = Arc::clone(&over);
-    let (count, counted) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(0)));
+    let count = Arc::new(Mutex::new(0));
     let counting = Arc::clone(&count);
     let mad = thread::spawn(move || {
         for bytes in MADNESS.iter().cycle() {
@@ -367,7 +368,6 @@ fn a_control_plane_that_talks_garbage_under_load(io: Io) {
         seen if seen > MADNESS.len() => Ok(()),
         seen => Err(seen.to_string()),
     });
-    *counted.lock().unwrap() = 1;
     load.wait_for(50);
     assert_eq!(mesh.proxy.generation(), generation);
     assert_eq!(mesh.proxy.ask("GET", "/ready").status(), 200);
@@ -428,14 +428,11 @@ fn a_restart_without_a_control_plane(io: Io) {
     assert!(mesh.proxy.process.terminate().success());
     mesh.proxy.restart();
     check_serves_last_good(&mut mesh);
-    // The control plane comes back, agrees, and is followed again.
+    // The control plane comes back and is followed again.
     mesh.start_control();
-    wait::until("the control plane's word", || match mesh.proxy.info() {
-        info if info["source"] == "control_plane" => Ok(()),
-        info => Err(info.to_string()),
-    });
     mesh.reroute(&direct("changed"));
     assert_eq!(mesh.client().get("/").text(), "changed");
+    assert_eq!(mesh.proxy.info()["source"], "control_plane");
     mesh.proxy.process.terminate();
 }
 

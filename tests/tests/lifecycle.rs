@@ -328,7 +328,7 @@ fn bad_tuning_files() {
     let address = taken.local_addr().unwrap();
     check_refused(
         &format!("{alone}[admin]\nlisten = \"{address}\""),
-        &[&address.to_string(), "in use", "admin.listen"],
+        &[&address.to_string(), "in use", "[admin] listen"],
     );
     check_refused(
         &format!(
@@ -363,7 +363,7 @@ fn a_control_plane_that_cannot_listen() {
     check(&format!("{resources}/{}", "x".repeat(120)), &["long"]);
     let file = directory.path().join("file");
     std::fs::write(&file, "precious").unwrap();
-    check(file.to_str().unwrap(), &["not a socket"]);
+    check(file.to_str().unwrap(), &["no socket"]);
     assert_eq!(std::fs::read_to_string(file).unwrap(), "precious");
     let (code, _, error) = run([
         "control",

@@ -130,6 +130,42 @@ impl Listener {
         }
     }
 
+    /// Connections are not begun any more; to be followed by a last [`Self::accept`] of those that
+    /// were, and [`Self::close`]. Without this, one that comes between the two would be reset with
+    /// the request that its client has sent already. A client whose first packet is dropped tries
+    /// again a second later, and finds the port closed or somebody else there.
+    pub fn begin_no_more(&self) {
+        let statement = |code: u32, jt, jf, k| libc::sock_filter {
+            code: code as u16,
+            jt,
+            jf,
+            k,
+        };
+        // The filter sees packets from their TCP header on (RFC 9293 section 3.1): those with SYN
+        // are dropped, all others pass.
+        let mut program = [
+            statement(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, 0, 0, 13),
+            statement(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, 0, 1, 0x02),
+            statement(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
+            statement(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
+        ];
+        let filter = libc::sock_fprog {
+            len: 4,
+            filter: program.as_mut_ptr(),
+        };
+        // SAFETY: the option's value is a program of four statements that outlives the call, which
+        // copies it. An error leaves the socket as it was: a connection may be reset then.
+        unsafe {
+            libc::setsockopt(
+                self.socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_ATTACH_FILTER,
+                (&raw const filter).cast(),
+                size_of::<libc::sock_fprog>() as libc::socklen_t,
+            );
+        }
+    }
+
     /// Stops listening: [`Self::ready`] ends, and new connections are refused.
     pub fn close(&self) {
         self.closed.set(true);
