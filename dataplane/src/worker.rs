@@ -38,6 +38,9 @@ use crate::{
 /// have gone, log lines that are not yet handed over.
 const TICK: Duration = Duration::from_secs(1);
 
+/// A listener that is to be closed waits so long for clients to end their handshakes.
+const HANDSHAKE_GRACE: Duration = Duration::from_millis(100);
+
 /// A connection that is to end is not closed before it has been quiet for so long.
 const CLOSED_WHEN_QUIET_FOR: Micros = 1_000_000;
 
@@ -93,6 +96,8 @@ pub struct Worker {
     /// Of all workers, this one's at `index`.
     inboxes: Arc<[Arc<Inbox>]>,
     random: RefCell<fastrand::Rng>,
+    /// Listeners that are being closed.
+    closing: Cell<u32>,
     draining: Cell<bool>,
     stopping: Cell<bool>,
 }
@@ -173,6 +178,7 @@ impl Worker {
             listeners: RefCell::default(),
             inboxes,
             random: RefCell::new(fastrand::Rng::with_seed(seed)),
+            closing: Cell::new(0),
             draining: Cell::new(false),
             stopping: Cell::new(false),
         })
@@ -307,8 +313,27 @@ impl Worker {
     fn unlisten(self: &Rc<Self>, id: ListenerId) {
         if let Some(listener) = self.listeners.borrow_mut().remove(&id) {
             listener.begin_no_more();
-            listener::accept_waiting(self, id, &listener);
-            listener.close();
+            self.closing.set(self.closing.get() + 1);
+            io::spawn(Rc::clone(self).close_listener(id, listener));
+        }
+    }
+
+    /// Closes a listener when the handshakes that had begun have ended: those connections are
+    /// accepted meanwhile, as always.
+    async fn close_listener(self: Rc<Self>, id: ListenerId, listener: Rc<Listener>) {
+        io::sleep(HANDSHAKE_GRACE).await;
+        listener::accept_waiting(&self, id, &listener);
+        listener.close();
+        self.closing.set(self.closing.get() - 1);
+        self.accepts_no_more();
+    }
+
+    /// Says so once it is true. None of the workers ends while another one may hand it a
+    /// connection.
+    fn accepts_no_more(&self) {
+        if self.draining.get() && self.closing.get() == 0 {
+            self.inbox().set_accepts_no_more();
+            self.inboxes.iter().for_each(|inbox| inbox.wake());
         }
     }
 
@@ -319,9 +344,7 @@ impl Worker {
             self.unlisten(id);
         }
         self.close_quiet();
-        // None of the workers ends while another one may hand it a connection.
-        self.inbox().set_accepts_no_more();
-        self.inboxes.iter().for_each(|inbox| inbox.wake());
+        self.accepts_no_more();
     }
 
     /// Cuts what is open; each request under way ends by itself then, and is recorded.
@@ -352,7 +375,7 @@ impl Worker {
     /// Lets go of the snapshots of listeners that are gone and have no connection any more.
     fn forget_listeners(&self) {
         let mut last = self.last_snapshots.borrow_mut();
-        if last.is_empty() {
+        if last.is_empty() || self.closing.get() > 0 {
             return;
         }
         let mut used = HashSet::new();
@@ -360,6 +383,7 @@ impl Worker {
             used.insert(session.listener);
         });
         let listeners = self.listeners.borrow();
+        // A snapshot comes before the order to close.
         last.retain(|id, _| used.contains(id) || listeners.contains_key(id));
     }
 

@@ -88,6 +88,13 @@ impl Builder {
         self
     }
 
+    /// Makes the gateway listen at another port.
+    pub fn at_port(mut self, port: u16) -> Self {
+        self.gateway.set_port(port);
+        let text = yaml::gateway(GATEWAY, self.gateway);
+        self.resource("gateway", &text)
+    }
+
     /// Where the gateway will listen.
     pub fn gateway(&self) -> SocketAddr {
         self.gateway

@@ -19,3 +19,12 @@ pub fn free(address: IpAddr) -> SocketAddr {
     let listener = TcpListener::bind((address, 0)).unwrap();
     listener.local_addr().unwrap()
 }
+
+/// A port that is free at every address. It lies below those that the kernel gives to clients, one
+/// of which would be in the way of a socket that is bound to all addresses.
+pub fn free_everywhere() -> u16 {
+    let start = u16::try_from(std::process::id() % 10_000).unwrap();
+    let ports = (0..10_000).map(|offset| 20_000 + (start + offset) % 10_000);
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
+    ports.into_iter().find(is_free).expect("a free port")
+}

@@ -546,7 +546,10 @@ fn a_port_that_becomes_free_is_taken(io: Io) {
 
 /// The same port, now of one address, now of all of them, which include it.
 fn a_listener_moves_to_every_address(io: Io) {
-    let mesh = Mesh::builder(io).routes(&direct("ok")).start();
+    let mesh = Mesh::builder(io)
+        .routes(&direct("ok"))
+        .at_port(place::free_everywhere())
+        .start();
     let other = SocketAddr::new(place::address(), mesh.gateway.port());
     assert!(TcpStream::connect(other).is_err());
     let before = mesh.proxy.generation();

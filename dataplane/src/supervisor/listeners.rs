@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     net::{SocketAddr, TcpListener},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use ringmain_config::problem::Problem;
@@ -19,7 +20,12 @@ use crate::{
 #[derive(Default)]
 pub struct Listeners {
     bound: BTreeMap<ListenerId, BoundListener>,
+    /// Ports of listeners that are gone, and since when: workers take a moment to close them.
+    gone: Vec<(u16, Instant)>,
 }
+
+/// After this, no worker holds a socket of a listener that is gone.
+const CLOSED_AFTER: Duration = Duration::from_secs(2);
 
 /// A listener that is bound.
 #[derive(Clone, Debug)]
@@ -61,10 +67,14 @@ impl Listeners {
     /// A listener of this port that goes away is still bound, and must not be in the way of one
     /// that comes in its place: of every address instead of one, or the other way round.
     fn sharing(&self, address: SocketAddr, snapshot: &Snapshot) -> Sharing {
-        let takes_over = self.bound.iter().any(|(&id, bound)| {
+        let goes = self.bound.iter().any(|(&id, bound)| {
             bound.address.port() == address.port() && snapshot.listener(id).is_none()
         });
-        match takes_over {
+        let has_gone = self
+            .gone
+            .iter()
+            .any(|&(port, since)| port == address.port() && since.elapsed() < CLOSED_AFTER);
+        match goes || has_gone {
             true => Sharing::WithOwn,
             false => Sharing::WithNobody,
         }
@@ -85,7 +95,11 @@ impl Listeners {
             .filter(|&id| snapshot.listener(id).is_none())
             .collect();
         for id in gone {
-            self.bound.remove(&id);
+            self.gone
+                .retain(|(_, since)| since.elapsed() < CLOSED_AFTER);
+            if let Some(bound) = self.bound.remove(&id) {
+                self.gone.push((bound.address.port(), Instant::now()));
+            }
             workers.command(|| Command::Unlisten(id));
         }
         let mut new = Vec::new();
