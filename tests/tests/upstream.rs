@@ -68,7 +68,7 @@ fn ask(
     let mut client = mesh.client();
     client.send("GET /a HTTP/1.1\r\nhost: a\r\n\r\n");
     let answer = client.wire.response("GET");
-    if !answer.is_ok() {
+    if answer.is_err() {
         client.expect_end();
     }
     drop(client);
