@@ -82,7 +82,7 @@ pub fn response_edits<'t>(
 /// scheme.
 ///
 /// # Errors
-/// As [`path`].
+/// As [`path()`].
 pub fn location<H: Headers + ?Sized>(
     redirect: &Redirect,
     route: &Route,
