@@ -179,13 +179,10 @@ impl Forward<'_> {
                 buffer: outgoing,
             };
             (sent, outgoing) = upstream.stream().send_part(part).await;
+            let answer = self.answer(downstream, &upstream, &until, &complete);
             let answered = match sent {
-                Ok(()) => {
-                    self.answer(downstream, &upstream, &until, &complete)
-                        .forward(record)
-                        .await
-                }
-                Err(_) => Err(Failure::UpstreamClosed),
+                Ok(()) => answer.forward(record).await,
+                Err(_) => Err(answer.late_or(Failure::UpstreamClosed)),
             };
             match answered {
                 Ok(keep) => {

@@ -8,7 +8,7 @@ use std::{
     net::TcpListener,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -39,7 +39,7 @@ pub enum Command {
     Unlisten(ListenerId),
     /// Stop accepting, let requests end, close what is idle, then end.
     Drain,
-    /// End now; what is still open is cut.
+    /// Cut what is still open, then end; a second time: end now.
     Stop,
 }
 
@@ -58,6 +58,8 @@ pub struct Inbox {
     noticed: Arc<Notify>,
     /// Connections it has. Written by the worker only.
     connections: AtomicU32,
+    /// It may still accept sockets, and hand them over. Written by the worker only, once.
+    accepts: AtomicBool,
 }
 
 impl Inbox {
@@ -72,6 +74,7 @@ impl Inbox {
             adopted: AtomicU64::new(0),
             noticed,
             connections: AtomicU32::new(0),
+            accepts: AtomicBool::new(true),
         })
     }
 
@@ -111,6 +114,17 @@ impl Inbox {
         self.connections.load(Ordering::Relaxed) as usize + self.handed.len()
     }
 
+    /// Anybody: it may still hand over sockets. Once this is false, all that it handed over can be
+    /// seen by those it went to.
+    pub(crate) fn accepts(&self) -> bool {
+        self.accepts.load(Ordering::Acquire)
+    }
+
+    /// Anybody: makes the worker look at how things are.
+    pub(crate) fn wake(&self) {
+        self.button.ring();
+    }
+
     /// Supervisor: the number of the snapshot it uses.
     pub fn adopted(&self) -> u64 {
         self.adopted.load(Ordering::Acquire)
@@ -141,6 +155,11 @@ impl Inbox {
     pub(crate) fn set_adopted(&self, number: u64) {
         self.adopted.store(number, Ordering::Release);
         self.noticed.notify_one();
+    }
+
+    /// Worker: says that it hands over no socket any more.
+    pub(crate) fn set_accepts_no_more(&self) {
+        self.accepts.store(false, Ordering::Release);
     }
 
     /// Worker: says how many connections it has.

@@ -76,6 +76,15 @@ impl Session {
         }
     }
 
+    /// Ends the connection now, and the request on it.
+    pub fn cut(&self) {
+        self.is_gone.set(true);
+        self.stream.abort();
+        if let Some(upstream) = &*self.upstream.borrow() {
+            upstream.abort();
+        }
+    }
+
     /// The client was seen to have gone while its request was served.
     pub fn is_gone(&self) -> bool {
         self.is_gone.get()

@@ -92,6 +92,7 @@ pub struct Worker {
     inboxes: Arc<[Arc<Inbox>]>,
     random: RefCell<fastrand::Rng>,
     draining: Cell<bool>,
+    stopping: Cell<bool>,
 }
 
 /// A snapshot while somebody on this core uses it. The last user gives it back to be freed.
@@ -170,6 +171,7 @@ impl Worker {
             inboxes,
             random: RefCell::new(fastrand::Rng::with_seed(seed)),
             draining: Cell::new(false),
+            stopping: Cell::new(false),
         })
     }
 
@@ -223,8 +225,8 @@ impl Worker {
         self.sessions.remove(place);
         self.connections_changed();
         if self.draining.get() && self.sessions.count() == 0 {
-            // The drain is over; `run` must notice.
-            drop(self.inbox().command(Command::Stop));
+            // The drain may be over; `run` must notice.
+            self.inbox().wake();
         }
     }
 
@@ -245,6 +247,8 @@ impl Worker {
             self.adopt(snapshot);
             self.inbox().set_adopted(number);
         }
+        // To be known before the handed sockets are looked at: there are no more after them.
+        let is_last = self.inboxes.iter().all(|inbox| !inbox.accepts());
         while let Some((id, accepted)) = self.inbox().next_handed() {
             listener::admit(self, id, accepted);
         }
@@ -253,10 +257,11 @@ impl Worker {
                 Command::Listen(id, socket) => self.listen(id, socket),
                 Command::Unlisten(id) => self.unlisten(id),
                 Command::Drain => self.drain(),
-                Command::Stop => return std::ops::ControlFlow::Break(()),
+                Command::Stop if self.stopping.get() => return std::ops::ControlFlow::Break(()),
+                Command::Stop => self.stop(),
             }
         }
-        if self.draining.get() && self.sessions.count() == 0 {
+        if self.draining.get() && is_last && self.sessions.count() == 0 {
             return std::ops::ControlFlow::Break(());
         }
         std::ops::ControlFlow::Continue(())
@@ -294,6 +299,18 @@ impl Worker {
             self.unlisten(id);
         }
         self.close_quiet();
+        // None of the workers ends while another one may hand it a connection.
+        self.inbox().set_accepts_no_more();
+        self.inboxes.iter().for_each(|inbox| inbox.wake());
+    }
+
+    /// Cuts what is open; each request under way ends by itself then, and is recorded.
+    fn stop(self: &Rc<Self>) {
+        self.stopping.set(true);
+        if !self.draining.get() {
+            self.drain();
+        }
+        self.sessions.each(Session::cut);
     }
 
     /// Answers on this connection say that it will be closed.

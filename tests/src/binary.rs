@@ -1,6 +1,7 @@
 //! The program under test: built once for each test binary, found wherever cargo puts it.
 
 use std::{
+    ffi::OsStr,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::OnceLock,
@@ -15,6 +16,22 @@ pub fn ringmain() -> &'static Path {
         Some(path) => path.into(),
         None => build(),
     })
+}
+
+/// Runs `ringmain` to its end: exit code, standard output, standard error.
+pub fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> (i32, String, String) {
+    let output = Command::new(ringmain())
+        .args(arguments)
+        .env_remove("RINGMAIN_LOG")
+        .env_remove("RINGMAIN_SOCKET")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    (
+        output.status.code().expect("it ends by itself"),
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
 }
 
 /// Cargo says where it is, whatever target directory and profile are in use. As nothing has changed

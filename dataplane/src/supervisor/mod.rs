@@ -53,6 +53,10 @@ use crate::{
 const TICK: Duration = Duration::from_secs(1);
 /// A configuration waits so long for the names of its endpoints to be looked up.
 const RESOLVE_DEADLINE: Duration = Duration::from_secs(2);
+/// Requests that are cut get so long to be recorded.
+const CUT_DEADLINE: Duration = Duration::from_millis(500);
+/// The notice of a worker's end comes a moment before the thread has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Responses of the admin endpoint that are under way get so long at the end.
 const ADMIN_DEADLINE: Duration = Duration::from_secs(1);
 
@@ -377,8 +381,7 @@ impl Supervisor {
         while !self.workers.all_ended() {
             tokio::select! {
                 () = self.workers.noticed() => tokio::task::yield_now().await,
-                // The notice comes a moment before the thread has ended.
-                () = tokio::time::sleep(Duration::from_millis(20)) => {}
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
                 () = &mut hurry => break,
                 () = &mut patience => {
                     tracing::warn!(
@@ -390,12 +393,27 @@ impl Supervisor {
                 }
             }
         }
-        self.workers.command(|| Command::Stop);
+        self.cut().await;
         if let Some(last_good) = self.last_good.take() {
             last_good.finish().await;
         }
         self.admin.finish(ADMIN_DEADLINE).await;
         drop(self.log.take());
+    }
+
+    /// Ends what is still under way, so that it is recorded, and then the workers.
+    async fn cut(&self) {
+        // The second time is for what waits for something that cannot be cut.
+        for _ in 0..2 {
+            self.workers.command(|| Command::Stop);
+            let deadline = Instant::now() + CUT_DEADLINE;
+            while !self.workers.all_ended() && Instant::now() < deadline {
+                tokio::select! {
+                    () = self.workers.noticed() => tokio::task::yield_now().await,
+                    () = tokio::time::sleep(LOOK_AGAIN) => {}
+                }
+            }
+        }
     }
 }
 
