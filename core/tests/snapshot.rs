@@ -307,11 +307,11 @@ fn names_that_lead_nowhere() {
     assert_eq!(
         problems(&document),
         [
-            "mesh.yaml:1000:0: error: cluster \"rating\" > endpoint set \"rating\": \
+            "mesh.yaml:1000: error: cluster \"rating\" > endpoint set \"rating\": \
              no such endpoint set",
-            "mesh.yaml:100:0: error: listener \"web\" > route table \"t\" > virtual host \"v\" > \
+            "mesh.yaml:100: error: listener \"web\" > route table \"t\" > virtual host \"v\" > \
              route \"ratings\" > cluster \"ratings\": no such cluster; did you mean \"rating\"?",
-            "mesh.yaml:1:0: error: listener \"admin\" > route table \"tt\": no such route table; \
+            "mesh.yaml:1: error: listener \"admin\" > route table \"tt\": no such route table; \
              did you mean \"t\"?",
         ]
     );
