@@ -187,8 +187,8 @@ pub struct Rewrite {
     pub authority: Option<String>,
 }
 
-/// Changes to header fields, in the order remove, set, add. An `authority` set here wins over the
-/// rewrite's; the route's wins over the destination's.
+/// Changes to header fields, in the order remove, set, add. The rewrite's authority wins over
+/// an `authority` set here, the route's over the destination's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HeaderEdits {
