@@ -8,7 +8,7 @@ use std::{
     net::TcpListener,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -58,6 +58,8 @@ pub struct Inbox {
     noticed: Arc<Notify>,
     /// Connections it has. Written by the worker only.
     connections: AtomicU32,
+    /// It hands no socket to another worker any more. Written by the worker only.
+    draining: AtomicBool,
 }
 
 impl Inbox {
@@ -72,6 +74,7 @@ impl Inbox {
             adopted: AtomicU64::new(0),
             noticed,
             connections: AtomicU32::new(0),
+            draining: AtomicBool::new(false),
         })
     }
 
@@ -146,6 +149,21 @@ impl Inbox {
     /// Worker: says how many connections it has.
     pub(crate) fn set_connections(&self, count: u32) {
         self.connections.store(count, Ordering::Relaxed);
+    }
+
+    /// Worker: it hands no socket to another one from now on.
+    pub(crate) fn set_draining(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Another worker: once true, every socket that this one has handed over can be seen.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Any worker: lets this one look at how things stand.
+    pub(crate) fn wake(&self) {
+        self.button.ring();
     }
 
     /// Worker: lets the supervisor free a snapshot, since that can take long.

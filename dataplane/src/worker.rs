@@ -202,7 +202,7 @@ impl Worker {
 
     /// A worker that has fewer connections than this one.
     pub fn less_loaded(&self) -> Option<&Inbox> {
-        if self.inboxes.len() == 1 {
+        if self.inboxes.len() == 1 || self.draining.get() {
             return None;
         }
         let own = self.inboxes[self.index].load();
@@ -223,8 +223,8 @@ impl Worker {
         self.sessions.remove(place);
         self.connections_changed();
         if self.draining.get() && self.sessions.count() == 0 {
-            // The drain is over; `run` must notice.
-            drop(self.inbox().command(Command::Stop));
+            // The drain may be over; `run` must notice.
+            self.inbox().wake();
         }
     }
 
@@ -245,9 +245,7 @@ impl Worker {
             self.adopt(snapshot);
             self.inbox().set_adopted(number);
         }
-        while let Some((id, accepted)) = self.inbox().next_handed() {
-            listener::admit(self, id, accepted);
-        }
+        self.admit_handed();
         while let Some(command) = self.inbox().next_command() {
             match command {
                 Command::Listen(id, socket) => self.listen(id, socket),
@@ -256,10 +254,26 @@ impl Worker {
                 Command::Stop => return std::ops::ControlFlow::Break(()),
             }
         }
-        if self.draining.get() && self.sessions.count() == 0 {
+        if self.is_drained() {
             return std::ops::ControlFlow::Break(());
         }
         std::ops::ControlFlow::Continue(())
+    }
+
+    fn admit_handed(self: &Rc<Self>) {
+        while let Some((id, accepted)) = self.inbox().next_handed() {
+            listener::admit(self, id, accepted);
+        }
+    }
+
+    /// No connection is left, and none can be handed over any more: a worker that drains later may
+    /// have handed one over until then, and nobody would serve it.
+    fn is_drained(self: &Rc<Self>) -> bool {
+        if !self.draining.get() || !self.inboxes.iter().all(|inbox| inbox.is_draining()) {
+            return false;
+        }
+        self.admit_handed();
+        self.sessions.count() == 0
     }
 
     /// Requests from now on see `snapshot`; those under way keep theirs.
@@ -293,6 +307,8 @@ impl Worker {
         for id in ids {
             self.unlisten(id);
         }
+        self.inbox().set_draining();
+        self.inboxes.iter().for_each(|inbox| inbox.wake());
         self.close_quiet();
     }
 
