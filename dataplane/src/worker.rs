@@ -337,9 +337,11 @@ impl Worker {
             self.sessions.each(Session::give_up_if_gone);
             self.close_quiet();
             self.recorder.tick();
+            self.buffers.tidy();
             self.counters
                 .buffers_in_use
                 .set(self.buffers.in_use() as u64);
+            self.counters.buffers_spare.set(self.buffers.spare() as u64);
         }
     }
 }
