@@ -39,7 +39,7 @@ pub enum Command {
     Unlisten(ListenerId),
     /// Stop accepting, let requests end, close what is idle, then end.
     Drain,
-    /// End now; what is still open is cut.
+    /// Cut what is still open, record it, and end.
     Stop,
 }
 

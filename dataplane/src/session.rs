@@ -76,9 +76,18 @@ impl Session {
         }
     }
 
-    /// The client was seen to have gone while its request was served.
+    /// The client was seen to have gone while its request was served, or was cut off.
     pub fn is_gone(&self) -> bool {
         self.is_gone.get()
+    }
+
+    /// Ends it now, with whatever is under way on it.
+    pub fn cut(&self) {
+        self.is_gone.set(true);
+        if let Some(upstream) = &*self.upstream.borrow() {
+            upstream.abort();
+        }
+        self.stream.abort();
     }
 
     /// Closes it if it has waited for a request since `before`, and none is arriving right now.

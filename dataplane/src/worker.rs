@@ -41,6 +41,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// A connection that is to end is not closed before it has been quiet for so long.
 const CLOSED_WHEN_QUIET_FOR: Micros = 1_000_000;
 
+/// Requests that are cut get so long to be recorded.
+const CUT_WITHIN: Duration = Duration::from_millis(200);
+
 /// Bounds on what a worker holds and waits for.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -92,6 +95,8 @@ pub struct Worker {
     inboxes: Arc<[Arc<Inbox>]>,
     random: RefCell<fastrand::Rng>,
     draining: Cell<bool>,
+    /// The time for cutting what was under way is over.
+    cut_off: Cell<bool>,
 }
 
 /// A snapshot while somebody on this core uses it. The last user gives it back to be freed.
@@ -170,6 +175,7 @@ impl Worker {
             inboxes,
             random: RefCell::new(fastrand::Rng::with_seed(seed)),
             draining: Cell::new(false),
+            cut_off: Cell::new(false),
         })
     }
 
@@ -251,10 +257,10 @@ impl Worker {
                 Command::Listen(id, socket) => self.listen(id, socket),
                 Command::Unlisten(id) => self.unlisten(id),
                 Command::Drain => self.drain(),
-                Command::Stop => return std::ops::ControlFlow::Break(()),
+                Command::Stop => self.cut(),
             }
         }
-        if self.is_drained() {
+        if self.cut_off.get() || self.is_drained() {
             return std::ops::ControlFlow::Break(());
         }
         std::ops::ControlFlow::Continue(())
@@ -310,6 +316,21 @@ impl Worker {
         self.inbox().set_draining();
         self.inboxes.iter().for_each(|inbox| inbox.wake());
         self.close_quiet();
+    }
+
+    /// Ends all requests, so that each is recorded. What cannot be ended at once, a connect for
+    /// example, is left behind.
+    fn cut(self: &Rc<Self>) {
+        if !self.draining.get() {
+            self.drain();
+        }
+        self.sessions.each(Session::cut);
+        let worker = Rc::clone(self);
+        io::spawn(async move {
+            io::sleep(CUT_WITHIN).await;
+            worker.cut_off.set(true);
+            worker.inbox().wake();
+        });
     }
 
     /// Answers on this connection say that it will be closed.

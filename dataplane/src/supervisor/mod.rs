@@ -11,7 +11,6 @@ use std::{
     future::Future,
     net::SocketAddr,
     path::{Path, PathBuf},
-    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -53,6 +52,8 @@ use crate::{
 const TICK: Duration = Duration::from_secs(1);
 /// A configuration waits so long for the names of its endpoints to be looked up.
 const RESOLVE_DEADLINE: Duration = Duration::from_secs(2);
+/// Workers that were told to stop get so long to record what they cut.
+const STOP_DEADLINE: Duration = Duration::from_secs(1);
 /// Responses of the admin endpoint that are under way get so long at the end.
 const ADMIN_DEADLINE: Duration = Duration::from_secs(1);
 
@@ -372,25 +373,20 @@ impl Supervisor {
         self.view.draining();
         drop(self.client.take());
         self.workers.command(|| Command::Drain);
-        let mut hurry = pin!(hurry);
-        let mut patience = pin!(tokio::time::sleep(self.drain_timeout));
-        while !self.workers.all_ended() {
-            tokio::select! {
-                () = self.workers.noticed() => tokio::task::yield_now().await,
-                // The notice comes a moment before the thread has ended.
-                () = tokio::time::sleep(Duration::from_millis(20)) => {}
-                () = &mut hurry => break,
-                () = &mut patience => {
-                    tracing::warn!(
-                        "requests were still under way after {:?} and are cut \
-                         (limits.drain_timeout)",
-                        self.drain_timeout
-                    );
-                    break;
-                }
-            }
+        tokio::select! {
+            () = self.workers.ended() => {}
+            () = hurry => {}
+            () = tokio::time::sleep(self.drain_timeout) => tracing::warn!(
+                "requests were still under way after {:?} and are cut (limits.drain_timeout)",
+                self.drain_timeout
+            ),
         }
         self.workers.command(|| Command::Stop);
+        // The log is closed when the last line is in it.
+        let cut = tokio::time::timeout(STOP_DEADLINE, self.workers.ended());
+        if cut.await.is_err() {
+            tracing::warn!("a worker did not end within {STOP_DEADLINE:?} and is left behind");
+        }
         if let Some(last_good) = self.last_good.take() {
             last_good.finish().await;
         }

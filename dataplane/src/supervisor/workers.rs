@@ -6,6 +6,7 @@ use std::{
         mpsc::{Sender, channel},
     },
     thread,
+    time::Duration,
 };
 
 use ringmain_config::tuning::{Io, Tuning};
@@ -40,6 +41,9 @@ pub enum StartError {
         source: std::io::Error,
     },
 }
+
+/// A thread has ended so long after it said that it would, at most.
+const ENDED_AFTER: Duration = Duration::from_millis(20);
 
 /// The running workers.
 pub struct Workers {
@@ -159,14 +163,15 @@ impl Workers {
         self.threads.iter().any(thread::JoinHandle::is_finished)
     }
 
-    /// All worker threads have ended.
-    pub fn all_ended(&self) -> bool {
-        self.threads.iter().all(thread::JoinHandle::is_finished)
-    }
-
-    /// Completes when a worker has adopted a snapshot or ended.
-    pub async fn noticed(&self) {
-        self.noticed.notified().await;
+    /// Completes when all worker threads have ended.
+    pub async fn ended(&self) {
+        while !self.threads.iter().all(thread::JoinHandle::is_finished) {
+            tokio::select! {
+                () = self.noticed.notified() => tokio::task::yield_now().await,
+                // The notice comes a moment before the thread has ended.
+                () = tokio::time::sleep(ENDED_AFTER) => {}
+            }
+        }
     }
 }
 
