@@ -117,15 +117,22 @@ pub struct Client {
 }
 
 impl Client {
-    /// Starts on the current tokio runtime. `held` is the Document in force: the last good one, or
-    /// an empty one. The receiver yields one [`Proposal`] at a time.
-    pub fn start(options: Options, held: Arc<Document>) -> (Self, mpsc::Receiver<Proposal>) {
+    /// Starts on the current tokio runtime, and connects once it is told which Document is in
+    /// force: the last good one, or an empty one. The receiver yields one [`Proposal`] at a time.
+    pub fn start(
+        options: Options,
+    ) -> (
+        Self,
+        mpsc::Receiver<Proposal>,
+        oneshot::Sender<Arc<Document>>,
+    ) {
         let (proposals, receiver) = mpsc::channel(1);
-        let (status, status_receiver) = watch::channel(Status::new(held.generation));
+        let (hold, held) = oneshot::channel();
+        let (status, status_receiver) = watch::channel(Status::new(0));
         let back_off = BackOff::new(options.limits.reconnect_first, options.limits.reconnect_max);
         let state = State {
             options,
-            held,
+            held: Arc::default(),
             proposals,
             pending: None,
             back_off,
@@ -134,9 +141,9 @@ impl Client {
         };
         let client = Self {
             status: status_receiver,
-            task: tokio::spawn(state.run()),
+            task: tokio::spawn(state.hold_and_run(held)),
         };
-        (client, receiver)
+        (client, receiver, hold)
     }
 
     /// What to show of it.
@@ -171,6 +178,16 @@ struct State {
 }
 
 impl State {
+    async fn hold_and_run(mut self, held: oneshot::Receiver<Arc<Document>>) {
+        // Without a word of it the supervisor is gone.
+        let Ok(held) = held.await else { return };
+        let generation = held.generation;
+        self.held = held;
+        self.status
+            .send_modify(|status| status.generation = generation);
+        self.run().await;
+    }
+
     async fn run(mut self) {
         loop {
             self.status.send_modify(Status::connecting);

@@ -44,7 +44,7 @@ pub enum After {
 
 /// Serves the request whose head is at the front of `downstream.received`.
 pub async fn exchange(worker: &Rc<Worker>, downstream: &mut Downstream) -> After {
-    let snapshot = worker.snapshot();
+    let snapshot = worker.snapshot(downstream.session.listener);
     let listener = snapshot.listener(downstream.session.listener);
     let direction = listener.map_or(Direction::Gateway, |listener| listener.config.direction);
     let mut record = Record::open(
@@ -84,7 +84,7 @@ pub async fn exchange(worker: &Rc<Worker>, downstream: &mut Downstream) -> After
 
 /// Answers something that is not a request, or that came too slowly.
 pub async fn refuse(worker: &Rc<Worker>, downstream: &mut Downstream, failure: Failure) {
-    let snapshot = worker.snapshot();
+    let snapshot = worker.snapshot(downstream.session.listener);
     let listener = snapshot.listener(downstream.session.listener);
     let direction = listener.map_or(Direction::Gateway, |listener| listener.config.direction);
     let mut record = Record::open(

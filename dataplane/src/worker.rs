@@ -5,7 +5,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -87,6 +87,8 @@ pub struct Worker {
     /// Everything else that is counted.
     pub counters: Arc<WorkerCounters>,
     snapshot: RefCell<Rc<Pinned>>,
+    /// For the connections of listeners that are gone: the last snapshot that each was in.
+    last_snapshots: RefCell<HashMap<ListenerId, Rc<Pinned>>>,
     listeners: RefCell<HashMap<ListenerId, Rc<Listener>>>,
     /// Of all workers, this one's at `index`.
     inboxes: Arc<[Arc<Inbox>]>,
@@ -167,6 +169,7 @@ impl Worker {
             sessions: Sessions::default(),
             counters,
             snapshot: RefCell::new(empty),
+            last_snapshots: RefCell::default(),
             listeners: RefCell::default(),
             inboxes,
             random: RefCell::new(fastrand::Rng::with_seed(seed)),
@@ -187,9 +190,16 @@ impl Worker {
         self.recorder.tick();
     }
 
-    /// The snapshot for a request that begins now.
-    pub fn snapshot(&self) -> Rc<Pinned> {
-        Rc::clone(&self.snapshot.borrow())
+    /// The snapshot for a request that begins now: the newest, unless the listener is in it no
+    /// more. Its connections are served to their ends as they were.
+    pub fn snapshot(&self, listener: ListenerId) -> Rc<Pinned> {
+        let snapshot = self.snapshot.borrow();
+        if snapshot.listener(listener).is_none()
+            && let Some(last) = self.last_snapshots.borrow().get(&listener)
+        {
+            return Rc::clone(last);
+        }
+        Rc::clone(&snapshot)
     }
 
     /// Microseconds since the worker started.
@@ -270,7 +280,16 @@ impl Worker {
     /// Requests from now on see `snapshot`; those under way keep theirs.
     fn adopt(&self, snapshot: Arc<Snapshot>) {
         self.clusters.adopt(&snapshot);
-        *self.snapshot.borrow_mut() = Pinned::new(snapshot, Arc::clone(self.inbox()));
+        let snapshot = Pinned::new(snapshot, Arc::clone(self.inbox()));
+        let before = self.snapshot.replace(Rc::clone(&snapshot));
+        let mut last = self.last_snapshots.borrow_mut();
+        for listener in before.listeners() {
+            if snapshot.listener(listener.id).is_none() {
+                last.insert(listener.id, Rc::clone(&before));
+            }
+        }
+        last.retain(|&id, _| snapshot.listener(id).is_none());
+        drop(last);
         self.counters.snapshots_adopted.increment();
     }
 
@@ -329,6 +348,20 @@ impl Worker {
         });
     }
 
+    /// Lets go of the snapshots of listeners that are gone and have no connection any more.
+    fn forget_listeners(&self) {
+        let mut last = self.last_snapshots.borrow_mut();
+        if last.is_empty() {
+            return;
+        }
+        let mut used = HashSet::new();
+        self.sessions.each(|session| {
+            used.insert(session.listener);
+        });
+        let listeners = self.listeners.borrow();
+        last.retain(|id, _| used.contains(id) || listeners.contains_key(id));
+    }
+
     async fn tick(self: Rc<Self>) {
         loop {
             io::sleep(TICK).await;
@@ -336,6 +369,7 @@ impl Worker {
             self.clusters.sweep(now, &self.counters);
             self.sessions.each(Session::give_up_if_gone);
             self.close_quiet();
+            self.forget_listeners();
             self.recorder.tick();
             self.buffers.tidy();
             self.counters

@@ -306,7 +306,7 @@ fn check_refused(text: &str, expected: &[&str]) {
 
 #[test]
 fn bad_tuning_files() {
-    let alone = "[control]\nsocket = \"\"\nsnapshot = \"\"\n";
+    let alone = "[control]\nsocket = \"\"\nsnapshot = \"/nonexistent/snapshot\"\n";
     check_refused(
         "[limits]\nhead_byts = 1",
         &["ringmain.toml:2:1", "head_byts", "head_bytes"],
@@ -358,7 +358,7 @@ fn a_control_plane_that_cannot_listen() {
     };
     check(
         "/nonexistent/dir/control.sock",
-        &["/nonexistent/dir", "mkdir"],
+        &["/nonexistent/dir", "install -d"],
     );
     check(&format!("{resources}/{}", "x".repeat(120)), &["long"]);
     let file = directory.path().join("file");

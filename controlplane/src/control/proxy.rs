@@ -151,6 +151,12 @@ impl Proxy {
                 self.settled = true;
                 (Sync::InSync, Vec::new())
             }
+            // Sent again and refused again: no news.
+            Progress::Refused { problems }
+                if self.sync == Sync::Refused && self.problems == problems =>
+            {
+                return;
+            }
             Progress::Refused { problems } => {
                 // The proxy's own log has all of them, and so has `ringmain status`.
                 let first = problems.first().map(ToString::to_string);

@@ -2,7 +2,8 @@
 //!
 //! A proxy has at most one generation that it has not answered. What changes meanwhile replaces the
 //! Document that it is sent next, so a slow proxy skips generations and never makes a queue grow. A
-//! refused generation is not sent again; the next one is cut against what the proxy then still holds.
+//! refused generation is sent again after a while, less and less often: what was in its way, a port
+//! that another process held, may be gone. Each is cut against what the proxy then still holds.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -13,6 +14,7 @@ use ringmain_config::{
 use tokio::{
     net::UnixStream,
     sync::{mpsc, oneshot, watch},
+    time::Instant,
 };
 
 use super::{
@@ -140,6 +142,8 @@ async fn proxy(
         held: holds.collect(),
         generation: hello.generation,
         outstanding: None,
+        again: None,
+        pause: AGAIN_FIRST,
         frames,
         write_limit: door.limits.write,
         events,
@@ -167,6 +171,10 @@ struct Session<'a> {
     /// That generation.
     generation: u64,
     outstanding: Option<Outstanding>,
+    /// When the target is sent again, if it was refused.
+    again: Option<Instant>,
+    /// What a refusal is answered with next: it doubles.
+    pause: Duration,
     events: &'a mpsc::Sender<Event>,
 }
 
@@ -189,7 +197,19 @@ impl Session<'_> {
                     if changed.is_err() {
                         return Err(FramesError::Closed);
                     }
+                    self.again = None;
+                    self.pause = AGAIN_FIRST;
                     let target = targets.borrow_and_update().clone();
+                    if let Some(document) = target
+                        && self.send(&document).await?
+                    {
+                        self.report(document.generation, Progress::Sent).await?;
+                    }
+                }
+                // Not reported: to whoever looks, it is refused until it is not.
+                () = passed(self.again), if self.outstanding.is_none() => {
+                    self.again = None;
+                    let target = targets.borrow().clone();
                     if let Some(document) = target {
                         self.send(&document).await?;
                     }
@@ -217,9 +237,13 @@ impl Session<'_> {
             return Err(FramesError::OutOfPlace);
         };
         let progress = match message {
-            Message::Nack(nack) => Progress::Refused {
-                problems: nack.problems,
-            },
+            Message::Nack(nack) => {
+                self.again = Some(Instant::now() + self.pause);
+                self.pause = (2 * self.pause).min(AGAIN_MAX);
+                Progress::Refused {
+                    problems: nack.problems,
+                }
+            }
             _ => {
                 self.held = outstanding.versions;
                 self.generation = answered;
@@ -231,20 +255,23 @@ impl Session<'_> {
         self.report(answered, progress).await
     }
 
-    async fn send(&mut self, document: &Document) -> Result<(), FramesError> {
+    /// True when the proxy is to answer.
+    async fn send(&mut self, document: &Document) -> Result<bool, FramesError> {
         let target = document.generation;
         let updates = match plan(&self.held, document) {
             Ok(updates) => updates,
             Err(problem) => {
                 let problems = vec![*problem];
-                return self.report(target, Progress::Withheld { problems }).await;
+                self.report(target, Progress::Withheld { problems }).await?;
+                return Ok(false);
             }
         };
         // A proxy that never had a generation is told of an empty one too: it then knows that there
         // is nothing for it, rather than nothing yet.
         if updates.is_empty() && self.generation != 0 {
             let generation = self.generation;
-            return self.report(target, Progress::Holds { generation }).await;
+            self.report(target, Progress::Holds { generation }).await?;
+            return Ok(false);
         }
         for update in updates {
             let message = Message::Update(update);
@@ -256,7 +283,7 @@ impl Session<'_> {
             generation: target,
             versions: document.versions(),
         });
-        self.report(target, Progress::Sent).await
+        Ok(true)
     }
 
     async fn report(&self, target: u64, progress: Progress) -> Result<(), FramesError> {
@@ -270,5 +297,17 @@ impl Session<'_> {
     }
 }
 
+/// Returns at this time; never, without one.
+async fn passed(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Pause before a refused generation is sent again; it doubles to [`AGAIN_MAX`].
+const AGAIN_FIRST: Duration = Duration::from_secs(1);
+/// See [`AGAIN_FIRST`].
+const AGAIN_MAX: Duration = Duration::from_secs(60);
 /// DNS-1123 subdomain.
 const NAME_BYTES_MAX: usize = 253;

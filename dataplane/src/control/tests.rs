@@ -30,7 +30,9 @@ fn start(peer: &Peer, limits: Limits, held: Document) -> (Client, Receiver<Propo
         program: "test".into(),
         limits,
     };
-    Client::start(options, Arc::new(held))
+    let (client, proposals, hold) = Client::start(options);
+    hold.send(Arc::new(held)).unwrap();
+    (client, proposals)
 }
 
 /// No test may hang: what is waited for comes within a time far above what it takes.

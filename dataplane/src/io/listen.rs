@@ -17,14 +17,25 @@ use super::{ring::Rung, stream::Accepted};
 /// `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
+/// With whom an address may be shared when it is bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// It must be free.
+    WithNobody,
+    /// Sockets of this process may hold it for a moment longer.
+    WithOwn,
+}
+
 /// Binds `count` sockets to `address`, over which the kernel spreads connections.
 ///
 /// Another process must not share the address by accident: the first socket is bound without
 /// `SO_REUSEPORT`, which fails when anybody holds the address, and is opened to the others after.
+/// The kernel cannot tell sockets of ours from those of another process of this user that shares
+/// its ports, so [`Sharing::WithOwn`] gives that up.
 ///
 /// # Errors
 /// The kernel's: the address is in use, is not of this host, or its port is privileged.
-pub fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
+pub fn bind(address: SocketAddr, count: usize, sharing: Sharing) -> io::Result<Vec<TcpListener>> {
     (0..count)
         .map(|index| {
             let domain = if address.is_ipv4() {
@@ -37,7 +48,7 @@ pub fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
             if address.is_ipv6() {
                 socket.set_only_v6(false)?;
             }
-            if index > 0 {
+            if index > 0 || sharing == Sharing::WithOwn {
                 socket.set_reuse_port(true)?;
             }
             socket.bind(&SockAddr::from(address))?;

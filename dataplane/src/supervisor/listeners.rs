@@ -10,7 +10,10 @@ use ringmain_config::problem::Problem;
 use ringmain_core::snapshot::{Listener, ListenerId, Snapshot};
 
 use super::workers::Workers;
-use crate::{inbox::Command, io::listen};
+use crate::{
+    inbox::Command,
+    io::listen::{self, Sharing},
+};
 
 /// The listeners that the workers accept on.
 #[derive(Default)]
@@ -42,7 +45,8 @@ impl Listeners {
             if self.bound.contains_key(&listener.id) {
                 continue;
             }
-            match listen::bind(listener.config.address, workers) {
+            let address = listener.config.address;
+            match listen::bind(address, workers, self.sharing(address, snapshot)) {
                 Ok(sockets) => prepared.push((Arc::clone(listener), sockets)),
                 Err(error) => problems.push(problem(listener, &error)),
             }
@@ -51,6 +55,18 @@ impl Listeners {
             Ok(Prepared(prepared))
         } else {
             Err(problems)
+        }
+    }
+
+    /// A listener of this port that goes away is still bound, and must not be in the way of one
+    /// that comes in its place: of every address instead of one, or the other way round.
+    fn sharing(&self, address: SocketAddr, snapshot: &Snapshot) -> Sharing {
+        let takes_over = self.bound.iter().any(|(&id, bound)| {
+            bound.address.port() == address.port() && snapshot.listener(id).is_none()
+        });
+        match takes_over {
+            true => Sharing::WithOwn,
+            false => Sharing::WithNobody,
         }
     }
 

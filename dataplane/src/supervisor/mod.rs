@@ -30,7 +30,7 @@ use ringmain_core::{
 use thiserror::Error;
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::mpsc,
+    sync::{mpsc, oneshot},
 };
 
 pub use self::workers::StartError;
@@ -43,6 +43,7 @@ use self::{
 use crate::{
     access_log::{LogError, LogTarget, LogWriter},
     admin::{self, Admin, BindError, ConfigSource},
+    back_off::BackOff,
     control::{self, Client, Proposal},
     cpus::Cpus,
     inbox::Command,
@@ -55,6 +56,10 @@ use crate::{
 const TICK: Duration = Duration::from_secs(1);
 /// A configuration waits so long for the names of its endpoints to be looked up.
 const RESOLVE_DEADLINE: Duration = Duration::from_secs(2);
+/// Wait before the last good configuration is tried again; doubles to [`RETRY_MAX`].
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+/// See [`RETRY_FIRST`].
+const RETRY_MAX: Duration = Duration::from_secs(5);
 /// Requests that are cut get so long to be recorded.
 const CUT_DEADLINE: Duration = Duration::from_millis(500);
 /// The notice of a worker's end comes a moment before the thread has ended.
@@ -148,6 +153,13 @@ struct Supervisor {
     log: Option<LogWriter>,
     events: Box<dyn FnMut(Event)>,
     is_ready: bool,
+    /// The last good Document while it could not be brought into force yet.
+    waiting: Option<Arc<Document>>,
+    retry: BackOff,
+    /// Tells the control client what is in force at the start; once.
+    hold: Option<oneshot::Sender<Arc<Document>>>,
+    /// Problems that were said last: a configuration that is tried again is not news.
+    said: Vec<Problem>,
 }
 
 impl Supervisor {
@@ -186,19 +198,19 @@ impl Supervisor {
             .snapshot
             .as_ref()
             .map(|path| load(path, &node));
-        let held = Arc::new(held.flatten().unwrap_or_default());
+        let waiting = held.flatten().map(Arc::new);
         let last_good = tuning
             .control
             .snapshot
             .clone()
             .map(|path| LastGood::start(path, node.clone()));
-        let (client, proposals) = match &tuning.control.socket {
+        let (client, proposals, hold) = match &tuning.control.socket {
             Some(socket) => {
                 let options = control_options(tuning, socket.clone(), &node, program);
-                let (client, proposals) = Client::start(options, Arc::clone(&held));
-                (Some(client), proposals)
+                let (client, proposals, hold) = Client::start(options);
+                (Some(client), proposals, Some(hold))
             }
-            None => (None, mpsc::channel(1).1),
+            None => (None, mpsc::channel(1).1, None),
         };
         let (view, requests) = View::new(view::Facts {
             program: program.to_owned(),
@@ -221,7 +233,7 @@ impl Supervisor {
             memory,
             listeners: Listeners::default(),
             snapshot: Arc::new(Snapshot::empty()),
-            document: held,
+            document: Arc::default(),
             source: ConfigSource::None,
             last_good,
             client,
@@ -232,16 +244,21 @@ impl Supervisor {
             log,
             events,
             is_ready: false,
+            waiting,
+            retry: BackOff::new(RETRY_FIRST, RETRY_MAX),
+            hold,
+            said: Vec::new(),
         })
     }
 
     async fn run(mut self) -> Result<(), RunError> {
-        let held = Arc::clone(&self.document);
-        if held.generation > 0
-            && let Err(problems) = self.apply(held, ConfigSource::LastGood).await
-        {
-            self.refuse(&problems);
+        self.use_last_good().await;
+        // The control plane is told what is in force, not what lies on the disk.
+        if let Some(hold) = self.hold.take() {
+            // A client that has ended needs no answer.
+            let _ = hold.send(Arc::clone(&self.document));
         }
+        let mut retry = pin!(tokio::time::sleep(self.retry.wait(fastrand::u64(..))));
         let mut answers = self.resolver.answers();
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -258,6 +275,11 @@ impl Supervisor {
                 Some(()) = terminate.recv() => break,
                 Some(()) = interrupt.recv() => break,
                 Some(()) = hang_up.recv() => self.reopen_log(),
+                () = &mut retry, if self.waiting.is_some() => {
+                    self.use_last_good().await;
+                    let wait = self.retry.wait(fastrand::u64(..));
+                    retry.as_mut().reset(tokio::time::Instant::now() + wait);
+                }
                 _ = tick.tick() => {
                     self.view.tick();
                     self.workers.free_retired();
@@ -278,6 +300,22 @@ impl Supervisor {
         Ok(())
     }
 
+    /// Serves from the disk. What is in the way is often gone in a moment: the ports of a process
+    /// that was killed stay with the kernel until it has taken its ring apart. So it is tried again
+    /// until it succeeds or the control plane has something better.
+    async fn use_last_good(&mut self) {
+        let Some(document) = self.waiting.take() else {
+            return;
+        };
+        if let Err(problems) = self
+            .apply(Arc::clone(&document), ConfigSource::LastGood)
+            .await
+        {
+            self.refuse(&problems);
+            self.waiting = Some(document);
+        }
+    }
+
     /// Uses what the control plane proposes, or says why not.
     async fn consider(&mut self, proposal: Proposal) {
         match self
@@ -285,6 +323,7 @@ impl Supervisor {
             .await
         {
             Ok(()) => {
+                self.waiting = None;
                 if let Some(last_good) = &self.last_good {
                     last_good.save(Arc::clone(&proposal.document));
                 }
@@ -324,6 +363,7 @@ impl Supervisor {
         self.workers.publish(&snapshot).await;
         let new = self.listeners.follow(&snapshot, prepared, &self.workers);
         self.memory.configured();
+        self.said.clear();
         self.snapshot = Arc::clone(&snapshot);
         self.document = Arc::clone(&document);
         self.source = source;
@@ -356,6 +396,10 @@ impl Supervisor {
     }
 
     fn refuse(&mut self, problems: &[Problem]) {
+        if self.said == problems {
+            return;
+        }
+        self.said = problems.to_vec();
         for problem in problems {
             tracing::error!("configuration refused: {problem}");
         }
