@@ -14,7 +14,7 @@ pub fn format(duration: Duration) -> String {
     format!("{}.{}s", duration.as_secs(), fraction.trim_end_matches('0'))
 }
 
-/// Reads what [`format`] wrote. `None` for anything else.
+/// Reads what [`format()`] wrote. `None` for anything else.
 pub fn parse(text: &str) -> Option<Duration> {
     let (whole, fraction) = match text.strip_suffix('s')?.split_once('.') {
         Some((whole, fraction)) => (whole, fraction),

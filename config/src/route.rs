@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::origin::Origin;
 
@@ -153,10 +153,23 @@ pub enum Action {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forward {
     /// One is drawn by weight. Never empty; the weights' sum is never 0.
+    #[serde(deserialize_with = "without_room")]
     pub destinations: Vec<Destination>,
     /// Changes to path and authority.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rewrite: Option<Rewrite>,
+}
+
+/// A list that takes no more memory than its elements: with one element, as nearly always, reading it
+/// leaves room for three more, which is most of what a large table of routes takes.
+fn without_room<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let mut list = Vec::deserialize(deserializer)?;
+    list.shrink_to_fit();
+    Ok(list)
 }
 
 /// A cluster and its share.
@@ -187,8 +200,8 @@ pub struct Rewrite {
     pub authority: Option<String>,
 }
 
-/// Changes to header fields, in the order remove, set, add. An `authority` set here wins over the
-/// rewrite's; the route's wins over the destination's.
+/// Changes to header fields, in the order remove, set, add. The rewrite's authority wins over
+/// an `authority` set here, the route's over the destination's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HeaderEdits {

@@ -105,7 +105,7 @@ impl Findings<'_> {
         }
     }
 
-    /// [IST0101], [IST0132]
+    /// `IST0101`, `IST0132`
     fn gateway_references(&mut self, service: &VirtualService) {
         for (index, reference) in service.gateways.iter().enumerate() {
             let GatewayReference::Gateway { namespace, name } = &reference.value else {
@@ -154,7 +154,7 @@ impl Findings<'_> {
         }
     }
 
-    /// [IST0101]: host, port, subset.
+    /// `IST0101`: host, port, subset.
     fn destination(&mut self, metadata: &Metadata, destination: &Destination, path: &str) {
         let host = &destination.host;
         let Some(service) = self.world.registry().service(host) else {
@@ -174,7 +174,7 @@ impl Findings<'_> {
     }
 
     /// Which listener a rule without a port is used at is not known here, so only a written one is
-    /// looked at, and that there is one to choose. [IST0112]
+    /// looked at, and that there is one to choose. `IST0112`
     fn destination_port(
         &mut self,
         metadata: &Metadata,
@@ -237,7 +237,7 @@ impl Findings<'_> {
         );
     }
 
-    /// [IST0174]
+    /// `IST0174`
     fn destination_rule(&mut self, rule: &DestinationRule) {
         let world = self.world;
         let services: Vec<_> = world
@@ -256,7 +256,7 @@ impl Findings<'_> {
         }
     }
 
-    /// [IST0109]
+    /// `IST0109`
     fn mesh_conflicts(&mut self) {
         let world = self.world;
         for (host, services) in world.mesh_hosts() {
@@ -279,7 +279,7 @@ impl Findings<'_> {
         }
     }
 
-    /// [IST0110], [IST0111]
+    /// `IST0110`, `IST0111`
     fn sidecar_conflicts(&mut self) {
         let world = self.world;
         let mut first: BTreeMap<_, &Sidecar> = BTreeMap::new();

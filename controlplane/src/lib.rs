@@ -7,7 +7,7 @@
 //! [`resource`] turns YAML into typed resources, [`source`] reads them from a directory and follows
 //! it, [`registry`] tells who answers for which service, [`world`] holds all of it at one moment,
 //! [`assemble`] makes the Document of one proxy, [`compile`] checks it with the proxies' own code,
-//! [`publish`] carries it to them. [`run`] is the process; the command line's `check` and `explain`
+//! [`publish`] carries it to them. [`mod@run`] is the process; the command line's `check` and `explain`
 //! use the same steps without it:
 //!
 //! ```no_run

@@ -102,7 +102,11 @@ fn check_name(name: &str) -> Result<(), String> {
     ))
 }
 
-fn check_writable(name: &str) -> Result<(), String> {
+/// Can a field of this name be set or added?
+///
+/// # Errors
+/// Why not, as a sentence.
+pub fn check_writable(name: &str) -> Result<(), String> {
     match Known::of(name.as_bytes()) {
         Some(Known::Host) => Err(format!(
             "header {name:?} cannot be set or added: the authority is what Host is made of"
@@ -115,8 +119,11 @@ fn check_writable(name: &str) -> Result<(), String> {
     }
 }
 
-/// Removing other fields of a connection is allowed, and they never go on anyway.
-fn check_removable(name: &str) -> Result<(), String> {
+/// Can fields of this name be removed? Other fields of a connection can, and never go on anyway.
+///
+/// # Errors
+/// Why not, as a sentence.
+pub fn check_removable(name: &str) -> Result<(), String> {
     match Known::of(name.as_bytes()) {
         Some(Known::Host | Known::ContentLength | Known::TransferEncoding) => Err(format!(
             "header {name:?} cannot be removed: the message would not be valid without it"

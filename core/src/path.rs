@@ -97,6 +97,55 @@ pub fn is_canonical(path: &str) -> bool {
     matches!(canonical(path), Ok(Cow::Borrowed(same)) if same == path)
 }
 
+/// Why a path cannot be written into a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfit {
+    /// One sentence without a full stop.
+    pub message: String,
+    /// What to write.
+    pub hint: Option<String>,
+}
+
+/// Can `path` replace a request's path, or the prefix of one? It goes to the upstream without
+/// another look, so it must be canonical; the first `/` may be left out.
+///
+/// # Errors
+/// When it cannot.
+pub fn check_replacement(path: &str) -> Result<(), Unfit> {
+    let unfit = |message, hint| Err(Unfit { message, hint });
+    let fits = |byte: u8| byte.is_ascii_graphic() && byte != b'?';
+    if !path.bytes().all(fits) {
+        let message = format!("path {path:?} holds a `?` or what must be percent-encoded");
+        return unfit(message, None);
+    }
+    let rooted = format!("/{}", path.trim_start_matches('/'));
+    if is_canonical(&rooted) {
+        return Ok(());
+    }
+    let hint = match canonical(&rooted) {
+        Ok(canonical) => format!("write {canonical:?}"),
+        Err(refused) => refused.to_string(),
+    };
+    unfit(
+        format!("path {path:?} is not in canonical form"),
+        Some(hint),
+    )
+}
+
+/// Can `path`, perhaps with a query, stand in a `location`?
+///
+/// # Errors
+/// When it cannot.
+pub fn check_reference(path: &str) -> Result<(), Unfit> {
+    if path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
+    Err(Unfit {
+        message: format!("path {path:?} holds what must be percent-encoded"),
+        hint: None,
+    })
+}
+
 /// Holds nothing that could need a change: no escape, no backslash, no segment that begins with a
 /// dot.
 fn is_plain(path: &[u8]) -> bool {

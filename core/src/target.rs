@@ -32,21 +32,23 @@ pub fn path<'a>(route: &Route, forward: &Forward, path: &'a str) -> Result<Cow<'
     }
 }
 
-/// The authority to send to the upstream: that of the route's header edits, else of the
-/// destination's, else of the rewrite, else the request's.
+/// The authority to send to the upstream: that of the rewrite, else of the route's header edits,
+/// else of the destination's, else the request's. What holds for the whole route goes before what
+/// holds for one destination, as in Istio.
 pub fn authority<'a>(
     route: &'a Route,
     forward: &'a Forward,
     destination: &'a Destination,
     authority: &'a str,
 ) -> &'a str {
+    let rewritten = forward.rewrite.as_ref();
     let edits = [&route.request_headers, &destination.request_headers];
-    let edited = edits
-        .into_iter()
-        .flatten()
-        .find_map(|edits| edits.authority.as_deref());
-    edited
-        .or_else(|| forward.rewrite.as_ref()?.authority.as_deref())
+    rewritten
+        .and_then(|rewrite| rewrite.authority.as_deref())
+        .or_else(|| {
+            let mut edits = edits.into_iter().flatten();
+            edits.find_map(|edits| edits.authority.as_deref())
+        })
         .unwrap_or(authority)
 }
 
@@ -82,7 +84,7 @@ pub fn response_edits<'t>(
 /// scheme.
 ///
 /// # Errors
-/// As [`path`].
+/// As [`path()`].
 pub fn location<H: Headers + ?Sized>(
     redirect: &Redirect,
     route: &Route,

@@ -131,9 +131,11 @@ fn authority_and_edits() {
         ..HeaderEdits::default()
     };
     for (by_route, by_destination, rewrite, expected) in [
-        (Some("r"), Some("d"), Some("w"), "r"),
-        (None, Some("d"), Some("w"), "d"),
+        (Some("r"), Some("d"), Some("w"), "w"),
+        (None, Some("d"), Some("w"), "w"),
         (None, None, Some("w"), "w"),
+        (Some("r"), Some("d"), None, "r"),
+        (None, Some("d"), None, "d"),
         (None, None, None, "sent:80"),
     ] {
         let mut route = rewriting(

@@ -169,6 +169,21 @@ impl Clusters {
         }
     }
 
+    /// Makes room for a connection that is needed now. False when all are in use.
+    fn close_oldest_idle(&self) -> bool {
+        let states = self.by_index.borrow();
+        let endpoints = states.iter().flatten().flat_map(|state| &state.states);
+        // The first one of each was put back first.
+        let oldest = endpoints
+            .filter_map(|endpoint| Some((endpoint.idle.borrow().first()?.since, endpoint)))
+            .min_by_key(|(since, _)| *since);
+        let Some((_, endpoint)) = oldest else {
+            return false;
+        };
+        drop(endpoint.idle.borrow_mut().remove(0));
+        true
+    }
+
     /// Closes idle connections that have been so for too long, or that the upstream has closed.
     pub fn sweep(&self, now: Micros, counters: &WorkerCounters) {
         let mut looks = SWEEP_LOOKS_MAX;
@@ -317,7 +332,8 @@ async fn connect(
     left: Micros,
 ) -> Result<Upstream, (Failure, Option<io::Error>)> {
     let count = &worker.clusters.connections;
-    if count.get() >= worker.limits.upstream_connections_max {
+    let is_full = count.get() >= worker.limits.upstream_connections_max;
+    if is_full && !worker.clusters.close_oldest_idle() {
         worker.counters.upstream_overflows.increment();
         return Err((Failure::Overflow, None));
     }

@@ -180,9 +180,14 @@ impl Relay<'_> {
             if sent.is_err() {
                 return (Err(Broken::Target), received);
             }
+            let was_full = received.room() == 0;
             received.consume(consumed);
             if body.is_done() {
                 return (Ok(()), received);
+            }
+            // A transfer that fills its buffer is worth a larger one.
+            if was_full {
+                received.grow();
             }
             let result;
             (result, received) = self.receive(received).await;
@@ -205,11 +210,7 @@ impl Relay<'_> {
         self.target.send(outgoing).await
     }
 
-    async fn receive(&self, mut buffer: Buffer) -> (io::Result<Received>, Buffer) {
-        // A transfer that fills its buffer is worth a larger one.
-        if buffer.room() == 0 {
-            buffer.grow();
-        }
+    async fn receive(&self, buffer: Buffer) -> (io::Result<Received>, Buffer) {
         self.source.deadline().set(self.late(), Expiry::StopReading);
         // It is the sender that is waited for: the receiver must not be found late first.
         self.target.deadline().clear();

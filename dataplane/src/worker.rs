@@ -396,9 +396,11 @@ impl Worker {
             self.close_quiet();
             self.forget_listeners();
             self.recorder.tick();
+            self.buffers.tidy();
             self.counters
                 .buffers_in_use
                 .set(self.buffers.in_use() as u64);
+            self.counters.buffers_spare.set(self.buffers.spare() as u64);
         }
     }
 }

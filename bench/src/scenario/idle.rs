@@ -16,9 +16,13 @@ use crate::{
 const NAME: &str = "idle";
 /// Connections held, in ascending order. The last is what 20000 descriptors allow with room.
 const CONNECTIONS: [u32; 2] = [1000, 8000];
-/// Longer than a connection keeps its buffer (`limits.idle_buffer_release`), and than haproxy
-/// keeps pools it does not use.
-const QUIET: Duration = Duration::from_secs(7);
+/// Memory that has not changed for so many seconds has settled: longer than a connection keeps its
+/// buffer (`limits.idle_buffer_release`) and than either proxy takes to free what it does not use.
+const SETTLED_SECONDS: u32 = 6;
+/// It is taken as it is after so many.
+const PATIENCE_SECONDS: u32 = 60;
+/// One for each route of the large table.
+const WARM_UP_REQUESTS: u32 = 1000;
 const START_MIB_MAX: f64 = 10.0;
 const CONNECTION_BYTES_MAX: f64 = 4096.0;
 
@@ -56,8 +60,11 @@ pub(super) fn run(bench: &Bench) -> Result<Report> {
 }
 
 fn measure(peer: &Peer, name: &'static str, table: Table, counts: &[u32]) -> Result<Found> {
-    thread::sleep(QUIET);
-    let start = peer.process.resident_bytes()?;
+    let start = settled_bytes(peer)?;
+    if !counts.is_empty() {
+        warm_up(peer, table)?;
+    }
+    let before = settled_bytes(peer)?;
     let mut connections = Vec::new();
     let mut connection_bytes = Vec::new();
     for &count in counts {
@@ -66,8 +73,7 @@ fn measure(peer: &Peer, name: &'static str, table: Table, counts: &[u32]) -> Res
             connection.ask(&table.request(u32::try_from(number)?))?;
             connections.push(connection);
         }
-        thread::sleep(QUIET);
-        let grown = peer.process.resident_bytes()?.saturating_sub(start);
+        let grown = settled_bytes(peer)?.saturating_sub(before);
         connection_bytes.push(grown as f64 / f64::from(count));
         eprintln!(
             "idle: {} {} bytes after start, {:.0} for each of {count} connections",
@@ -86,6 +92,30 @@ fn measure(peer: &Peer, name: &'static str, table: Table, counts: &[u32]) -> Res
         start_bytes: start as f64,
         connection_bytes,
     })
+}
+
+/// The first requests make code resident and open connections to the origin, once for all.
+fn warm_up(peer: &Peer, table: Table) -> Result<()> {
+    for number in 0..WARM_UP_REQUESTS {
+        Connection::open(peer.address)?.ask(&table.request(number))?;
+    }
+    Ok(())
+}
+
+/// Resident memory once it no longer changes.
+fn settled_bytes(peer: &Peer) -> Result<u64> {
+    let mut bytes = peer.process.resident_bytes()?;
+    let mut same = 0;
+    for _ in 0..PATIENCE_SECONDS {
+        thread::sleep(Duration::from_secs(1));
+        let now = peer.process.resident_bytes()?;
+        same = if now == bytes { same + 1 } else { 0 };
+        bytes = now;
+        if same == SETTLED_SECONDS {
+            break;
+        }
+    }
+    Ok(bytes)
 }
 
 fn samples(found: &Found) -> Vec<Sample> {

@@ -136,7 +136,10 @@ fn tuning(file: &Path) -> Vec<Problem> {
     let name = file.display().to_string();
     match std::fs::read_to_string(file) {
         Ok(text) => Tuning::parse(&text, &name).err().unwrap_or_default(),
-        Err(error) => vec![Problem::error(name, format!("cannot be read: {error}"))],
+        Err(error) => vec![Problem {
+            file: Some(name),
+            ..Problem::error("file", format!("cannot be read: {error}"))
+        }],
     }
 }
 

@@ -18,9 +18,10 @@ pub(super) fn read(text: &str, file: &str) -> Result<Tuning, Vec<Problem>> {
             None,
         );
     }
+    let is_toml = report.problems.is_empty();
     let mut tuning = Tuning::default();
     sections(&mut tuning, document.get_ref(), &mut report);
-    if report.problems.is_empty() {
+    if is_toml {
         agreements(&tuning, &mut report);
     }
     report.finish(tuning)
@@ -167,6 +168,8 @@ pub(super) struct Report<'a> {
     file: &'a str,
     /// `limits.headers`: where the reader is.
     path: String,
+    /// Of the values being read, as words; empty: those of their type.
+    limits: String,
     /// Path to the value's place in the text, of every key read.
     spans: BTreeMap<String, Range<usize>>,
     problems: Vec<Problem>,
@@ -178,6 +181,7 @@ impl<'a> Report<'a> {
             text,
             file,
             path: String::new(),
+            limits: String::new(),
             spans: BTreeMap::new(),
             problems: Vec::new(),
         }
@@ -207,8 +211,29 @@ impl<'a> Report<'a> {
         self.place(problem, span);
     }
 
-    /// The values of `paths` do not agree: said of the first of them that the text gives.
+    /// Does `read`, to which only values that `limits` describes are permitted.
+    pub(super) fn limited<R>(&mut self, limits: &str, read: impl FnOnce(&mut Self) -> R) -> R {
+        limits.clone_into(&mut self.limits);
+        let result = read(self);
+        self.limits.clear();
+        result
+    }
+
+    /// What the values being read are limited to; `own` are the limits of their type.
+    pub(super) fn permitted(&self, own: String) -> String {
+        match self.limits.as_str() {
+            "" => format!("permitted: {own}"),
+            limits => format!("permitted: {limits}"),
+        }
+    }
+
+    /// The values of `paths` do not agree: said of the first of them that the text gives. A value
+    /// that was refused agrees with every other.
     fn disagreement(&mut self, paths: &[&'static str], message: String, hint: &str) {
+        let refused = |problem: &Problem| paths.contains(&problem.path.as_str());
+        if self.problems.iter().any(refused) {
+            return;
+        }
         let written = paths
             .iter()
             .find_map(|path| Some((*path, self.spans.get(*path)?.clone())));

@@ -95,9 +95,10 @@ macro_rules! section {
                 $(if key == stringify!($key) {
                     let constraint = Constraint::<$Type>::none();
                     $(let constraint = constraint.and($constraint);)?
-                    if let Some(read) = <$Type as Setting>::read(value, report)
-                        && constraint.holds(&read, value, report)
-                    {
+                    let read = report.limited(&constraint.text, |report| {
+                        <$Type as Setting>::read(value, report)
+                    });
+                    if let Some(read) = read && constraint.holds(&read, value, report) {
                         self.$key = read;
                     }
                 })+

@@ -90,11 +90,9 @@ macro_rules! integers {
                 };
                 let read = Self::from_str_radix(integer.as_str(), integer.radix()).ok();
                 if read.is_none() {
-                    report.problem(
-                        value.span(),
-                        format!("{integer} is not permitted"),
-                        Some(format!("permitted: 0 to {}", Self::MAX)),
-                    );
+                    let permitted = report.permitted(format!("0 to {}", Self::MAX));
+                    let message = format!("{integer} is not permitted");
+                    report.problem(value.span(), message, Some(permitted));
                 }
                 read
             }

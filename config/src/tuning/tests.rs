@@ -162,7 +162,7 @@ fn refuses_with_place_and_remedy() {
         ),
         (
             "[workers]\ncount = -1",
-            "t:2:9: error: workers.count: -1 is not permitted; permitted: 0 to 4294967295",
+            "t:2:9: error: workers.count: -1 is not permitted; permitted: 0 to 1024",
         ),
         (
             "[workers]\ncount = 1025",
@@ -172,6 +172,11 @@ fn refuses_with_place_and_remedy() {
             "[workers]\nentries = 1000",
             "t:2:11: error: workers.entries: 1000 is not permitted; \
              permitted: a power of two from 256 to 32768",
+        ),
+        (
+            "[limits]\nbody_bytes = -1",
+            "t:2:14: error: limits.body_bytes: -1 is not permitted; \
+             permitted: 0 to 9223372036854775807",
         ),
         (
             "[workers]\nentries = 128",
@@ -370,4 +375,22 @@ proptest! {
         let text = tuning.to_toml();
         prop_assert_eq!(Tuning::parse(&text, "t"), Ok(tuning), "{}", text);
     }
+}
+
+#[test]
+fn what_disagrees_is_told_beside_what_is_wrong_otherwise() {
+    let text = "[workers]\ncount = -1\n[control]\nreconnect_pause_min = '10s'\n\
+                reconnect_pause_max = '1s'\n[limits]\nhead_bytes = 1\ntarget_bytes = 196608\n";
+    let problems = Tuning::parse(text, "t").expect_err("refused");
+    let paths: Vec<_> = problems
+        .iter()
+        .map(|problem| (problem.line, problem.path.as_str()))
+        .collect();
+    // The head's size was refused, so nothing is said of the target that does not fit in it.
+    let expected = [
+        (2, "workers.count"),
+        (4, "control.reconnect_pause_min"),
+        (7, "limits.head_bytes"),
+    ];
+    assert_eq!(paths, expected);
 }

@@ -63,7 +63,7 @@ fn warn(
     findings.push(problem.hint(hint));
 }
 
-/// [IST0130]: rules after one that takes every request; [IST0131]: conditions that stand in an
+/// `IST0130`: rules after one that takes every request; `IST0131`: conditions that stand in an
 /// earlier rule.
 fn unreachable_rules(service: &VirtualService, findings: &mut Vec<Problem>) {
     let mut earlier: HashMap<String, Span> = HashMap::new();
@@ -127,7 +127,7 @@ fn is_unconditional(rule: &HttpRoute) -> bool {
     rule.matches.is_empty() || rule.matches.iter().any(takes_all)
 }
 
-/// [IST0173]: a ServiceEntry with endpoints of its own says all there is to know of them.
+/// `IST0173`: a ServiceEntry with endpoints of its own says all there is to know of them.
 fn empty_subsets(rule: &DestinationRule, entry: &ServiceEntry, findings: &mut Vec<Problem>) {
     if entry.endpoints.is_empty() {
         return;
@@ -155,7 +155,7 @@ fn empty_subsets(rule: &DestinationRule, entry: &ServiceEntry, findings: &mut Ve
 /// Where a server listens, for the proxies of a selector.
 type Place<'a> = (&'a Labels, Option<IpAddr>, u16);
 
-/// [IST0145]: Gateways for the same proxies that want one port for different protocols, or that
+/// `IST0145`: Gateways for the same proxies that want one port for different protocols, or that
 /// serve one host on it.
 fn contending_servers(gateways: &[&Gateway], findings: &mut Vec<Problem>) {
     let mut earlier: BTreeMap<Place<'_>, Claims<'_>> = BTreeMap::new();

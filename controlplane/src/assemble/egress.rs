@@ -107,14 +107,19 @@ fn add_services(
             continue;
         }
         let visible = |rules: &VirtualService, host: &str| rules_in_scope(scopes, rules, host);
-        let (routes, origin) = match world.mesh_rules_of(&service.host, visible) {
-            Some((rules, host)) => (rules_at(assembly, rules, port), origin_of(rules, host)),
-            None => {
-                let cluster = assembly.clusters.of_service(service, port);
-                let origin = Some(service.origin.clone());
-                (vec![default_route(cluster, origin.clone())], origin)
+        let mut origin = Some(service.origin.clone());
+        let mut routes = Vec::new();
+        if let Some((rules, host)) = world.mesh_rules_of(&service.host, visible) {
+            routes = rules_at(assembly, rules, port);
+            if !routes.is_empty() {
+                origin = origin_of(rules, host);
             }
-        };
+        }
+        // Rules none of which are for this port and workload leave the service as it is.
+        if routes.is_empty() {
+            let cluster = assembly.clusters.of_service(service, port);
+            routes.push(default_route(cluster, origin.clone()));
+        }
         let virtual_host = VirtualHost {
             name: format!("{}:{port}", service.host),
             domains: with_port(&service.host, port),

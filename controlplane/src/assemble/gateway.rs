@@ -99,6 +99,10 @@ fn virtual_hosts(
             };
             all.extend(routes(&mut assembly.clusters, &place, bearer.service));
         }
+        // Rules none of which are for this port or gateway leave the host to a wildcard.
+        if all.is_empty() {
+            continue;
+        }
         // Stable: a rule for everything must not hide the rules of the services after it.
         all.sort_by_key(matches_all);
         let origin = bearers

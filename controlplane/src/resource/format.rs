@@ -3,13 +3,13 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use regex_automata::nfa::thompson;
-use ringmain_core::header::is_token_byte;
+use ringmain_core::{
+    header::{is_control_byte, is_token_byte},
+    http1::is_authority,
+    route::regex::Regex,
+};
 
 use super::cursor::Fault;
-
-/// What a regular expression may take when it is compiled.
-const REGEX_BYTES_MAX: usize = 1 << 20;
 
 /// A label of DNS: what Kubernetes names namespaces, services and ports with (RFC 1123).
 pub(super) fn dns_label(text: &str) -> Result<(), Fault> {
@@ -202,45 +202,33 @@ pub(super) fn header_name(text: &str) -> Result<(), Fault> {
     })
 }
 
-/// The value of a header field: no CR, LF or NUL (RFC 9110 section 5.5).
+/// The value of a header field (RFC 9110 section 5.5).
 pub(super) fn header_value(text: &str) -> Result<(), Fault> {
-    if text.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
-        return Err("a header cannot hold a line break or NUL".into());
+    if text.bytes().any(is_control_byte) {
+        return Err("a header cannot hold a line break or another control character".into());
     }
     Ok(())
 }
 
-/// A regular expression in the syntax of RE2, of bounded size. The engine has neither
-/// back-references nor look-around, as RE2.
-pub(super) fn regex(text: &str) -> Result<(), Fault> {
-    let limits = thompson::Config::new().nfa_size_limit(Some(REGEX_BYTES_MAX));
-    match thompson::Compiler::new().configure(limits).build(text) {
-        Ok(_) => Ok(()),
-        Err(error) if error.size_limit().is_some() => {
-            Err(Fault::new("the regular expression is too large")
-                .hint("use smaller repetition counts"))
-        }
-        Err(error) => {
-            let fault = Fault::new(format!(
-                "`{}` is not a regular expression: {}",
-                shown(text),
-                regex_reason(&error)
-            ));
-            Err(if text == "*" || text.starts_with('*') {
-                fault.hint("write `.*` for any text")
-            } else {
-                fault
-            })
-        }
+/// `host` or `host:port` (RFC 3986 section 3.2).
+pub(super) fn authority(text: &str) -> Result<(), Fault> {
+    if is_authority(text) {
+        return Ok(());
     }
+    let message = format!("`{}` is not a host or host:port", shown(text));
+    Err(Fault::new(message))
 }
 
-/// The last line of the engine's message; the lines before it draw the pattern.
-fn regex_reason(error: &thompson::BuildError) -> String {
-    let text =
-        std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
-    let last = text.lines().last().unwrap_or_default();
-    last.trim_start_matches("error: ").to_owned()
+/// A regular expression that the proxies take: in the syntax of RE2, its automaton of bounded size.
+pub(super) fn regex(text: &str) -> Result<(), Fault> {
+    let Err(reason) = Regex::compile(text) else {
+        return Ok(());
+    };
+    let fault = Fault::new(reason);
+    Err(match text.starts_with('*') {
+        true => fault.hint("write `.*` for any text"),
+        false => fault,
+    })
 }
 
 /// A duration in Go's form, which Kubernetes has made that of the API: `1h30m`, `1.5s`, `100ms`.

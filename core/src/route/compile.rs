@@ -344,33 +344,20 @@ impl<C: Clusters> Compiler<'_, C> {
             RedirectPath::Keep => {}
             RedirectPath::Prefix(path) => self.rewritten_path(path, place),
             RedirectPath::Full(path) => {
-                if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
-                    let message = format!("path {path:?} holds what must be percent-encoded");
-                    self.problem(place, message);
+                if let Err(unfit) = path::check_reference(path) {
+                    self.problem(place, unfit.message);
                 }
             }
         }
     }
 
-    /// A rewritten path goes to the upstream without another look, so it must be canonical.
     fn rewritten_path(&mut self, path: &str, place: &Place<'_>) {
-        if !path
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && byte != b'?')
-        {
-            let message = format!("path {path:?} holds a `?` or what must be percent-encoded");
-            self.problem(place, message);
-            return;
-        }
-        let rooted = format!("/{}", path.trim_start_matches('/'));
-        if !path::is_canonical(&rooted) {
+        if let Err(unfit) = path::check_replacement(path) {
             self.is_sound = false;
-            let hint = match path::canonical(&rooted) {
-                Ok(canonical) => format!("write {canonical:?}"),
-                Err(refused) => refused.to_string(),
-            };
-            let message = format!("path {path:?} is not in canonical form");
-            self.problems.add_with_hint(place, message, hint);
+            match unfit.hint {
+                Some(hint) => self.problems.add_with_hint(place, unfit.message, hint),
+                None => self.problems.add(place, unfit.message),
+            }
         }
     }
 

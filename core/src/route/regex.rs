@@ -42,11 +42,13 @@ impl Regex {
         let whole = Hir::concat(vec![Hir::look(Look::Start), parsed, Hir::look(Look::End)]);
         let automaton = automaton(&whole).map_err(|reason| match reason {
             Refusal::TooLarge => format!(
-                "regular expression {pattern:?} needs an automaton of more than {} KiB",
+                "regular expression {} needs an automaton of more than {} KiB",
+                shown(pattern),
                 AUTOMATON_BYTES_MAX >> 10
             ),
             Refusal::Other(reason) => {
-                format!("regular expression {pattern:?} is not supported: {reason}")
+                let pattern = shown(pattern);
+                format!("regular expression {pattern} is not supported: {reason}")
             }
         })?;
         Ok(Self {
@@ -112,9 +114,20 @@ fn parse(pattern: &str) -> Result<Hir, String> {
             }
             other => (other.to_string(), 0),
         };
-        format!("{pattern:?} is not a regular expression: {reason} at character {column}")
+        let pattern = shown(pattern);
+        format!("{pattern} is not a regular expression: {reason} at character {column}")
     })
 }
+
+/// As much of a pattern as a message can bear.
+fn shown(pattern: &str) -> String {
+    match pattern.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((end, _)) => format!("{:?}...", &pattern[..end]),
+        None => format!("{pattern:?}"),
+    }
+}
+
+const SHOWN_CHARS_MAX: usize = 60;
 
 enum Refusal {
     TooLarge,

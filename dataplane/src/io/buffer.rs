@@ -18,6 +18,8 @@ const FREE_MAX: [usize; 3] = [256, 64, 16];
 pub struct BufferPool {
     capacities: [usize; 3],
     free: [RefCell<Vec<Vec<u8>>>; 3],
+    /// The fewest free ones of each size since the last [`Self::tidy`]: so many were not needed.
+    unneeded: [Cell<usize>; 3],
     in_use: Cell<usize>,
 }
 
@@ -28,6 +30,7 @@ impl BufferPool {
         Rc::new(Self {
             capacities,
             free: Default::default(),
+            unneeded: Default::default(),
             in_use: Cell::new(0),
         })
     }
@@ -52,9 +55,28 @@ impl BufferPool {
         self.in_use.get()
     }
 
+    /// Buffers that are free and kept for the next.
+    pub fn spare(&self) -> usize {
+        self.free.iter().map(|free| free.borrow().len()).sum()
+    }
+
+    /// Frees the buffers that were not needed since the last call. To be called every second or so.
+    pub fn tidy(&self) {
+        for (free, unneeded) in self.free.iter().zip(&self.unneeded) {
+            let mut free = free.borrow_mut();
+            let kept = free.len() - unneeded.get();
+            free.truncate(kept);
+            unneeded.set(kept);
+        }
+    }
+
     fn take_size(self: &Rc<Self>, size: usize) -> Buffer {
         self.in_use.set(self.in_use.get() + 1);
-        let free = self.free[size].borrow_mut().pop();
+        let mut spare = self.free[size].borrow_mut();
+        let free = spare.pop();
+        let unneeded = &self.unneeded[size];
+        unneeded.set(unneeded.get().min(spare.len()));
+        drop(spare);
         let bytes = free.unwrap_or_else(|| Vec::with_capacity(self.capacities[size]));
         Buffer {
             bytes,
@@ -235,6 +257,22 @@ mod tests {
         drop(buffer);
         assert_eq!(pool.in_use(), 0);
         assert_eq!(pool.take().bytes.as_ptr(), address);
+    }
+
+    #[test]
+    fn what_is_not_needed_is_freed() {
+        let pool = BufferPool::new(SMALLEST);
+        let check = |taken: usize, spare: usize| {
+            let buffers: Vec<_> = (0..taken).map(|_| pool.take()).collect();
+            drop(buffers);
+            pool.tidy();
+            assert_eq!(pool.spare(), spare, "after {taken} were taken");
+        };
+        check(0, 0);
+        check(5, 5); // there was a time without any
+        check(2, 2); // three stayed
+        check(2, 2);
+        check(0, 0);
     }
 
     #[test]

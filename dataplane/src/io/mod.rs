@@ -15,6 +15,7 @@ pub mod buffer;
 pub mod deadline;
 pub mod doorbell;
 pub mod listen;
+pub mod memory;
 pub mod race;
 pub mod ring;
 pub mod stream;

@@ -58,6 +58,8 @@ worker_counters! {
         "Requests for which a limit allowed no connection to an endpoint.";
     buffers_in_use: Gauge, "ringmain_buffers_in_use",
         "Buffers held by connections.";
+    buffers_spare: Gauge, "ringmain_buffers_spare",
+        "Buffers kept for the next connection that needs one.";
     snapshots_adopted: Counter, "ringmain_snapshots_adopted_total",
         "Configuration snapshots that the worker has switched to.";
     log_lines_dropped: Counter, "ringmain_access_log_lines_dropped_total",

@@ -4,6 +4,7 @@
 //! them to the workers, shows the state on the admin endpoint, and ends the process in order.
 
 pub mod listeners;
+pub mod memory;
 pub mod view;
 pub mod workers;
 
@@ -35,6 +36,7 @@ use tokio::{
 pub use self::workers::StartError;
 use self::{
     listeners::Listeners,
+    memory::Memory,
     view::{Request, View},
     workers::Workers,
 };
@@ -46,7 +48,7 @@ use crate::{
     cpus::Cpus,
     inbox::Command,
     last_good::{self, LastGood},
-    metrics::{Registry, RegistryLimits},
+    metrics::{Registry, RegistryLimits, WorkerParts},
     resolve::{self, Resolver},
 };
 
@@ -135,6 +137,7 @@ struct Supervisor {
     drain_timeout: Duration,
     view: Arc<View>,
     workers: Workers,
+    memory: Memory,
     listeners: Listeners,
     snapshot: Arc<Snapshot>,
     document: Arc<Document>,
@@ -183,9 +186,10 @@ impl Supervisor {
             ..RegistryLimits::default()
         };
         let mut registry = Registry::new(Arc::new(workload_of(&node)), limits);
-        let parts = (0..count)
+        let parts: Vec<_> = (0..count)
             .map(|_| registry.add_worker(Instant::now()))
             .collect();
+        let memory = Memory::new(parts.iter().map(WorkerParts::counters).collect());
         let workers = Workers::start(tuning, parts, sinks)?;
         report_rung(&workers);
 
@@ -226,6 +230,7 @@ impl Supervisor {
             drain_timeout: tuning.limits.drain_timeout,
             view,
             workers,
+            memory,
             listeners: Listeners::default(),
             snapshot: Arc::new(Snapshot::empty()),
             document: Arc::default(),
@@ -278,6 +283,7 @@ impl Supervisor {
                 _ = tick.tick() => {
                     self.view.tick();
                     self.workers.free_retired();
+                    self.memory.tick();
                     if self.workers.have_ended() {
                         return Err(RunError::WorkerEnded);
                     }
@@ -356,6 +362,7 @@ impl Supervisor {
         // A connection must find its listener in the snapshot, so the workers have that first.
         self.workers.publish(&snapshot).await;
         let new = self.listeners.follow(&snapshot, prepared, &self.workers);
+        self.memory.configured();
         self.said.clear();
         self.snapshot = Arc::clone(&snapshot);
         self.document = Arc::clone(&document);

@@ -201,6 +201,29 @@ fn rules_for_other_gateways_stay_out() {
 }
 
 #[test]
+fn rules_none_of_which_is_for_this_place_leave_the_host_to_a_wildcard() {
+    let yaml = format!(
+        "{}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: wide}}
+spec: {{hosts: ['*.example.com'], gateways: [edge], http: [{{{TO_WEB}}}]}}
+",
+        rules(&format!("[{{match: [{{port: 9999}}], {TO_WEB}}}]"))
+    );
+    let hosts = "route_tables/http.8080/virtual_hosts";
+    check(
+        &yaml,
+        &edge(),
+        &[
+            (&format!("{hosts}/0/domains"), json!(["*.example.com"])),
+            (&format!("{hosts}/1"), json!(null)),
+        ],
+    );
+}
+
+#[test]
 fn rules_of_one_host_are_merged_with_those_for_everything_last() {
     let yaml = format!(
         "{}

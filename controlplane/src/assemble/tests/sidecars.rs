@@ -276,7 +276,16 @@ fn rules_of_the_mesh_replace_the_default_route() {
         ),
         (
             "{hosts: [reviews], http: [{match: [{sourceNamespace: other}], directResponse: {status: 200}}]}",
-            json!(null),
+            json!("default"),
+        ),
+        (
+            "{hosts: [reviews], http: [{match: [{port: 80}], directResponse: {status: 200}}]}",
+            json!("default"),
+        ),
+        (
+            "{hosts: [reviews], gateways: [mesh, edge], http: [
+              {match: [{gateways: [edge]}], directResponse: {status: 200}}]}",
+            json!("default"),
         ),
     ] {
         check(&with_rules(spec), &page(), &[(&format!("{route}/name"), expected)]);

@@ -2,7 +2,10 @@
 
 use ringmain_config::route::{DirectResponse, Redirect, RedirectPath, RedirectPort, Rewrite};
 
-use super::super::cursor::{Cursor, Fault, Report};
+use super::{
+    super::cursor::{Cursor, Fault, Report},
+    fields::PREFIX_REDIRECT,
+};
 
 /// `HTTPRedirect`.
 pub(super) fn redirect(at: &Cursor<'_>, report: &mut Report) -> Option<Redirect> {
@@ -35,7 +38,7 @@ pub(super) fn redirect(at: &Cursor<'_>, report: &mut Report) -> Option<Redirect>
         port,
         path: match at.text_of("uri") {
             None | Some("") => RedirectPath::Keep,
-            Some(uri) => match uri.strip_prefix("%PREFIX()%") {
+            Some(uri) => match uri.strip_prefix(PREFIX_REDIRECT) {
                 Some(prefix) => RedirectPath::Prefix(prefix.to_owned()),
                 None => RedirectPath::Full(uri.to_owned()),
             },

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ringmain_core::path::{self, Unfit};
+
 use super::super::{
     cursor::Fault,
     document, export, format,
@@ -16,6 +18,9 @@ static SPEC: [Field; 6] = [
     Field::new("tcp", Shape::List(&Shape::Object(&TCP_ROUTE))).later("none of it is routed"),
     Field::new("exportTo", export::SHAPE),
 ];
+
+/// What a redirect's `uri` begins with when it replaces only the prefix that matched.
+pub(super) const PREFIX_REDIRECT: &str = "%PREFIX()%";
 
 /// The whole document.
 pub(in super::super) static DOCUMENT: [Field; 5] = document::fields(&SPEC);
@@ -107,8 +112,8 @@ static HEADER_OPERATIONS: [Field; 3] = [
 ];
 
 static REDIRECT: [Field; 6] = [
-    Field::new("uri", Shape::Form(format::header_value)),
-    Field::new("authority", Shape::Form(authority)),
+    Field::new("uri", Shape::Form(redirect_uri)),
+    Field::new("authority", Shape::Form(format::authority)),
     Field::new("port", PORT),
     Field::new("derivePort", Shape::Choice(&DERIVE_PORT)),
     Field::new("scheme", Shape::Form(scheme)),
@@ -136,8 +141,8 @@ static DELEGATE: [Field; 2] = [
 ];
 
 static REWRITE: [Field; 3] = [
-    Field::new("uri", Shape::Form(format::header_value)),
-    Field::new("authority", Shape::Form(authority)),
+    Field::new("uri", Shape::Form(rewrite_uri)),
+    Field::new("authority", Shape::Form(format::authority)),
     Field::new("uriRegexRewrite", Shape::Object(&REGEX_REWRITE)).later("the path stays as it is"),
 ];
 
@@ -234,28 +239,39 @@ static ROUTE_DESTINATION: [Field; 2] = [
     Field::new("weight", COUNT),
 ];
 
-/// What replaces a request's authority: a host and perhaps a port.
-fn authority(text: &str) -> Result<(), Fault> {
-    let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:[]%".contains(&byte);
-    if !text.is_empty() && text.len() <= 261 && text.bytes().all(valid) {
-        return Ok(());
-    }
-    Err(Fault::new(format!(
-        "`{}` is not a host or host:port",
-        format::shown(text)
-    )))
+fn rewrite_uri(text: &str) -> Result<(), Fault> {
+    path::check_replacement(text).map_err(unfit)
 }
 
-/// RFC 3986 section 3.1.
+/// A whole path with or without a query, or what replaces the prefix that matched.
+fn redirect_uri(text: &str) -> Result<(), Fault> {
+    match text.strip_prefix(PREFIX_REDIRECT) {
+        Some(prefix) => rewrite_uri(prefix),
+        None => path::check_reference(text).map_err(unfit),
+    }
+}
+
+fn unfit(unfit: Unfit) -> Fault {
+    let fault = Fault::new(unfit.message);
+    match unfit.hint {
+        Some(hint) => fault.hint(hint),
+        None => fault,
+    }
+}
+
+/// Schemes of HTTP (RFC 9110 section 4.2), in any case.
 fn scheme(text: &str) -> Result<(), Fault> {
-    let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-    if text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(valid) {
+    if ["http", "https"]
+        .iter()
+        .any(|known| text.eq_ignore_ascii_case(known))
+    {
         return Ok(());
     }
-    Err(Fault::new(format!(
-        "`{}` is not a scheme like `https`",
+    let fault = Fault::new(format!(
+        "`{}` is not `http` or `https`",
         format::shown(text)
-    )))
+    ));
+    Err(fault)
 }
 
 /// The name of a header, or a claim of a token, which is refused where it is read.

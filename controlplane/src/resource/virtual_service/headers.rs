@@ -1,6 +1,7 @@
 //! Reads `headers`: changes to the headers of request and response.
 
 use ringmain_config::route::{HeaderEdits, HeaderValue};
+use ringmain_core::header::{check_removable, check_writable};
 
 use super::{
     super::{
@@ -46,7 +47,7 @@ fn read_edits(at: &Cursor<'_>, side: Side, report: &mut Report) -> HeaderEdits {
         if is_authority(name) && side == Side::Request {
             let fault = Fault::new("a request cannot be without its host");
             report.error(&item, fault.hint("remove it here, or `set` another one"));
-        } else if check_name(&item, name, report) {
+        } else if check_name(&item, name, check_removable, report) {
             remove.push(name.to_ascii_lowercase());
         }
     }
@@ -77,8 +78,11 @@ fn read_values(
         };
         let value = expand(&value_at, value, report);
         if is_authority(name) && side == Side::Request {
-            authority = Some(value);
-        } else if check_name(&value_at, name, report) {
+            match format::authority(&value) {
+                Ok(()) => authority = Some(value),
+                Err(fault) => report.error(&value_at, fault),
+            }
+        } else if check_name(&value_at, name, check_writable, report) {
             values.push(HeaderValue {
                 name: name.to_owned(),
                 value,
@@ -94,31 +98,25 @@ fn is_authority(name: &str) -> bool {
 
 /// Headers that say how long a message is and where it ends are the proxy's own (RFC 9112
 /// section 6), so are those of HTTP/2 that begin with a colon.
-fn check_name(at: &Cursor<'_>, name: &str, report: &mut Report) -> bool {
+fn check_name(
+    at: &Cursor<'_>,
+    name: &str,
+    allowed: fn(&str) -> Result<(), String>,
+    report: &mut Report,
+) -> bool {
     let fault = if name.starts_with(':') {
         Fault::new(format!("`{}` cannot be changed", format::shown(name)))
             .hint("only `:authority` of a request can")
     } else if let Err(fault) = format::header_name(name) {
         fault
-    } else if FRAMING.iter().any(|own| name.eq_ignore_ascii_case(own)) {
-        Fault::new(format!(
-            "`{name}` says where a message ends and cannot be changed"
-        ))
-        .hint("remove it")
+    } else if let Err(reason) = allowed(name) {
+        Fault::new(reason)
     } else {
         return true;
     };
     report.error(at, fault);
     false
 }
-
-const FRAMING: [&str; 5] = [
-    "connection",
-    "content-length",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// `%%` is a percent sign; `%NAME%` stands for something that only Envoy knows so far.
 fn expand(at: &Cursor<'_>, value: &str, report: &mut Report) -> String {

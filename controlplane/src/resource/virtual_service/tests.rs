@@ -526,13 +526,13 @@ exclude each other; keep one of them",
         ),
         (
             "match: [{uri: {regex: '(a'}}]",
-            "3:25 error: spec.http[0].match[0].uri.regex: `(a` is not a regular \
-expression: unclosed group",
+            "3:25 error: spec.http[0].match[0].uri.regex: \"(a\" is not a regular \
+expression: unclosed group at character 1",
         ),
         (
             "match: [{method: {regex: '*'}}]",
-            "3:28 error: spec.http[0].match[0].method.regex: `*` is not a regular \
-expression: repetition operator missing expression; write `.*` for any text",
+            "3:28 error: spec.http[0].match[0].method.regex: \"*\" is not a regular \
+expression: repetition operator missing expression at character 1; write `.*` for any text",
         ),
         (
             "match: [{headers: {':authority': {exact: a}}}]",
@@ -541,8 +541,8 @@ not the name of a header; use `authority`",
         ),
         (
             "match: [{headers: {x: {regex: 'a{9999999}'}}}]",
-            "3:33 error: spec.http[0].match[0].headers.x.regex: the regular expression \
-is too large; use smaller repetition counts",
+            "3:33 error: spec.http[0].match[0].headers.x.regex: regular expression \
+\"a{9999999}\" needs an automaton of more than 1024 KiB",
         ),
         (
             "match: [{headers: {'@request.auth.claims.sub': {exact: a}}}]",
@@ -562,13 +562,14 @@ changed; only `:authority` of a request can",
         ),
         (
             "headers: {response: {set: {content-length: '1'}}}",
-            "3:46 error: spec.http[0].headers.response.set.content-length: \
-`content-length` says where a message ends and cannot be changed; remove it",
+            "3:46 error: spec.http[0].headers.response.set.content-length: header \
+\"content-length\" cannot be set or added: it is about one connection or about framing, and the \
+proxy writes it itself (RFC 9110 section 7.6.1)",
         ),
         (
             "headers: {response: {set: {x: \"a\\nb\"}}}",
             "3:33 error: spec.http[0].headers.response.set.x: a header cannot hold a \
-line break or NUL",
+line break or another control character",
         ),
         (
             "headers: {response: {set: {x: 1}}}",
@@ -590,4 +591,72 @@ fn bodies_have_a_limit() {
 longer than 1048576; let a service answer",
         ],
     );
+}
+
+/// Each would compile for no proxy; it is told here, since only here its column is known.
+#[test]
+fn what_no_proxy_would_take_is_told_where_it_is_written() {
+    for (field, expected) in [
+        (
+            "redirect: {scheme: ftp}",
+            "3:22 error: spec.http[0].redirect.scheme: `ftp` is not `http` or `https`",
+        ),
+        (
+            "redirect: {authority: 'a:b'}",
+            "3:25 error: spec.http[0].redirect.authority: `a:b` is not a host or host:port",
+        ),
+        (
+            "redirect: {uri: '/a b'}",
+            "3:19 error: spec.http[0].redirect.uri: path \"/a b\" holds what must be \
+             percent-encoded",
+        ),
+        (
+            "redirect: {uri: '%PREFIX()%/a?b'}",
+            "3:19 error: spec.http[0].redirect.uri: path \"/a?b\" holds a `?` or what must be \
+             percent-encoded",
+        ),
+    ] {
+        check_rule(field, &[expected]);
+    }
+    for (field, expected) in [
+        (
+            "rewrite: {uri: '/a?b'}",
+            "3:18 error: spec.http[0].rewrite.uri: path \"/a?b\" holds a `?` or what must be \
+             percent-encoded",
+        ),
+        (
+            "rewrite: {uri: /a/../b}",
+            "3:18 error: spec.http[0].rewrite.uri: path \"/a/../b\" is not in canonical form; \
+             write \"/b\"",
+        ),
+        (
+            "rewrite: {authority: 'a b'}",
+            "3:24 error: spec.http[0].rewrite.authority: `a b` is not a host or host:port",
+        ),
+        (
+            "headers: {request: {set: {Host: 'a b'}}}",
+            "3:35 error: spec.http[0].headers.request.set.Host: `a b` is not a host or host:port",
+        ),
+        (
+            "headers: {request: {add: {trailer: x}}}",
+            "3:38 error: spec.http[0].headers.request.add.trailer: header \"trailer\" cannot be set \
+             or added: it is about one connection or about framing, and the proxy writes it itself \
+             (RFC 9110 section 7.6.1)",
+        ),
+        (
+            "headers: {response: {remove: [content-length]}}",
+            "3:33 error: spec.http[0].headers.response.remove[0]: header \"content-length\" cannot \
+             be removed: the message would not be valid without it",
+        ),
+        (
+            "match: [{uri: {regex: '[^/]*a[^/]{18}'}}]",
+            "3:25 error: spec.http[0].match[0].uri.regex: regular expression \"[^/]*a[^/]{18}\" \
+             needs an automaton of more than 1024 KiB",
+        ),
+    ] {
+        check_rule(
+            &format!("{field}\nroute: [{{destination: {{host: a}}}}]"),
+            &[expected],
+        );
+    }
 }
