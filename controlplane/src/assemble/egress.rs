@@ -13,7 +13,7 @@ use std::{
 use ringmain_config::{
     listener::Direction,
     origin::Origin,
-    route::{Action, DirectResponse, VirtualHost},
+    route::{Action, BLOCK_ALL, DirectResponse, VirtualHost},
 };
 
 use super::{
@@ -206,6 +206,3 @@ fn block_all(origin: Origin) -> VirtualHost {
         origin: Some(origin),
     }
 }
-
-/// Istio's name for it in the access log.
-const BLOCK_ALL: &str = "block_all";
