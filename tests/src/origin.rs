@@ -59,6 +59,11 @@ impl Origin {
         Self::listen(place::address(), None, script)
     }
 
+    /// As [`Self::start`], at this address.
+    pub fn at(address: IpAddr, script: impl Fn(&mut Conversation) + Send + Sync + 'static) -> Self {
+        Self::listen(address, None, script)
+    }
+
     /// As [`Self::start`], with receive buffers as small as the kernel allows.
     pub fn narrow(script: impl Fn(&mut Conversation) + Send + Sync + 'static) -> Self {
         Self::listen(place::address(), Some(1), script)
