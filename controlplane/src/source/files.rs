@@ -191,7 +191,9 @@ impl Known {
         if !problems.iter().any(is_error) {
             self.state = FileState::InForce;
             self.resources = resources;
-        } else if self.state == FileState::InForce {
+        } else if self.resources.is_empty() {
+            self.state = FileState::Refused;
+        } else {
             self.state = FileState::LastGood;
         }
         self.problems = problems;
