@@ -18,7 +18,7 @@ use ringmain_config::{
 
 use super::{
     Assembly, Wanted,
-    domains::{VirtualHosts, aliases, is_of, with_port},
+    domains::{VirtualHosts, aliases, with_port},
     routes::{Place, default_route, everything, routes},
 };
 use crate::{
@@ -190,7 +190,7 @@ fn in_scope(scopes: &[Spanned<ScopedHost>], service: &Service) -> bool {
 
 fn rules_in_scope(scopes: &[Spanned<ScopedHost>], rules: &VirtualService, host: &str) -> bool {
     scopes.iter().any(|scope| {
-        is_of(&scope.namespace, &rules.metadata.namespace) && overlaps(&scope.host, host)
+        scope.namespace.includes(&rules.metadata.namespace) && overlaps(&scope.host, host)
     })
 }
 
