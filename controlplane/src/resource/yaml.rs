@@ -261,8 +261,11 @@ impl<'a> Tree<'a> {
         };
         match &mut open.node.value {
             Value::List(items) => items.push(node),
-            Value::Map(entries) => match open.key.take() {
-                Some(Key { text, span, role }) => match role {
+            Value::Map(entries) => {
+                let Some(Key { text, span, role }) = open.key.take() else {
+                    return Ok(());
+                };
+                match role {
                     Role::Entry => entries.push(Entry {
                         key: text,
                         key_span: span,
@@ -270,9 +273,8 @@ impl<'a> Tree<'a> {
                     }),
                     Role::Merge => open.merged.push(node),
                     Role::Repeated => {}
-                },
-                None => {}
-            },
+                }
+            }
             Value::Scalar(_) => {}
         }
         Ok(())
