@@ -396,6 +396,16 @@ fn explain_tells_the_story_of_a_request() {
             1,
             include_str!("shop/no_endpoint.txt"),
         ),
+        (
+            &["GET", "http://nobody:9080/", "--from", "reviews-v1"],
+            1,
+            include_str!("shop/blocked.txt"),
+        ),
+        (
+            &["CONNECT", "http://shop.example/reviews/7"],
+            1,
+            include_str!("shop/connect.txt"),
+        ),
     ] {
         let (found, out, error) = explain(words);
         assert_eq!((found, error.as_str()), (code, ""), "{words:?}");

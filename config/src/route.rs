@@ -17,6 +17,10 @@ pub struct RouteTable {
     pub virtual_hosts: Vec<VirtualHost>,
 }
 
+/// Name of the virtual host that answers for hosts that a workload may not reach, or that nobody
+/// knows; Istio's, as it stands in the access log.
+pub const BLOCK_ALL: &str = "block_all";
+
 /// The routes of a set of domains.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VirtualHost {

@@ -16,7 +16,7 @@ use crate::{
         Resource,
         destination_rule::DestinationRule,
         gateway::Gateway,
-        host::{NamespaceScope, ScopedHost, covers, overlaps},
+        host::{covers, overlaps},
         metadata::Metadata,
         sidecar::Sidecar,
         span::{Span, Spanned},
@@ -138,7 +138,7 @@ impl Findings<'_> {
         let scopes = || gateway.servers.iter().flat_map(|server| &server.hosts);
         for (index, host) in service.hosts.iter().enumerate() {
             let served = scopes().any(|scope| {
-                admits(scope, &service.metadata.namespace) && overlaps(&scope.host, host)
+                scope.namespace.includes(&service.metadata.namespace) && overlaps(&scope.host, host)
             });
             if served {
                 continue;
@@ -298,14 +298,6 @@ impl Findings<'_> {
             let hint = Some("that one is used; merge the two".to_owned());
             self.warn(metadata, span, "spec.workloadSelector", message, hint);
         }
-    }
-}
-
-fn admits(scope: &ScopedHost, namespace: &str) -> bool {
-    match &scope.namespace {
-        NamespaceScope::Any => true,
-        NamespaceScope::Only(only) => only == namespace,
-        NamespaceScope::None => false,
     }
 }
 

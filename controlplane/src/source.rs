@@ -50,7 +50,7 @@ pub enum FileState {
     InForce,
     /// It cannot be used; what it said before stays in force.
     LastGood,
-    /// It cannot be used and never could: nothing of it is in force.
+    /// It cannot be used and said nothing before: nothing of it is in force.
     Refused,
 }
 

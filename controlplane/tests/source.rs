@@ -95,6 +95,15 @@ async fn a_broken_file_keeps_its_last_good_state_until_it_is_mended() {
     assert_eq!(ports(&edge), [8002]);
 }
 
+/// A new file may be seen before anything is in it.
+#[tokio::test]
+async fn a_file_that_said_nothing_is_refused_when_it_breaks() {
+    let plane = Plane::start(&[("a.yaml", &gateway("a", 8001)), ("b.yaml", "")]).await;
+    until_state(&plane, "b.yaml", Some(FileState::InForce)).await;
+    plane.write("b.yaml", "kind: [");
+    until_state(&plane, "b.yaml", Some(FileState::Refused)).await;
+}
+
 #[tokio::test]
 async fn a_new_file_that_is_broken_harms_no_other() {
     let plane = Plane::start(&[("a.yaml", &gateway("a", 8001))]).await;
@@ -293,8 +302,11 @@ fn what_cannot_be_read_at_all() {
 /// Cut between two documents, each half of a file is sound.
 #[tokio::test]
 async fn half_a_file_is_not_read_while_its_writer_goes_on() {
-    let plane = Plane::start(&[("a.yaml", &gateway("a", 8001))]).await;
+    let plane = Plane::start(&[("a.yaml", &gateway("a", 8000))]).await;
     let mut edge = edge(&plane).await;
+    // Once a change was seen the directory is watched; before that, writers are not known.
+    plane.write("a.yaml", &gateway("a", 8001));
+    edge.take().await;
     let mut writer = fs::File::create(plane.path("a.yaml")).expect("opened");
     writer
         .write_all(gateway("a", 8002).as_bytes())

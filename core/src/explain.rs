@@ -8,12 +8,14 @@ use std::net::SocketAddr;
 
 use ringmain_config::{
     cluster::Service, duration, endpoint::Workload, listener::Direction, origin::Origin,
+    route::BLOCK_ALL,
 };
 use serde::Serialize;
 
 use crate::{
     failure::Failure,
     header::Edits,
+    http1::Reject,
     path::{self, Refused},
     route::{Action, Destination, Direct, Forward, Request, Route, RouteTable, VirtualHost},
     snapshot::{Listener, ListenerProtocol, Snapshot},
@@ -140,13 +142,13 @@ pub enum Outcome {
 /// Which part refused the request.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RefusedPart {
-    /// `path`, `route table "x"`, `virtual host "y"` or `route "z"`.
+    /// `method`, `path`, `route table "x"`, `virtual host "y"` or `route "z"`.
     pub by: String,
     /// One sentence without a full stop.
     pub reason: String,
     /// Of the answer.
     pub status: u16,
-    /// Response flag of the access log.
+    /// Response flag of the access log; `-` for an answer that the configuration holds.
     pub flag: &'static str,
 }
 
@@ -220,6 +222,12 @@ pub fn explain(snapshot: &Snapshot, listener: &Listener, described: &Described) 
         route: None,
         outcome: Outcome::Forward(Vec::new()),
     };
+    if described.method == "CONNECT" {
+        let failure = Failure::BadRequest(Reject::Connect);
+        let reason = "tunnels are not offered".to_owned();
+        explanation.outcome = refused("method".to_owned(), reason, failure);
+        return explanation;
+    }
     let (path, query) = match path::split(&described.target) {
         Ok(split) => split,
         Err(refused) => {
@@ -271,6 +279,9 @@ fn routed(
         timeout: route.timeout.map(duration::format),
         origin: route.origin.clone(),
     });
+    if let (BLOCK_ALL, Action::Direct(direct)) = (&*virtual_host.name, &route.action) {
+        return blocked(direct.status, request.authority);
+    }
     acted(snapshot, route, request)
         .unwrap_or_else(|refused| refused_path(format!("route {:?}", route.name), refused))
 }
@@ -375,6 +386,16 @@ fn edits_part(edits: &Edits) -> EditsPart {
         .filter(|dropped| !part.set.iter().any(|(name, _)| is(name, dropped)))
         .collect();
     part
+}
+
+/// What the configuration answers in place of an unknown service is no answer that was wanted.
+fn blocked(status: u16, authority: &str) -> Outcome {
+    Outcome::Refused(RefusedPart {
+        by: format!("virtual host {BLOCK_ALL:?}"),
+        reason: format!("no service or rule in scope has the host {authority:?}"),
+        status,
+        flag: "-",
+    })
 }
 
 fn no_route(by: String, reason: String) -> Outcome {

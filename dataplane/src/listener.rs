@@ -36,11 +36,13 @@ pub fn accept_waiting(worker: &Rc<Worker>, id: ListenerId, listener: &Listener) 
             Ok(None) => return true,
             Err(error) => {
                 worker.counters.accept_failures.increment();
-                tracing::warn!(
-                    "cannot accept on listener {}: {error}; connections wait in the kernel \
-                     (is the limit on open files too low? see `ulimit -n`)",
-                    id.0
-                );
+                if worker.may_complain() {
+                    tracing::warn!(
+                        "cannot accept on listener {}: {error}; connections wait in the kernel \
+                         (is the limit on open files too low? see `ulimit -n`)",
+                        id.0
+                    );
+                }
                 return false;
             }
         }

@@ -44,6 +44,9 @@ const HANDSHAKE_GRACE: Duration = Duration::from_millis(100);
 /// A connection that is to end is not closed before it has been quiet for so long.
 const CLOSED_WHEN_QUIET_FOR: Micros = 1_000_000;
 
+/// Between two complaints of a worker.
+const COMPLAINT_PAUSE: Micros = 10_000_000;
+
 /// Bounds on what a worker holds and waits for.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -100,6 +103,8 @@ pub struct Worker {
     closing: Cell<u32>,
     draining: Cell<bool>,
     stopping: Cell<bool>,
+    /// When it last complained of something that it complains of now and then.
+    complained: Cell<Option<Micros>>,
 }
 
 /// A snapshot while somebody on this core uses it. The last user gives it back to be freed.
@@ -181,6 +186,7 @@ impl Worker {
             closing: Cell::new(0),
             draining: Cell::new(false),
             stopping: Cell::new(false),
+            complained: Cell::new(None),
         })
     }
 
@@ -354,6 +360,20 @@ impl Worker {
             self.drain();
         }
         self.sessions.each(Session::cut);
+    }
+
+    /// It has not complained for a while: what goes wrong many times a second is counted each time
+    /// and logged now and then.
+    pub fn may_complain(&self) -> bool {
+        let now = self.now();
+        let may = self
+            .complained
+            .get()
+            .is_none_or(|last| now - last >= COMPLAINT_PAUSE);
+        if may {
+            self.complained.set(Some(now));
+        }
+        may
     }
 
     /// Answers on this connection say that it will be closed.

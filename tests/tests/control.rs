@@ -235,6 +235,11 @@ fn a_crash_without_a_control_plane(io: Io) {
         .all_to("origin", &[origin.address()])
         .tune("workers", "count", "2")
         .start();
+    // It is written after the proxy is ready, behind its back.
+    let snapshot = mesh.proxy.snapshot().to_owned();
+    wait::until("the configuration to be on disk", || {
+        snapshot.exists().then_some(()).ok_or("there is no file")
+    });
     mesh.control.take().unwrap().kill();
     for _ in 0..5 {
         let mut clients: Vec<_> = (0..20).map(|_| mesh.client()).collect();

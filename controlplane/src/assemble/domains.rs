@@ -6,7 +6,7 @@ use ringmain_config::route::VirtualHost;
 
 use crate::{
     registry::{Service, split_service_host},
-    resource::host::{NamespaceScope, covers},
+    resource::host::covers,
 };
 
 /// The virtual hosts of one route table.
@@ -79,15 +79,6 @@ pub(super) fn aliases(service: &Service, namespace: &str, port: u16) -> Vec<Stri
         .iter()
         .flat_map(|name| with_port(name, port))
         .collect()
-}
-
-/// Resources of `namespace` are meant.
-pub(super) fn is_of(scope: &NamespaceScope, namespace: &str) -> bool {
-    match scope {
-        NamespaceScope::Any => true,
-        NamespaceScope::Only(only) => only == namespace,
-        NamespaceScope::None => false,
-    }
 }
 
 /// The names that two hosts (each `*`, `*.x` or a name) have in common.

@@ -13,12 +13,12 @@ use std::{
 use ringmain_config::{
     listener::Direction,
     origin::Origin,
-    route::{Action, DirectResponse, VirtualHost},
+    route::{Action, BLOCK_ALL, DirectResponse, VirtualHost},
 };
 
 use super::{
     Assembly, Wanted,
-    domains::{VirtualHosts, aliases, is_of, with_port},
+    domains::{VirtualHosts, aliases, with_port},
     routes::{Place, default_route, everything, routes},
 };
 use crate::{
@@ -190,7 +190,7 @@ fn in_scope(scopes: &[Spanned<ScopedHost>], service: &Service) -> bool {
 
 fn rules_in_scope(scopes: &[Spanned<ScopedHost>], rules: &VirtualService, host: &str) -> bool {
     scopes.iter().any(|scope| {
-        is_of(&scope.namespace, &rules.metadata.namespace) && overlaps(&scope.host, host)
+        scope.namespace.includes(&rules.metadata.namespace) && overlaps(&scope.host, host)
     })
 }
 
@@ -206,6 +206,3 @@ fn block_all(origin: Origin) -> VirtualHost {
         origin: Some(origin),
     }
 }
-
-/// Istio's name for it in the access log.
-const BLOCK_ALL: &str = "block_all";

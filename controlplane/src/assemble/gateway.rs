@@ -10,7 +10,7 @@ use ringmain_config::{listener::Direction, route::VirtualHost};
 
 use super::{
     Assembly, Wanted,
-    domains::{VirtualHosts, intersection, is_of, with_port},
+    domains::{VirtualHosts, intersection, with_port},
     routes::{Place, matches_all, routes},
 };
 use crate::resource::{
@@ -133,7 +133,7 @@ fn bind<'a>(
         return;
     }
     for scope in &bound.server.hosts {
-        if !is_of(&scope.namespace, &service.metadata.namespace) {
+        if !scope.namespace.includes(&service.metadata.namespace) {
             continue;
         }
         for host in &service.hosts {

@@ -35,17 +35,19 @@ pub fn parse(file: &str, text: &str) -> Loaded {
         return loaded;
     }
     for (index, document) in yaml::documents(text).into_iter().enumerate() {
+        let place = format!("document {}", index + 1);
+        let syntax = |error| syntax_problem(&file, &place, error);
         match document {
-            Ok(node) => read(
-                &node,
-                &file,
-                &format!("document {}", index + 1),
-                &mut loaded,
-            ),
-            Err(error) => {
-                let problem = syntax_problem(&file, &format!("document {}", index + 1), error);
-                loaded.problems.push(problem);
+            Ok(document) => {
+                let before = loaded.resources.len();
+                read(&document.root, &file, &place, &mut loaded);
+                if !document.repeated.is_empty() {
+                    loaded.resources.truncate(before);
+                }
+                let repeated = document.repeated.into_iter().map(syntax);
+                loaded.problems.extend(repeated);
             }
+            Err(error) => loaded.problems.push(syntax(error)),
         }
     }
     loaded

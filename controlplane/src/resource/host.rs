@@ -50,6 +50,15 @@ impl NamespaceScope {
             name => Self::Only(name.to_owned()),
         }
     }
+
+    /// Resources of `namespace` are meant.
+    pub fn includes(&self, namespace: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Only(only) => only == namespace,
+            Self::None => false,
+        }
+    }
 }
 
 /// `namespace/host` of `Gateway.servers.hosts` and `Sidecar.egress.hosts`.
@@ -64,12 +73,7 @@ pub struct ScopedHost {
 impl ScopedHost {
     /// A resource of `namespace` that stands for `host` is meant.
     pub fn includes(&self, namespace: &str, host: &str) -> bool {
-        let in_scope = match &self.namespace {
-            NamespaceScope::Any => true,
-            NamespaceScope::Only(only) => only == namespace,
-            NamespaceScope::None => false,
-        };
-        in_scope && covers(&self.host, host)
+        self.namespace.includes(namespace) && covers(&self.host, host)
     }
 }
 

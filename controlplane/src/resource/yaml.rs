@@ -48,7 +48,16 @@ pub(super) struct Entry {
     pub(super) node: Node,
 }
 
-/// What keeps a text from being read.
+/// A document that could be read.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Document {
+    /// What it holds; of a key that occurs twice the first value.
+    pub(super) root: Node,
+    /// Keys that occur twice. Everything else in the document can be looked at all the same.
+    pub(super) repeated: Vec<SyntaxError>,
+}
+
+/// What keeps a text from being read, or from being used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SyntaxError {
     /// Where.
@@ -61,7 +70,7 @@ pub(super) struct SyntaxError {
 
 /// Reads every document of `text`. Those without content are left out; a broken one is an error in
 /// its place.
-pub(super) fn documents(text: &str) -> Vec<Result<Node, SyntaxError>> {
+pub(super) fn documents(text: &str) -> Vec<Result<Document, SyntaxError>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if let Err(error) = split::check_characters(text) {
         return vec![Err(error)];
@@ -89,6 +98,7 @@ struct Tree<'a> {
     root: Option<Node>,
     /// Anchored values by the parser's number.
     anchors: HashMap<usize, Node>,
+    repeated: Vec<SyntaxError>,
     /// Values that the file's aliases stand for so far.
     expansion: &'a mut usize,
 }
@@ -108,8 +118,18 @@ struct Open {
 struct Key {
     text: String,
     span: Span,
-    /// `<<` without quotes.
-    merge: bool,
+    role: Role,
+}
+
+/// What becomes of the value of a key.
+#[derive(Clone, Copy)]
+enum Role {
+    /// It is an entry of the map.
+    Entry,
+    /// The key is `<<` without quotes: the map takes over its entries.
+    Merge,
+    /// The map has the key already: it is left out.
+    Repeated,
 }
 
 impl<'a> Tree<'a> {
@@ -119,17 +139,20 @@ impl<'a> Tree<'a> {
             open: Vec::new(),
             root: None,
             anchors: HashMap::new(),
+            repeated: Vec::new(),
             expansion,
         }
     }
 
-    fn read(mut self, text: &str) -> Result<Option<Node>, SyntaxError> {
+    fn read(mut self, text: &str) -> Result<Option<Document>, SyntaxError> {
         for event in Parser::new_from_str(text) {
             let (event, span) = event.map_err(|error| self.syntax(&error, text))?;
             self.event(event, self.span(span.start))?;
         }
         let empty = |node: &Node| matches!(node.value, Value::Scalar(Scalar::Null));
-        Ok(self.root.filter(|node| !empty(node)))
+        let root = self.root.filter(|node| !empty(node));
+        let repeated = self.repeated;
+        Ok(root.map(|root| Document { root, repeated }))
     }
 
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), SyntaxError> {
@@ -139,7 +162,8 @@ impl<'a> Tree<'a> {
                 let scalar = scalar::resolve(&text, plain, tag.as_deref())
                     .map_err(|message| SyntaxError::new(span, message))?;
                 if self.expects_key() {
-                    return self.key(text.into_owned(), plain, span);
+                    self.key(text.into_owned(), plain, span);
+                    return Ok(());
                 }
                 let value = Value::Scalar(scalar);
                 self.finished(Node { span, value }, anchor)
@@ -204,17 +228,26 @@ impl<'a> Tree<'a> {
         Ok(())
     }
 
-    fn key(&mut self, text: String, plain: bool, span: Span) -> Result<(), SyntaxError> {
+    fn key(&mut self, text: String, plain: bool, span: Span) {
         let Some(open) = self.open.last_mut() else {
-            return Ok(());
+            return;
         };
-        if let Some(line) = open.keys.insert(text.clone(), span.line) {
-            let message = format!("the key `{text}` occurs twice, first in line {line}");
-            return Err(SyntaxError::new(span, message).hint("remove one of them"));
+        let mut role = match plain && text == "<<" {
+            true => Role::Merge,
+            false => Role::Entry,
+        };
+        match open.keys.get(&text) {
+            Some(line) => {
+                let message = format!("the key `{text}` occurs twice, first in line {line}");
+                let error = SyntaxError::new(span, message).hint("remove one of them");
+                self.repeated.push(error);
+                role = Role::Repeated;
+            }
+            None => {
+                open.keys.insert(text.clone(), span.line);
+            }
         }
-        let merge = plain && text == "<<";
-        open.key = Some(Key { text, span, merge });
-        Ok(())
+        open.key = Some(Key { text, span, role });
     }
 
     /// Puts a complete value where it belongs.
@@ -228,15 +261,20 @@ impl<'a> Tree<'a> {
         };
         match &mut open.node.value {
             Value::List(items) => items.push(node),
-            Value::Map(entries) => match open.key.take() {
-                Some(key) if key.merge => open.merged.push(node),
-                Some(key) => entries.push(Entry {
-                    key: key.text,
-                    key_span: key.span,
-                    node,
-                }),
-                None => {}
-            },
+            Value::Map(entries) => {
+                let Some(Key { text, span, role }) = open.key.take() else {
+                    return Ok(());
+                };
+                match role {
+                    Role::Entry => entries.push(Entry {
+                        key: text,
+                        key_span: span,
+                        node,
+                    }),
+                    Role::Merge => open.merged.push(node),
+                    Role::Repeated => {}
+                }
+            }
             Value::Scalar(_) => {}
         }
         Ok(())

@@ -87,8 +87,10 @@ impl Files {
     /// Reads the directory again, but not what is being written; whether it says anything else than
     /// before.
     pub(super) fn read(&mut self, unfinished: &Unfinished) -> bool {
-        // Away, it counts as a directory: its files are then unknown, not gone.
-        let mut found = if self.root.exists() && !self.root.is_dir() {
+        // Away, it counts as a directory: its files are then unknown, not gone. One look only, since
+        // it may go away between two.
+        let is_single = fs::metadata(&self.root).is_ok_and(|found| !found.is_dir());
+        let mut found = if is_single {
             let mut found = Found::default();
             found.files.insert(self.root.clone());
             found
@@ -191,7 +193,9 @@ impl Known {
         if !problems.iter().any(is_error) {
             self.state = FileState::InForce;
             self.resources = resources;
-        } else if self.state == FileState::InForce {
+        } else if self.resources.is_empty() {
+            self.state = FileState::Refused;
+        } else {
             self.state = FileState::LastGood;
         }
         self.problems = problems;

@@ -36,6 +36,7 @@ pub enum Sharing {
 /// # Errors
 /// The kernel's: the address is in use, is not of this host, or its port is privileged.
 pub fn bind(address: SocketAddr, count: usize, sharing: Sharing) -> io::Result<Vec<TcpListener>> {
+    let mut address = address;
     (0..count)
         .map(|index| {
             let domain = if address.is_ipv4() {
@@ -52,6 +53,12 @@ pub fn bind(address: SocketAddr, count: usize, sharing: Sharing) -> io::Result<V
                 socket.set_reuse_port(true)?;
             }
             socket.bind(&SockAddr::from(address))?;
+            if address.port() == 0
+                && let Some(own) = socket.local_addr()?.as_socket()
+            {
+                // The others share the port that the first one got.
+                address.set_port(own.port());
+            }
             socket.set_reuse_port(true)?;
             socket.listen(BACKLOG)?;
             socket.set_nonblocking(true)?;
@@ -193,4 +200,31 @@ fn is_of_the_connection(error: &io::Error) -> bool {
                 | libc::ENETUNREACH
         )
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+    use super::{Sharing, bind};
+
+    /// `held`: what this process listens on already.
+    fn check(held: Ipv4Addr, new: Ipv4Addr, sharing: Sharing, expected: bool) {
+        let held = bind(SocketAddr::from((held, 0)), 2, Sharing::WithNobody);
+        let held: Vec<TcpListener> = held.expect("there is a free port");
+        let ports = held.iter().map(TcpListener::local_addr);
+        let ports: Vec<_> = ports.map(|own| own.expect("it is bound").port()).collect();
+        assert_eq!(ports[0], ports[1], "one port for all workers");
+        let bound = bind(SocketAddr::from((new, ports[0])), 2, sharing);
+        assert_eq!(bound.is_ok(), expected, "{new} {sharing:?}: {bound:?}");
+    }
+
+    #[test]
+    fn an_address_is_shared_only_when_asked_to() {
+        let (wide, one) = (Ipv4Addr::UNSPECIFIED, Ipv4Addr::new(127, 77, 9, 1));
+        for (held, new) in [(one, one), (one, wide), (wide, one)] {
+            check(held, new, Sharing::WithNobody, false);
+            check(held, new, Sharing::WithOwn, true);
+        }
+    }
 }

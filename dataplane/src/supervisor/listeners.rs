@@ -20,6 +20,8 @@ use crate::{
 #[derive(Default)]
 pub struct Listeners {
     bound: BTreeMap<ListenerId, BoundListener>,
+    /// By [`Self::stop`]: nothing is bound any more, whatever a snapshot brings.
+    stopped: bool,
     /// Ports of listeners that are gone, and since when: workers take a moment to close them.
     gone: Vec<(u16, Instant)>,
 }
@@ -48,7 +50,7 @@ impl Listeners {
         let mut prepared = Vec::new();
         let mut problems = Vec::new();
         for listener in snapshot.listeners() {
-            if self.bound.contains_key(&listener.id) {
+            if self.stopped || self.bound.contains_key(&listener.id) {
                 continue;
             }
             let address = listener.config.address;
@@ -125,9 +127,10 @@ impl Listeners {
         self.bound.values().cloned().collect()
     }
 
-    /// None is accepted on any more.
-    pub fn clear(&mut self) {
+    /// None is accepted on any more, and none that comes later.
+    pub fn stop(&mut self) {
         self.bound.clear();
+        self.stopped = true;
     }
 }
 

@@ -411,7 +411,7 @@ impl Supervisor {
             let id = listener.id;
             self.workers.command(|| Command::Unlisten(id));
         }
-        self.listeners.clear();
+        self.listeners.stop();
         self.view.stopped_listening();
     }
 

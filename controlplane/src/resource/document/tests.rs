@@ -44,6 +44,24 @@ fn a_broken_document_hides_no_other() {
 }
 
 #[test]
+fn keys_that_occur_twice_hide_nothing_else() {
+    let text = "apiVersion: v1\nkind: Service\nmetadata: {name: a, name: b}\nspec:\n  ports:\n  \
+                - {port: 80, port: 81}\n  protos: []\n";
+    let loaded = check(
+        text,
+        &[
+            "file.yaml:3:21: error: document 1: the key `name` occurs twice, first in line 3; remove \
+             one of them",
+            "file.yaml:6:16: error: document 1: the key `port` occurs twice, first in line 6; remove \
+             one of them",
+            "file.yaml:7:3: error: Service default/a > spec.protos: there is no field `protos`; did \
+             you mean `ports`?",
+        ],
+    );
+    assert_eq!(loaded.resources, []);
+}
+
+#[test]
 fn separators_of_every_form() {
     let text = format!("--- # one\n{GOOD}...\n# between\n---\r\n{GOOD}--- !!map\n{GOOD}");
     assert_eq!(check(&text, &[]).resources.len(), 3);

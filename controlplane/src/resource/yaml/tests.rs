@@ -6,7 +6,10 @@ fn read(text: &str) -> Result<String, String> {
     assert_eq!(documents.len(), 1, "{text}");
     documents
         .remove(0)
-        .map(|node| show(&node))
+        .and_then(|document| match document.repeated.into_iter().next() {
+            Some(error) => Err(error),
+            None => Ok(show(&document.root)),
+        })
         .map_err(|error| message(&error))
 }
 
@@ -187,7 +190,7 @@ fn aliases_have_a_limit() {
 #[test]
 fn places() {
     let text = "# comment\n---\nä: x\nlist:\n- k: 'v'\n- [1, two]\n";
-    let node = documents(text).remove(0).expect("it is sound");
+    let node = documents(text).remove(0).expect("it is sound").root;
     let Value::Map(entries) = &node.value else {
         panic!("{node:?}");
     };
