@@ -2,7 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
-    sync::atomic::{AtomicU8, Ordering},
+    sync::atomic::{AtomicU8, AtomicU16, Ordering},
 };
 
 /// A loopback address of the caller's own: the whole of 127.0.0.0/8 answers on Linux. It follows
@@ -23,7 +23,9 @@ pub fn free(address: IpAddr) -> SocketAddr {
 /// A port that is free at every address. It lies below those that the kernel gives to clients, one
 /// of which would be in the way of a socket that is bound to all addresses.
 pub fn free_everywhere() -> u16 {
-    let start = u16::try_from(std::process::id() % 10_000).unwrap();
+    static COUNTER: AtomicU16 = AtomicU16::new(0);
+    let own = u16::try_from(std::process::id() % 5_000).unwrap();
+    let start = own + COUNTER.fetch_add(100, Ordering::Relaxed) % 5_000;
     let ports = (0..10_000).map(|offset| 20_000 + (start + offset) % 10_000);
     let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
     ports.into_iter().find(is_free).expect("a free port")
