@@ -261,18 +261,19 @@ impl<'a> Tree<'a> {
         };
         match &mut open.node.value {
             Value::List(items) => items.push(node),
-            Value::Map(entries) => match open.key.take() {
-                Some(Key { text, span, role }) => match role {
-                    Role::Entry => entries.push(Entry {
-                        key: text,
-                        key_span: span,
-                        node,
-                    }),
-                    Role::Merge => open.merged.push(node),
-                    Role::Repeated => {}
-                },
-                None => {}
-            },
+            Value::Map(entries) => {
+                if let Some(Key { text, span, role }) = open.key.take() {
+                    match role {
+                        Role::Entry => entries.push(Entry {
+                            key: text,
+                            key_span: span,
+                            node,
+                        }),
+                        Role::Merge => open.merged.push(node),
+                        Role::Repeated => {}
+                    }
+                }
+            }
             Value::Scalar(_) => {}
         }
         Ok(())
