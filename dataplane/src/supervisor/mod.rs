@@ -46,6 +46,7 @@ use crate::{
     control::{self, Client, Proposal},
     cpus::Cpus,
     inbox::Command,
+    io,
     last_good::{self, LastGood},
     metrics::{Registry, RegistryLimits, WorkerParts},
     resolve::{self, Resolver},
@@ -116,6 +117,7 @@ pub fn run(
     program: &str,
     events: impl FnMut(Event) + 'static,
 ) -> Result<(), RunError> {
+    io::memory::set_up();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
