@@ -31,8 +31,10 @@ pub struct Program {
 impl Program {
     /// `program` with all its threads on `core`; `wrapper` is what runs it, empty for nothing.
     pub fn on_core(core: usize, wrapper: &[&OsStr], program: &Path, name: &'static str) -> Self {
-        let mut command = Command::new("taskset");
-        command.arg("-c").arg(core.to_string());
+        // However a run ends, nothing that it started outlives it.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "taskset", "-c"]);
+        command.arg(core.to_string());
         command.args(wrapper).arg(program);
         // Debian has haproxy and nginx where a user's PATH does not lead.
         let path = std::env::var("PATH").unwrap_or_default();

@@ -1,10 +1,34 @@
-//! Memory that was freed and that the allocator still holds.
+//! How the process takes memory from the system and gives it back.
+//!
+//! An idle connection keeps a few hundred bytes; while it was busy it had buffers and a large future.
+//! When those lie between the small pieces of other connections, freeing them frees hardly a whole
+//! page. So pieces of a page and more are mapped on their own and unmapped when freed.
+//!
+//! Nothing here has an effect where the C library is not glibc.
 
-/// Gives it back to the system. The allocator keeps free pages between pieces that are in use, and
-/// after many connections have gone quiet at once those are most of what it holds. Takes some
-/// milliseconds for each ten thousand free pieces, during which others wait who want memory.
-///
-/// Does nothing where the C library is not glibc.
+/// Pieces of so many bytes are mapped on their own. Resident memory of each of 1000 (8000) idle
+/// connections, by threshold: glibc's own 5500 (3800) bytes, 16 KiB 4600 (2000), 4 KiB 1090 (790).
+/// A connection that wakes after its buffer was released costs about a seventh more CPU time for it;
+/// one under load takes its buffers from the pool and notices nothing.
+#[cfg(target_env = "gnu")]
+const MAPPED_FROM: libc::c_int = 4096;
+/// At most so many pieces are mapped, a quarter of what Linux allows a process
+/// (`vm.max_map_count`); the others come from the heap.
+#[cfg(target_env = "gnu")]
+const MAPPED_MAX: libc::c_int = 16_384;
+
+/// To be called once, before there are other threads.
+pub fn set_up() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: mallopt takes no pointer. A setting that is refused leaves the default.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_FROM);
+        libc::mallopt(libc::M_MMAP_MAX, MAPPED_MAX);
+    }
+}
+
+/// Gives free pages back that the allocator still holds. Takes some milliseconds for each ten
+/// thousand free pieces, during which others wait who want memory.
 pub fn give_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: malloc_trim takes no pointer, locks what it looks at, and may be called by any thread.

@@ -47,6 +47,7 @@ use crate::{
     control::{self, Client, Proposal},
     cpus::Cpus,
     inbox::Command,
+    io,
     last_good::{self, LastGood},
     metrics::{Registry, RegistryLimits, WorkerParts},
     resolve::{self, Resolver},
@@ -121,6 +122,7 @@ pub fn run(
     program: &str,
     events: impl FnMut(Event) + 'static,
 ) -> Result<(), RunError> {
+    io::memory::set_up();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
