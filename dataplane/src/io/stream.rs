@@ -197,25 +197,6 @@ impl Stream {
         self.aborted.get() || self.deadline.expired()
     }
 
-    /// Makes closing it reset the connection, so that the peer cannot take a cut answer for whole.
-    pub fn reset_on_close(&self) {
-        let linger = libc::linger {
-            l_onoff: 1,
-            l_linger: 0,
-        };
-        // SAFETY: the option's value is a `linger` that outlives the call. An error leaves an
-        // orderly close.
-        unsafe {
-            libc::setsockopt(
-                self.fd,
-                libc::SOL_SOCKET,
-                libc::SO_LINGER,
-                (&raw const linger).cast(),
-                size_of::<libc::linger>() as libc::socklen_t,
-            );
-        }
-    }
-
     /// Nothing is waiting to be received and the peer has not closed: a pooled connection can be
     /// used once more. One system call.
     pub fn is_quiet(&self) -> bool {
