@@ -45,13 +45,13 @@ pub struct Route {
     pub matches: RouteMatch,
     /// What is done.
     pub action: Action,
-    /// Applied to the request before those of the chosen destination.
+    /// Applied to the request after those of the chosen destination.
     #[serde(default, skip_serializing_if = "HeaderEdits::is_empty")]
     pub request_headers: HeaderEdits,
     /// Applied to the response after those of the chosen destination.
     #[serde(default, skip_serializing_if = "HeaderEdits::is_empty")]
     pub response_headers: HeaderEdits,
-    /// From the end of the request's head to the end of the response, all tries together.
+    /// From the end of the request to the end of the response, all tries together.
     /// Absent: no limit.
     #[serde(
         default,
@@ -183,7 +183,7 @@ pub struct Destination {
     pub cluster: String,
     /// Relative to the sum of all weights of the route. 0 is never drawn.
     pub weight: u32,
-    /// Applied to the request after those of the route.
+    /// Applied to the request before those of the route.
     #[serde(default, skip_serializing_if = "HeaderEdits::is_empty")]
     pub request_headers: HeaderEdits,
     /// Applied to the response before those of the route.

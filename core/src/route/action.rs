@@ -19,11 +19,11 @@ pub struct Route {
     pub matcher: Matcher,
     /// What is done.
     pub action: Action,
-    /// On the request, before the destination's; absent when it changes nothing.
+    /// On the request, after the destination's; absent when it changes nothing.
     pub request_headers: Option<Box<Edits>>,
     /// On the response, after the destination's; absent when it changes nothing.
     pub response_headers: Option<Box<Edits>>,
-    /// From the end of the request's head to the end of the response, all tries together. Absent:
+    /// From the end of the request to the end of the response, all tries together. Absent:
     /// no limit.
     pub timeout: Option<Duration>,
     /// Who asked for it.
@@ -70,7 +70,7 @@ pub struct Destination {
     pub weight: u32,
     /// Sum of the weights up to and with this one.
     pub(super) weight_upto: u64,
-    /// On the request, after the route's; absent when it changes nothing.
+    /// On the request, before the route's; absent when it changes nothing.
     pub request_headers: Option<Box<Edits>>,
     /// On the response, before the route's; absent when it changes nothing.
     pub response_headers: Option<Box<Edits>>,
