@@ -42,7 +42,8 @@ section! {
         /// cores.
         pin: bool = true;
         /// Interface to the kernel. `auto` takes io_uring with the best flags the kernel accepts,
-        /// else epoll, and says so; `uring` refuses to start without io_uring.
+        /// else epoll, and says so; `uring` refuses to start without io_uring. `uring-coop`
+        /// does too, and does without the flags of kernel 6.1: for a comparison.
         io: Io = Io::Auto;
         /// Entries in a worker's submission ring: operations started before the kernel is entered.
         entries: u32 = 4096, power_of_two(256, 32_768);

@@ -238,6 +238,7 @@ fn rungs(io: Io) -> &'static [Rung] {
     match io {
         Io::Auto => &Rung::ALL,
         Io::Uring => &Rung::ALL[..3],
+        Io::UringCoop => &Rung::ALL[1..3],
         Io::Epoll => &Rung::ALL[3..],
     }
 }
