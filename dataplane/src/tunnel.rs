@@ -62,6 +62,10 @@ pub async fn serve(worker: Rc<Worker>, session: Rc<Session>, place: usize) {
             let stream = Rc::clone(upstream.0.stream());
             let tunnel = Tunnel::new(stream, record.established(), worker.now(), &limits);
             session.set_tunnel(Some(Rc::clone(&tunnel)));
+            if session.stream.was_stopped() {
+                // While the endpoint was being connected to, there was no tunnel to end.
+                tunnel.end(&session.stream, Ending::Drained);
+            }
             let ending = Box::pin(tunnel.carry(&worker, &session)).await;
             session.set_tunnel(None);
             record.moved(tunnel.to_endpoint.get(), tunnel.to_client.get());
