@@ -267,5 +267,6 @@ fn limits(tuning: &Tuning) -> Limits {
         connections_max: limits.downstream_connections,
         upstream_connections_max: limits.upstream_connections,
         upstream_idle_max: limits.upstream_idle_connections as usize,
+        pipes_max: limits.tcp_pipes as usize,
     }
 }
