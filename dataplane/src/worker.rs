@@ -410,6 +410,7 @@ impl Worker {
     async fn tick(self: Rc<Self>) {
         loop {
             io::sleep(TICK).await;
+            self.counters.turns.increment();
             let now = self.now();
             self.clusters.sweep(now, &self.counters);
             self.sessions.each(Session::give_up_if_gone);
