@@ -431,7 +431,7 @@ impl Supervisor {
 
     /// The addresses of the names among the endpoints, as far as they are known in time.
     async fn resolve(&self, document: &Document) -> resolve::Answers {
-        let names = names_to_resolve(document);
+        let names = names_to_resolve(document, &self.snapshot);
         let has_names = !names.is_empty();
         self.resolver.follow(names);
         if has_names {
