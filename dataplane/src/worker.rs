@@ -419,6 +419,7 @@ impl Worker {
     async fn tick(self: Rc<Self>) {
         loop {
             io::sleep(TICK).await;
+            self.counters.turns.increment();
             let now = self.now();
             self.clusters.sweep(now, &self.counters);
             self.sessions.each(|session| session.look_after(now));

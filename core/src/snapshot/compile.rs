@@ -92,7 +92,7 @@ impl<'a> Compiler<'a> {
             .filter_map(|index| Some((*index, previous.clusters[index.0 as usize].as_ref()?)))
             .peekable();
         let mut sets = self.document.endpoint_sets.iter().peekable();
-        for (name, part) in &self.document.clusters {
+        for (name, part) in self.document.clusters.iter() {
             let is_same = |held: &ClusterEntry| Arc::ptr_eq(&held.cluster, &part.value);
             while held
                 .next_if(|(_, held)| !is_same(held) && held.cluster.name < *name)

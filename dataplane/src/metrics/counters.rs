@@ -68,6 +68,8 @@ worker_counters! {
         "Times a TCP transfer went on through a small buffer because no pipe was to be had.";
     snapshots_adopted: Counter, "ringmain_snapshots_adopted_total",
         "Configuration snapshots that the worker has switched to.";
+    turns: Counter, "ringmain_worker_turns_total",
+        "Seconds in which the worker's loop has turned. Standing still: the worker is stalled.";
     log_lines_dropped: Counter, "ringmain_access_log_lines_dropped_total",
         "Access-log lines dropped because the log writer was behind.";
     series: Gauge, "ringmain_series",

@@ -20,7 +20,7 @@ pub use self::{
     counters::WorkerCounters,
     owned::{Counter, Gauge, HistogramTotals},
     registry::{Registry, RegistryLimits},
-    scrape::{Metric, Scrape, SeriesTotals},
+    scrape::{Metric, Scrape, SeriesTotals, Value},
     series::{Answer, ConnectionTotals, Edge, Sample, Series, SeriesCache, Totals},
     worker::{WorkerMetrics, WorkerParts},
 };

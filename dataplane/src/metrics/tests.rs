@@ -5,7 +5,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use proptest::prelude::*;
@@ -297,6 +297,11 @@ fn text() {
                 "What it runs on.",
                 vec![("backend", "a\"b".into())],
             ),
+            Metric::moment(
+                "ringmain_then",
+                "When.",
+                Some(UNIX_EPOCH + Duration::from_micros(12_000_345)),
+            ),
         ],
         &mut text,
     );
@@ -318,6 +323,7 @@ fn text() {
             .any(|window| window == expected);
         assert!(found, "{expected:#?} in {lines:#?}");
     };
+    has(&["# TYPE ringmain_then gauge", "ringmain_then 12.000345"]);
     has(&[
         "# HELP istio_build Version of the component.",
         "# TYPE istio_build gauge",
