@@ -5,7 +5,6 @@ use std::hint::black_box;
 use ringmain_core::{
     balance::{POLICIES, State},
     http1::{Limits, MethodKind, RequestHead, ResponseHead},
-    path,
     route::{Decision, Request},
     snapshot::Snapshot,
     target,
@@ -62,7 +61,7 @@ impl Proxy {
         let decoded = self.request.decode(bytes, &Limits::default());
         assert_eq!(decoded, Ok(Some(bytes.len())));
         let head = &self.request;
-        let path = path::canonical(head.path(bytes)).unwrap();
+        let path = head.canonical_path(bytes).unwrap();
         let headers = head.view(bytes);
         let request = Request {
             method: head.method(bytes),
@@ -84,10 +83,13 @@ impl Proxy {
             unreachable!("every request has a route");
         };
         let sent = target::path(route, forward, &path).unwrap();
-        assert_eq!(sent, head.path(bytes));
         let authority = target::authority(route, forward, destination, request.authority);
         self.out.clear();
-        http1::forward(&mut self.out, head, bytes, authority);
+        let target = match request.query {
+            None => sent,
+            Some(_) => head.path_and_query(bytes),
+        };
+        http1::forward(&mut self.out, head, bytes, &target, authority);
         let entry = self.snapshot.cluster(destination.cluster).unwrap();
         let mut random = || 0x9e37_79b9_7f4a_7c15;
         let picked = self

@@ -1,5 +1,5 @@
-//! Sixteen bytes looked at at once, by arithmetic on two words: nothing here depends on what the
-//! compiler makes of a loop, and no instruction set is asked for.
+//! Sixteen bytes looked at at once: by arithmetic on two words where a place is asked for, in a loop
+//! that becomes vector instructions where the answer is yes or no.
 
 /// Bytes of a block.
 pub(crate) const LENGTH: usize = 16;
@@ -70,25 +70,6 @@ impl Block {
         self.find_tops(|word| up_to_first(word, byte))
     }
 
-    /// Position of the first control character, HTAB among them.
-    #[inline(always)]
-    pub(crate) fn find_control(self) -> usize {
-        let tops = |word: u64| word.wrapping_sub(EACH * 0x20) & !word | up_to_first(word, 0x7f);
-        self.find_tops(tops)
-    }
-
-    /// Position of the first byte that a target cannot hold (RFC 9112 section 3.2): a space, a
-    /// control character, `#`, or what is not ASCII.
-    #[inline(always)]
-    pub(super) fn find_not_in_target(self) -> usize {
-        let tops = |word: u64| {
-            let is_low = word.wrapping_sub(EACH * 0x21);
-            let is_high = word | word.wrapping_add(EACH);
-            is_low | is_high | up_to_first(word, b'#')
-        };
-        self.find_tops(tops)
-    }
-
     /// Position of the first `.`, `%` or `\`: without them, and without what no target holds, a path
     /// is as [`crate::path::canonical`] leaves it.
     #[inline(always)]
@@ -98,6 +79,50 @@ impl Block {
         };
         self.find_tops(tops)
     }
+}
+
+/// Position of the first control character at `from` or behind it, HTAB among them.
+#[inline(always)]
+pub(super) fn find_control(bytes: &[u8], from: usize) -> Option<usize> {
+    let is_control = |byte: u8| (byte < b' ') | (byte == 0x7f);
+    let tops = |word: u64| word.wrapping_sub(EACH * 0x20) & !word | up_to_first(word, 0x7f);
+    find(bytes, from, is_control, tops)
+}
+
+/// Position of the first byte, at `from` or behind it, that a target cannot hold (RFC 9112 section
+/// 3.2): a space, a control character, `#`, or what is not ASCII.
+#[inline(always)]
+pub(super) fn find_not_in_target(bytes: &[u8], from: usize) -> Option<usize> {
+    let is_meant = |byte: u8| !(0x21..0x7f).contains(&byte) | (byte == b'#');
+    let tops = |word: u64| {
+        let is_low = word.wrapping_sub(EACH * 0x21);
+        let is_high = word | word.wrapping_add(EACH);
+        is_low | is_high | up_to_first(word, b'#')
+    };
+    find(bytes, from, is_meant, tops)
+}
+
+/// Passes block after block in which nothing `is_meant`, which costs a few vector instructions for
+/// each, and then finds the place by arithmetic. Both arguments say the same.
+#[inline(always)]
+fn find(
+    bytes: &[u8],
+    mut from: usize,
+    is_meant: impl Fn(u8) -> bool,
+    tops: impl Fn(u64) -> u64,
+) -> Option<usize> {
+    while let Some(chunk) = bytes.get(from..)?.first_chunk::<LENGTH>() {
+        // Without a way out the loop runs on all bytes at once.
+        if chunk
+            .iter()
+            .fold(false, |found, byte| found | is_meant(*byte))
+        {
+            break;
+        }
+        from += LENGTH;
+    }
+    let found = from + Block::at(bytes, from)?.find_tops(tops);
+    (found < bytes.len()).then_some(found)
 }
 
 /// The top bit of the first `byte` and perhaps of some behind it: subtracting borrows from a byte's
@@ -114,7 +139,7 @@ const TOP: u64 = 0x80 * EACH;
 
 #[cfg(test)]
 mod tests {
-    use super::{Block, LENGTH};
+    use super::{Block, LENGTH, find_control, find_not_in_target};
 
     /// Every byte among every other, so that none spills over to its neighbour unseen.
     #[test]
@@ -138,13 +163,39 @@ mod tests {
             found.unwrap_or(LENGTH)
         };
         assert_eq!(block.find(b':'), first(|byte| byte == b':'), "{bytes:?}");
-        let is_control = |byte| byte < 0x20 || byte == 0x7f;
-        assert_eq!(block.find_control(), first(is_control), "{bytes:?}");
-        let is_no_target = |byte| !(0x21..0x7f).contains(&byte) || byte == b'#';
-        assert_eq!(block.find_not_in_target(), first(is_no_target), "{bytes:?}");
+        let is_control: fn(u8) -> bool = |byte| byte < 0x20 || byte == 0x7f;
+        let found = |is_meant| match first(is_meant) {
+            LENGTH => None,
+            found => Some(found),
+        };
+        assert_eq!(find_control(bytes, 0), found(is_control), "{bytes:?}");
+        let is_no_target: fn(u8) -> bool = |byte| !(0x21..0x7f).contains(&byte) || byte == b'#';
+        assert_eq!(
+            find_not_in_target(bytes, 0),
+            found(is_no_target),
+            "{bytes:?}"
+        );
         let is_special = |byte| matches!(byte, b'.' | b'%' | b'\\');
         assert_eq!(block.find_special_in_path(), first(is_special), "{bytes:?}");
         assert_eq!(block.number().to_le_bytes(), *bytes);
+    }
+
+    #[test]
+    fn what_is_far_is_found() {
+        let mut bytes = [b'a'; 100];
+        for end in 0..=bytes.len() {
+            for place in 0..end {
+                bytes[place] = b'\r';
+                for from in 0..end {
+                    let expected = (from <= place).then_some(place);
+                    assert_eq!(find_control(&bytes[..end], from), expected);
+                    assert_eq!(find_not_in_target(&bytes[..end], from), expected);
+                }
+                bytes[place] = b'a';
+            }
+            assert_eq!(find_control(&bytes[..end], end), None);
+            assert_eq!(find_control(&bytes[..end], end + 1), None);
+        }
     }
 
     #[test]

@@ -10,14 +10,8 @@
 //! so a route can replace or remove them, as in Envoy.
 
 use super::{
-    block::{self, Block},
-    chunk::CRLF,
-    fields::Fields,
-    framing::Framing,
-    known::Known,
-    request::RequestHead,
-    request_line::MethodKind,
-    response::ResponseHead,
+    block, chunk::CRLF, fields::Fields, framing::Framing, known::Known, request::RequestHead,
+    request_line::MethodKind, response::ResponseHead,
 };
 use crate::header::{Edits, is_control_byte, is_token_byte};
 
@@ -277,7 +271,7 @@ fn is_writable_name(name: &str) -> bool {
 fn push_value(out: &mut Vec<u8>, value: &[u8]) {
     let start = out.len();
     out.extend_from_slice(value);
-    if !holds_none(value, Block::find_control) {
+    if block::find_control(out, start).is_some() {
         for byte in &mut out[start..] {
             if is_control_byte(*byte) {
                 *byte = b' ';
@@ -288,7 +282,7 @@ fn push_value(out: &mut Vec<u8>, value: &[u8]) {
 
 /// A target: what cannot stand in one (space, control, `#`, not ASCII) is percent-encoded.
 fn push_target(out: &mut Vec<u8>, target: &str) {
-    if holds_none(target.as_bytes(), Block::find_not_in_target) {
+    if block::find_not_in_target(target.as_bytes(), 0).is_none() {
         out.extend_from_slice(target.as_bytes());
         return;
     }
@@ -301,20 +295,6 @@ fn push_target(out: &mut Vec<u8>, target: &str) {
             out.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 15)]);
         }
     }
-}
-
-/// No byte of `text` is one that `find` looks for, of which NUL is one.
-#[inline(always)]
-fn holds_none(text: &[u8], find: impl Fn(Block) -> usize) -> bool {
-    let mut from = 0;
-    while let Some(block) = Block::at(text, from) {
-        let found = find(block);
-        if found < block::LENGTH {
-            return from + found >= text.len();
-        }
-        from += block::LENGTH;
-    }
-    true
 }
 
 /// `HTTP/1.1 200 `: the reason follows.

@@ -28,44 +28,36 @@ impl Fields {
     ) -> Option<usize> {
         self.clear();
         let mut line_start = start;
-        for _ in 0..=lines_max {
-            let block = Block::at(window, line_start)?;
-            if block.number() as u16 == CRLF {
-                return Some(line_start + 2);
+        loop {
+            let line_end = block::find_control(window, line_start)?;
+            if *window.get(line_end..)?.first_chunk()? != *b"\r\n" {
+                return None;
             }
-            let (field, line_end) = field(window, line_start, block)?;
+            if line_end == line_start {
+                return Some(line_end + 2);
+            }
+            let field = field(window, line_start, line_end)?;
             if let Some(known) = field.known {
                 each(known, field.value.of(window)).ok()?;
             }
             self.push(field);
+            if self.iter().len() > lines_max {
+                return None;
+            }
             line_start = line_end + 2;
         }
-        None
     }
 }
 
-/// The field at `line_start`, where `first` stands, and where its line ends.
+/// The field of a line that is not empty and holds no control character.
 #[inline(always)]
-fn field(window: &[u8], line_start: usize, first: Block) -> Option<(Field, usize)> {
-    let mut from = line_start;
-    let mut control = first.find_control();
-    let mut colon = first.find(b':');
-    while colon == block::LENGTH && control == block::LENGTH {
-        from += block::LENGTH;
-        let block = Block::at(window, from)?;
-        control = block.find_control();
-        colon = block.find(b':');
+fn field(window: &[u8], line_start: usize, line_end: usize) -> Option<Field> {
+    let first = Block::at(window, line_start)?;
+    let mut name_end = line_start + first.find(b':');
+    if name_end == line_start + block::LENGTH {
+        name_end = find_colon(window.get(name_end..line_end)?)? + name_end;
     }
-    if colon > control {
-        return None;
-    }
-    let name_end = from + colon;
-    while control == block::LENGTH {
-        from += block::LENGTH;
-        control = Block::at(window, from)?.find_control();
-    }
-    let line_end = from + control;
-    if *window.get(line_end..)?.first_chunk()? != *b"\r\n" {
+    if name_end >= line_end {
         return None;
     }
     let name = window.get(line_start..name_end)?;
@@ -73,15 +65,27 @@ fn field(window: &[u8], line_start: usize, first: Block) -> Option<(Field, usize
     if known.is_none() && !is_token(name) {
         return None;
     }
-    let value = trim(window, name_end + 1, line_end)?;
-    let field = Field {
+    let mut start = name_end + 1;
+    while start < line_end && window[start] == b' ' {
+        start += 1;
+    }
+    let mut end = line_end;
+    while start < end && window[end - 1] == b' ' {
+        end -= 1;
+    }
+    Some(Field {
         name: Span::new(line_start..name_end),
-        value,
+        value: Span::new(start..end),
         known,
         passes: !known.is_some_and(Known::is_connection_bound),
-        canonical: value.range().start == name_end + 2 && value.range().end == line_end,
-    };
-    Some((field, line_end))
+        canonical: start == name_end + 2 && end == line_end,
+    })
+}
+
+/// The colon of a long name.
+#[inline(never)]
+fn find_colon(rest: &[u8]) -> Option<usize> {
+    rest.iter().position(|&byte| byte == b':')
 }
 
 /// Is it a token (RFC 9110 section 5.6.2)?
@@ -93,17 +97,3 @@ fn is_token(name: &[u8]) -> bool {
             .iter()
             .fold(true, |is_token, byte| is_token & is_token_byte(*byte))
 }
-
-/// The value between `start` and `end` without the spaces around it. There are no tabs in it.
-#[inline(always)]
-fn trim(window: &[u8], mut start: usize, mut end: usize) -> Option<Span> {
-    while start < end && *window.get(start)? == b' ' {
-        start += 1;
-    }
-    while start < end && *window.get(end - 1)? == b' ' {
-        end -= 1;
-    }
-    Some(Span::new(start..end))
-}
-
-const CRLF: u16 = u16::from_le_bytes(*b"\r\n");

@@ -60,11 +60,7 @@ impl RequestHead {
         {
             return self.finish(bytes, seen, end).map(Some);
         }
-        let result = self.decode_further(bytes, limits);
-        if !matches!(result, Ok(None)) {
-            self.scan.reset();
-        }
-        result
+        self.decode_carefully(bytes, limits)
     }
 
     /// Forgets a head of which [`Self::decode`] has seen a part.
@@ -85,6 +81,15 @@ impl RequestHead {
                 seen.read(known, value)
             })?;
         Some((seen, end))
+    }
+
+    /// By a scan for the lines and httparse, and from where it stopped.
+    fn decode_carefully(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<usize>, Reject> {
+        let result = self.decode_further(bytes, limits);
+        if !matches!(result, Ok(None)) {
+            self.scan.reset();
+        }
+        result
     }
 
     fn decode_further(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<usize>, Reject> {

@@ -201,30 +201,34 @@ impl Target {
         if *window.get(start)? != b'/' {
             return None;
         }
-        let mut question = None;
-        let mut path_is_canonical = true;
+        let end = block::find_not_in_target(window, start)?;
         let mut from = start;
-        loop {
-            let block = Block::at(window, from)?;
-            let end = block.find_not_in_target();
-            if question.is_none() {
-                let path_end = block.find(b'?').min(end);
-                // What [`crate::path`] has a closer look at: dots, an escape, a backslash.
-                path_is_canonical &= block.find_special_in_path() >= path_end;
-                if path_end < end {
-                    question = Some(from + path_end);
-                }
+        let question = loop {
+            let question = from + Block::at(window, from)?.find(b'?');
+            if question >= end {
+                break None;
             }
-            if end < block::LENGTH {
-                return Some(Self {
-                    start,
-                    end: from + end,
-                    question,
-                    path_is_canonical,
-                });
+            if question < from + block::LENGTH {
+                break Some(question);
             }
             from += block::LENGTH;
-        }
+        };
+        let path_end = question.unwrap_or(end);
+        // What [`crate::path`] has a closer look at: dots, escapes, backslashes.
+        let mut from = start;
+        let special = loop {
+            let special = from + Block::at(window, from)?.find_special_in_path();
+            if special >= path_end || special < from + block::LENGTH {
+                break special;
+            }
+            from += block::LENGTH;
+        };
+        Some(Self {
+            start,
+            end,
+            question,
+            path_is_canonical: special >= path_end,
+        })
     }
 }
 

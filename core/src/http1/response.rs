@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{
-    block::{self, Block},
+    block,
     fields::{ConnectionOptions, Fields, View},
     framing::{Declared, Framing},
     known::Known,
@@ -68,11 +68,7 @@ impl ResponseHead {
         {
             return self.finish(bytes, seen, request, end).map(Some);
         }
-        let result = self.decode_further(bytes, limits, request);
-        if !matches!(result, Ok(None)) {
-            self.scan.reset();
-        }
-        result
+        self.decode_carefully(bytes, limits, request)
     }
 
     /// Forgets a head of which [`Self::decode`] has seen a part.
@@ -93,6 +89,20 @@ impl ResponseHead {
                 seen.read(known, value, false)
             })?;
         Some((seen, end))
+    }
+
+    /// By a scan for the lines and httparse, and from where it stopped.
+    fn decode_carefully(
+        &mut self,
+        bytes: &[u8],
+        limits: &Limits,
+        request: MethodKind,
+    ) -> Result<Option<usize>, Reject> {
+        let result = self.decode_further(bytes, limits, request);
+        if !matches!(result, Ok(None)) {
+            self.scan.reset();
+        }
+        result
     }
 
     fn decode_further(
@@ -255,14 +265,7 @@ impl StatusLine {
         }
         let digit = |byte: u8| u16::from(byte - b'0');
         let status = digit(*hundreds) * 100 + digit(*tens) * 10 + digit(*ones);
-        let mut end = start.len();
-        loop {
-            let control = Block::at(window, end)?.find_control();
-            end += control;
-            if control < block::LENGTH {
-                break;
-            }
-        }
+        let end = block::find_control(window, start.len())?;
         if status == 101 || *window.get(end..)?.first_chunk()? != *b"\r\n" {
             return None;
         }
