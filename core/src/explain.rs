@@ -20,7 +20,7 @@ use crate::{
     http1::Reject,
     path::{self, Refused},
     route::{Action, Destination, Direct, Forward, Request, Route, RouteTable},
-    snapshot::{ClusterEntry, Listener, ListenerProtocol, Snapshot},
+    snapshot::{ClusterEntry, Listener, Snapshot},
     target,
 };
 
@@ -44,7 +44,7 @@ pub struct Described {
 pub struct Explanation {
     /// Where it comes in.
     pub listener: ListenerPart,
-    /// Whose virtual hosts are asked; empty when the listener has none.
+    /// Whose virtual hosts are asked.
     pub route_table: String,
     /// Its path as it is matched and forwarded; absent when it is refused for it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -218,27 +218,22 @@ pub struct EditsPart {
     pub add: Vec<(String, String)>,
 }
 
-/// What would happen to `described` at `listener`, which is one of `snapshot`.
-pub fn explain(snapshot: &Snapshot, listener: &Listener, described: &Described) -> Explanation {
+/// What would happen to `described` at `listener`, which is one of `snapshot` and has `table`.
+pub fn explain(
+    snapshot: &Snapshot,
+    listener: &Listener,
+    table: &RouteTable,
+    described: &Described,
+) -> Explanation {
     let mut explanation = Explanation {
         listener: ListenerPart::of(listener),
-        route_table: String::new(),
+        route_table: table.name().to_owned(),
         path: None,
         virtual_host: None,
         passed_over: Vec::new(),
         route: None,
         outcome: Outcome::Forward(Vec::new()),
     };
-    let table = match &listener.protocol {
-        ListenerProtocol::Http(table) => table,
-        ListenerProtocol::Tcp(_) => {
-            let by = format!("listener {:?}", listener.config.name);
-            let reason = "it carries TCP and knows no requests".to_owned();
-            explanation.outcome = refused(by, reason, Failure::NoRoute);
-            return explanation;
-        }
-    };
-    explanation.route_table = table.name().to_owned();
     if described.method == "CONNECT" {
         let failure = Failure::BadRequest(Reject::Connect);
         let reason = "tunnels are not offered".to_owned();

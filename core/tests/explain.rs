@@ -7,7 +7,10 @@ use ringmain_config::route::{
     Action, Forward, HeaderEdits, PathMatch, Redirect, RedirectPath, RedirectPort, Rewrite, Route,
     RouteMatch,
 };
-use ringmain_core::explain::{Described, Explanation, Outcome, explain};
+use ringmain_core::{
+    explain::{Described, Explanation, Outcome, explain},
+    snapshot::ListenerProtocol,
+};
 use serde_json::{Value, json};
 
 fn explained(described: &Described) -> Explanation {
@@ -68,7 +71,11 @@ fn explained(described: &Described) -> Explanation {
         .into_iter()
         .flat_map(|name| cluster(name, &[("127.0.0.1:9080", 1)]));
     let snapshot = compile(&document(parts.into_iter().chain(clusters)));
-    explain(&snapshot, &snapshot.listeners()[0], described)
+    let listener = &snapshot.listeners()[0];
+    let ListenerProtocol::Http(table) = &listener.protocol else {
+        panic!("{listener:?}")
+    };
+    explain(&snapshot, listener, table, described)
 }
 
 fn forward_to_v1() -> Action {

@@ -1,48 +1,62 @@
-//! `ringmain explain`: what would happen to a request, and which line of which file decided it.
+//! `ringmain explain`: what would happen to a request or a TCP connection, and which line of which
+//! file decided it.
 //!
 //! Builds the Document of one proxy as the control plane does, compiles it as the proxy does, and
-//! runs the proxy's own decision on a request that is only described.
+//! runs the proxy's own decision on what is only described.
 
+mod connection;
+mod lines;
 mod request;
 mod stand;
 mod text;
 
-use std::path::PathBuf;
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use ringmain_config::{document::Document, problem::Problem};
 use ringmain_controlplane::{assemble::assemble, source, world::World};
 use ringmain_core::{
-    explain::{Explanation, Outcome, explain},
+    explain::{Outcome, explain, tcp},
     snapshot::{Resolved, Snapshot},
 };
 use serde::Serialize;
 
-use self::stand::Stand;
+use self::{connection::Connection, request::Request, stand::Stand};
 use crate::{
     fault::{Exit, Fault},
     output::{self, Format},
 };
 
-/// Say what would happen to a request, and which line of which file decided it.
+/// Say what would happen to a request or a TCP connection, and which line of which file decided it.
 ///
-/// Asks the proxies' own code; nothing is sent and nothing needs to run. The request comes in at a
-/// Gateway (--gateway), or is made by a workload with a Sidecar (--from); with one Gateway and
-/// neither option, at that Gateway. Exits with 0 when it would be forwarded or answered, with 1 when
-/// it would be refused.
+/// Asks the proxies' own code; nothing is sent and nothing needs to run. The request or connection
+/// comes in at a Gateway (--gateway), or is made by a workload with a Sidecar (--from); with one
+/// Gateway and neither option, at that Gateway. Exits with 0 when it would be forwarded or answered,
+/// with 1 when it would be refused.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(
+    override_usage = "ringmain explain [OPTIONS] --resources <DIR> <METHOD> <URL>
+       ringmain explain [OPTIONS] --resources <DIR> tcp://<HOST>:<PORT>",
+    after_help = "Examples:
   ringmain explain --resources examples/bookinfo GET http://bookinfo.example.com/productpage
   ringmain explain --resources mesh GET http://reviews:9080/reviews/0 --from productpage-v1 \\
-      -H 'end-user: jason'")]
+      -H 'end-user: jason'
+  ringmain explain --resources mesh tcp://10.0.0.9:5432 --source 192.168.7.1
+  ringmain explain --resources mesh tcp://db:5432 --from app-v1"
+)]
 pub(crate) struct Arguments {
     /// Directory of YAML resources, or a single file.
     #[arg(long, value_name = "DIR")]
     resources: PathBuf,
-    /// Method of the request.
+    /// Method of the request, or `tcp://HOST:PORT` of a connection. A host counts only where a
+    /// Sidecar has several listeners for the port: connections carry no names.
+    #[arg(value_name = "METHOD|tcp://HOST:PORT")]
     method: String,
     /// URL as the client would call it: `http://HOST:PORT/PATH`.
-    url: String,
+    url: Option<String>,
     /// A header field, `name: value`. `host` replaces the authority of the URL.
     #[arg(short = 'H', long = "header", value_name = "FIELD")]
     headers: Vec<String>,
@@ -52,24 +66,33 @@ pub(crate) struct Arguments {
     /// The workload that makes it: NAME, or NAMESPACE/NAME.
     #[arg(long, value_name = "WORKLOAD")]
     from: Option<String>,
+    /// The client's address, for rules that look at the source of a connection.
+    #[arg(long, value_name = "ADDRESS")]
+    source: Option<IpAddr>,
     /// How to print it.
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
 }
 
+/// What is asked about.
+enum Subject {
+    Request(Request),
+    Connection(Connection),
+}
+
 /// All of the answer.
 #[derive(Debug, Serialize)]
-struct Answer {
+struct Answer<E> {
     /// Whose decision it is: `Gateway default/web`, `workload default/reviews-v1`.
     at: String,
     #[serde(flatten)]
-    explanation: Explanation,
+    explanation: E,
     /// What was meant for this proxy and has no effect on it.
     warnings: Vec<Problem>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Fault> {
-    let request = request::parse(&arguments.method, &arguments.url, &arguments.headers)?;
+    let subject = subject(arguments)?;
     let world = world(&arguments.resources)?;
     let stand = Stand::find(
         &world,
@@ -78,21 +101,70 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Fault> {
     )?;
     let (document, warnings) = assemble(&world, &stand.node);
     let snapshot = Snapshot::compile(None, &document, &Resolved::new()).map_err(Fault::Problems)?;
-    let listener = stand.listener(&snapshot, &request)?;
-    let answer = Answer {
-        at: stand.name(),
-        explanation: explain(&snapshot, listener, &request.described),
-        warnings,
+    let (at, format) = (stand.name(), arguments.output);
+    let served = match &subject {
+        Subject::Request(request) => {
+            let (listener, table) = stand.listener_of_request(&snapshot, request)?;
+            let answer = Answer {
+                at,
+                explanation: explain(&snapshot, listener, table, &request.described),
+                warnings,
+            };
+            let text = || text::of_request(&request.described, &answer, &document);
+            print(format, text, &answer)?;
+            is_served(&answer.explanation.outcome, &document)
+        }
+        Subject::Connection(connection) => {
+            let place = stand.listener_of_connection(&snapshot, connection)?;
+            let (listener, routes, incoming) = place;
+            let answer = Answer {
+                at,
+                explanation: tcp::explain(&snapshot, listener, routes, &incoming),
+                warnings,
+            };
+            let text = || text::of_connection(connection, &answer, &document);
+            print(format, text, &answer)?;
+            is_carried(&answer.explanation.outcome, &document)
+        }
     };
-    match arguments.output {
-        Format::Text => output::print(&text::text(&request.described, &answer, &document))?,
-        Format::Json => output::json(&answer)?,
-    }
-    let served = is_served(&answer.explanation.outcome, &document);
     Ok(if served { Exit::Fine } else { Exit::Bad })
 }
 
-fn world(resources: &std::path::Path) -> Result<World, Fault> {
+fn subject(arguments: &Arguments) -> Result<Subject, Fault> {
+    let usage = |text: &str| Err(Fault::Usage(text.to_owned()));
+    let Arguments {
+        method,
+        url,
+        headers,
+        source,
+        ..
+    } = arguments;
+    match (connection::parse(method, *source), url) {
+        (Some(_), Some(_)) => usage("a TCP connection has no method: write tcp://HOST:PORT alone"),
+        (Some(_), None) if !headers.is_empty() => {
+            usage("a TCP connection has no header fields; leave -H out")
+        }
+        (Some(connection), None) => connection.map(Subject::Connection),
+        (None, None) => usage("name METHOD and URL of a request, or tcp://HOST:PORT"),
+        (None, Some(_)) if source.is_some() => {
+            usage("no rule for requests looks at the client's address; leave --source out")
+        }
+        (None, Some(url)) => request::parse(method, url, headers).map(Subject::Request),
+    }
+}
+
+fn print<E: Serialize>(
+    format: Format,
+    text: impl FnOnce() -> String,
+    answer: &Answer<E>,
+) -> Result<(), Fault> {
+    match format {
+        Format::Text => output::print(&text()),
+        Format::Json => output::json(answer),
+    }
+}
+
+fn world(resources: &Path) -> Result<World, Fault> {
     let reading = source::load(resources).map_err(|problem| Fault::Problems(vec![problem]))?;
     if reading.has_errors() {
         return Err(Fault::Problems(reading.problems().cloned().collect()));
@@ -103,11 +175,25 @@ fn world(resources: &std::path::Path) -> Result<World, Fault> {
 /// A cluster without endpoints refuses, so a request is served when one of its clusters has some.
 fn is_served(outcome: &Outcome, document: &Document) -> bool {
     match outcome {
-        Outcome::Forward(destinations) => destinations.iter().any(|destination| {
-            let set = document.endpoint_sets.get(&destination.cluster);
-            set.is_some_and(|set| !set.value.endpoints.is_empty())
-        }),
+        Outcome::Forward(destinations) => destinations
+            .iter()
+            .any(|destination| has_endpoints(document, &destination.cluster)),
         Outcome::Redirect { .. } | Outcome::Direct { .. } => true,
         Outcome::Refused(_) => false,
     }
+}
+
+/// As [`is_served`], of a connection.
+fn is_carried(outcome: &tcp::TcpOutcome, document: &Document) -> bool {
+    match outcome {
+        tcp::TcpOutcome::Forward(destinations) => destinations
+            .iter()
+            .any(|destination| has_endpoints(document, &destination.cluster)),
+        tcp::TcpOutcome::Refused { .. } => false,
+    }
+}
+
+fn has_endpoints(document: &Document, cluster: &str) -> bool {
+    let set = document.endpoint_sets.get(cluster);
+    set.is_some_and(|set| !set.value.endpoints.is_empty())
 }

@@ -1,4 +1,7 @@
 //! What would happen to a TCP connection, and who decided it.
+//!
+//! As for requests, the decision is the data plane's own, on a connection that is only described;
+//! added are the routes that were passed over and all destinations rather than the drawn one.
 
 use std::net::IpAddr;
 
@@ -88,7 +91,10 @@ pub fn explain(
     let outcome = match deciding {
         Some(number) => forward(snapshot, &all[number]),
         None => TcpOutcome::Refused {
-            reason: "none of the listener's routes matches".to_owned(),
+            reason: match all {
+                [] => "the listener has no route".to_owned(),
+                _ => "none of the listener's routes matches".to_owned(),
+            },
             flag: Ending::NoRoute.facts().flag.map_or("-", |flag| flag.name()),
         },
     };

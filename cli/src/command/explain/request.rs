@@ -83,7 +83,7 @@ pub(super) fn parse(method: &str, url: &str, headers: &[String]) -> Result<Reque
 }
 
 /// Host and port; `None` when what follows the colon is no port.
-fn split(authority: &str) -> Option<(&str, Option<u16>)> {
+pub(super) fn split(authority: &str) -> Option<(&str, Option<u16>)> {
     let after_address = authority.rfind(']').map_or(0, |bracket| bracket + 1);
     match authority[after_address..].find(':') {
         None => Some((authority, None)),

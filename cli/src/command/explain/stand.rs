@@ -1,15 +1,26 @@
-//! Where a request is looked at from: a Gateway, or the Sidecar of a workload.
+//! Where a request or connection is looked at from: a Gateway, or the Sidecar of a workload.
 
-use std::sync::Arc;
+use std::net::IpAddr;
 
 use ringmain_config::{
     listener::Direction,
     node::{GatewayScope, Node},
 };
-use ringmain_controlplane::{registry::Workload, resource::gateway::Gateway, world::World};
-use ringmain_core::snapshot::{Listener, Snapshot};
+use ringmain_controlplane::{
+    registry::Workload,
+    resource::{gateway::Gateway, host::full_name},
+    world::World,
+};
+use ringmain_core::{
+    route::RouteTable,
+    snapshot::{Listener, ListenerProtocol, Snapshot},
+    tcp::{Incoming, TcpRoutes},
+};
 
-use super::request::Request;
+use super::{
+    connection::{Connection, Target},
+    request::Request,
+};
 use crate::fault::Fault;
 
 /// The proxy that decides, and which of its listeners count.
@@ -105,50 +116,183 @@ impl Stand {
         format!("{} {}/{}", self.kind, self.node.namespace, self.node.name)
     }
 
-    /// The listener that the request comes in at: the one of its port, or, when the URL names no
-    /// port, the only one.
-    pub(super) fn listener<'a>(
+    /// Its listeners of some protocol, and of that protocol what `part` takes out of each.
+    fn listeners<'a, P>(
         &self,
         snapshot: &'a Snapshot,
-        request: &Request,
-    ) -> Result<&'a Arc<Listener>, Fault> {
-        let counts = |listener: &&Arc<Listener>| {
+        part: impl Fn(&'a ListenerProtocol) -> Option<P>,
+    ) -> Vec<(&'a Listener, P)> {
+        let counts = |listener: &&Listener| {
             let config = &listener.config;
             config.direction == self.direction
                 && (self.ports.is_empty() || self.ports.contains(&config.address.port()))
         };
-        let listeners: Vec<_> = snapshot.listeners().iter().filter(counts).collect();
+        let listeners = snapshot.listeners().iter().map(AsRef::as_ref);
+        listeners
+            .filter(counts)
+            .filter_map(|listener| Some((listener, part(&listener.protocol)?)))
+            .collect()
+    }
+
+    /// The listener that the request comes in at, and its routes: the one of its port, or, when the
+    /// URL names no port, the only one.
+    pub(super) fn listener_of_request<'a>(
+        &self,
+        snapshot: &'a Snapshot,
+        request: &Request,
+    ) -> Result<(&'a Listener, &'a RouteTable), Fault> {
+        let listeners = self.listeners(snapshot, http);
         let port = request.port();
         let of_port = listeners
             .iter()
-            .find(|listener| listener.config.address.port() == port);
+            .find(|(listener, _)| listener.config.address.port() == port);
         match (of_port, listeners.as_slice()) {
-            (Some(listener), _) => Ok(listener),
-            (None, [only]) if request.port.is_none() => Ok(only),
-            (None, []) => Err(Fault::with(
-                format!("{} listens nowhere for such requests", self.name()),
-                match self.direction {
-                    Direction::Gateway => "it needs a server of protocol HTTP",
-                    Direction::Inbound | Direction::Outbound => {
-                        "it needs a Sidecar with an egress listener for the port"
-                    }
-                },
+            (Some(listener), _) => Ok(*listener),
+            (None, [only]) if request.port.is_none() => Ok(*only),
+            (None, _) if on_port(&self.listeners(snapshot, tcp), port) => Err(Fault::with(
+                format!(
+                    "{} carries TCP on port {port} and sees no requests",
+                    self.name()
+                ),
+                format!("ask for the connection: tcp://HOST:{port}"),
             )),
-            (None, several) => {
-                let addresses: Vec<_> = several
-                    .iter()
-                    .map(|listener| listener.config.address.to_string())
-                    .collect();
-                Err(Fault::with(
-                    format!("{} does not listen on port {port}", self.name()),
-                    format!(
-                        "name a port in the URL: it listens on {}",
-                        addresses.join(", ")
-                    ),
-                ))
-            }
+            (None, []) => Err(self.listens_nowhere("HTTP", "such requests")),
+            (None, several) => Err(Fault::with(
+                format!("{} does not listen on port {port}", self.name()),
+                format!(
+                    "name a port in the URL: it listens on {}",
+                    addresses(several)
+                ),
+            )),
         }
     }
+
+    /// The listener that the connection comes in at, its routes, and what they see of it.
+    pub(super) fn listener_of_connection<'a>(
+        &self,
+        snapshot: &'a Snapshot,
+        connection: &Connection,
+    ) -> Result<(&'a Listener, &'a TcpRoutes, Incoming), Fault> {
+        let listeners = self.listeners(snapshot, tcp);
+        let port = connection.port;
+        let takes = |listener: &Listener| {
+            let address = listener.config.address;
+            let is_there = match &connection.to {
+                Target::Address(to) => address.ip() == *to || address.ip().is_unspecified(),
+                Target::Host(_) => true,
+            };
+            is_there && address.port() == port
+        };
+        let candidates = || listeners.iter().filter(|(listener, _)| takes(listener));
+        // A name is of use only to its client: of two addresses with one port, that of the service.
+        let of_service = match &connection.to {
+            Target::Address(_) => None,
+            Target::Host(host) => {
+                let host = full_name(host, &self.node.namespace);
+                candidates().find(|(_, routes)| leads_to(snapshot, routes, &host))
+            }
+        };
+        if let Some((listener, routes)) = of_service.or_else(|| candidates().next()) {
+            let incoming = incoming(listener, routes, connection)?;
+            return Ok((listener, routes, incoming));
+        }
+        if on_port(&self.listeners(snapshot, http), port) {
+            return Err(Fault::with(
+                format!("{} speaks HTTP on port {port}", self.name()),
+                format!("ask for a request: GET http://HOST:{port}/"),
+            ));
+        }
+        if listeners.is_empty() {
+            return Err(self.listens_nowhere("TCP", "such connections"));
+        }
+        Err(Fault::with(
+            format!("{} does not listen for {}", self.name(), connection.url),
+            format!("it listens on {}", addresses(&listeners)),
+        ))
+    }
+
+    fn listens_nowhere(&self, protocol: &str, what: &str) -> Fault {
+        Fault::with(
+            format!("{} listens nowhere for {what}", self.name()),
+            match self.direction {
+                Direction::Gateway => format!("it needs a server of protocol {protocol}"),
+                Direction::Inbound | Direction::Outbound => {
+                    "it needs a Sidecar with an egress listener for the port".to_owned()
+                }
+            },
+        )
+    }
+}
+
+fn http(protocol: &ListenerProtocol) -> Option<&RouteTable> {
+    match protocol {
+        ListenerProtocol::Http(table) => Some(table),
+        ListenerProtocol::Tcp(_) => None,
+    }
+}
+
+fn tcp(protocol: &ListenerProtocol) -> Option<&TcpRoutes> {
+    match protocol {
+        ListenerProtocol::Http(_) => None,
+        ListenerProtocol::Tcp(routes) => Some(routes),
+    }
+}
+
+fn on_port<P>(listeners: &[(&Listener, P)], port: u16) -> bool {
+    let mut ports = listeners.iter();
+    ports.any(|(listener, _)| listener.config.address.port() == port)
+}
+
+fn addresses<P>(listeners: &[(&Listener, P)]) -> String {
+    let addresses: Vec<_> = listeners
+        .iter()
+        .map(|(listener, _)| listener.config.address.to_string())
+        .collect();
+    addresses.join(", ")
+}
+
+/// Some route of the listener leads to a service of this full name.
+fn leads_to(snapshot: &Snapshot, routes: &TcpRoutes, host: &str) -> bool {
+    let mut destinations = routes.routes().iter().flat_map(|route| &route.destinations);
+    destinations.any(|destination| {
+        let entry = snapshot.cluster(destination.cluster);
+        entry.is_some_and(|entry| entry.cluster.service.host == host)
+    })
+}
+
+/// What the routes see of the connection. What they look at must be known.
+fn incoming(
+    listener: &Listener,
+    routes: &TcpRoutes,
+    connection: &Connection,
+) -> Result<Incoming, Fault> {
+    let config = &listener.config;
+    let own = config.address.ip();
+    let destination = match connection.to {
+        Target::Address(address) => Some(address),
+        Target::Host(_) => Some(own).filter(|own| !own.is_unspecified()),
+    };
+    if destination.is_none() && routes.needs_destination() {
+        return Err(Fault::Usage(format!(
+            "the rules of listener {} look at the address that was connected to; name it: \
+             tcp://ADDRESS:{}",
+            config.name, connection.port
+        )));
+    }
+    let needs_source = |routes: &TcpRoutes| {
+        let mut routes = routes.routes().iter();
+        routes.any(|route| !route.matches.sources.is_empty())
+    };
+    if connection.source.is_none() && needs_source(routes) {
+        return Err(Fault::Usage(format!(
+            "the rules of listener {} look at the client's address; name it with --source ADDRESS",
+            config.name
+        )));
+    }
+    Ok(Incoming {
+        source: connection.source.unwrap_or(IpAddr::from([0, 0, 0, 0])),
+        destination,
+    })
 }
 
 /// The one that `name` means, with its namespace or without. Without, `default` goes first.

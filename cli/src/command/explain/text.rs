@@ -1,14 +1,23 @@
 //! An explanation for people: one fact a line, each with the file and line it comes from.
 
-use std::fmt::{Display, Write};
+use ringmain_config::document::Document;
+use ringmain_core::explain::{
+    Described, DestinationPart, EditsPart, Explanation, Outcome,
+    tcp::{TcpDestinationPart, TcpExplanation, TcpOutcome},
+};
 
-use ringmain_config::{document::Document, origin::Origin};
-use ringmain_core::explain::{Described, DestinationPart, EditsPart, Outcome};
+use super::{
+    Answer,
+    connection::Connection,
+    lines::{Lines, endpoints, passed_over, with_share},
+};
 
-use super::Answer;
-
-/// The whole story from listener to answer.
-pub(super) fn text(request: &Described, answer: &Answer, document: &Document) -> String {
+/// The whole story of a request, from listener to answer.
+pub(super) fn of_request(
+    request: &Described,
+    answer: &Answer<Explanation>,
+    document: &Document,
+) -> String {
     let explanation = &answer.explanation;
     let mut lines = Lines::default();
     let Described {
@@ -32,13 +41,7 @@ pub(super) fn text(request: &Described, answer: &Answer, document: &Document) ->
         lines.from("virtual host", &host.name, host.origin.as_ref());
     }
     for passed in &explanation.passed_over {
-        let found = match &passed.found {
-            Some(found) => format!("{found:?}"),
-            None => "nothing".to_owned(),
-        };
-        let route = named(&passed.route);
-        let why = format!("{route} ({}): found {found}", passed.condition);
-        lines.from("passed over", why, passed.origin.as_ref());
+        passed_over(&mut lines, named(&passed.route), passed);
     }
     if let Some(route) = &explanation.route {
         lines.from("route", named(&route.name), route.origin.as_ref());
@@ -50,10 +53,63 @@ pub(super) fn text(request: &Described, answer: &Answer, document: &Document) ->
     for warning in &answer.warnings {
         lines.fact("note", warning);
     }
-    lines.text
+    lines.finish()
 }
 
-fn outcome(lines: &mut Lines, answer: &Answer, document: &Document) {
+/// The whole story of a connection, from listener to endpoint.
+pub(super) fn of_connection(
+    connection: &Connection,
+    answer: &Answer<TcpExplanation>,
+    document: &Document,
+) -> String {
+    let explanation = &answer.explanation;
+    let mut lines = Lines::default();
+    let source = match connection.source {
+        Some(source) => format!(" from {source}"),
+        None => String::new(),
+    };
+    lines.plain(&format!("{}{source} at {}", connection.url, answer.at));
+    let listener = &explanation.listener;
+    lines.from("listener", &listener.name, listener.origin.as_ref());
+    for passed in &explanation.passed_over {
+        passed_over(&mut lines, &passed.route, passed);
+    }
+    if let Some(route) = &explanation.route {
+        let name = format!("route {}", route.number);
+        lines.from("route", name, route.origin.as_ref());
+    }
+    match &explanation.outcome {
+        TcpOutcome::Forward(destinations) => {
+            for destination in destinations {
+                carried(&mut lines, destination, document);
+            }
+        }
+        TcpOutcome::Refused { reason, flag } => {
+            let by = format!("by listener {:?}: {reason}", listener.name);
+            lines.fact("refused", by);
+            lines.fact(
+                "connection",
+                format!("closed at once, response flag {flag}"),
+            );
+        }
+    }
+    for warning in &answer.warnings {
+        lines.fact("note", warning);
+    }
+    lines.finish()
+}
+
+fn carried(lines: &mut Lines, destination: &TcpDestinationPart, document: &Document) {
+    let name = with_share(&destination.cluster, destination.share);
+    lines.from("cluster", name, destination.origin.as_ref());
+    if !destination.subset.is_empty() {
+        lines.fact("  subset", &destination.subset);
+    }
+    let without = "closed at once, response flag UH";
+    endpoints(lines, &destination.cluster, document, without);
+}
+
+fn outcome(lines: &mut Lines, answer: &Answer<Explanation>, document: &Document) {
     match &answer.explanation.outcome {
         Outcome::Forward(destinations) => {
             for destination in destinations {
@@ -91,11 +147,7 @@ fn outcome(lines: &mut Lines, answer: &Answer, document: &Document) {
 }
 
 fn forwarded(lines: &mut Lines, destination: &DestinationPart, document: &Document) {
-    let name = if destination.share < 100.0 {
-        format!("{} ({} %)", destination.cluster, share(destination.share))
-    } else {
-        destination.cluster.clone()
-    };
+    let name = with_share(&destination.cluster, destination.share);
     lines.from("cluster", name, destination.origin.as_ref());
     if !destination.subset.is_empty() {
         lines.fact("  subset", &destination.subset);
@@ -106,36 +158,17 @@ fn forwarded(lines: &mut Lines, destination: &DestinationPart, document: &Docume
     );
     edits(lines, "  request", &destination.request_headers);
     edits(lines, "  response", &destination.response_headers);
-    // The Document's, since names are looked up by the proxy and not here.
-    let set = document.endpoint_sets.get(&destination.cluster);
-    let endpoints = set
-        .map(|set| set.value.endpoints.as_slice())
-        .unwrap_or_default();
-    for endpoint in endpoints {
-        let mut words = endpoint.address.to_string();
-        if endpoint.weight != 1 {
-            let _ = write!(words, ", weight {}", endpoint.weight);
-        }
-        if !endpoint.workload.name.is_empty() {
-            let workload = &endpoint.workload;
-            let _ = write!(words, ", {}/{}", workload.namespace, workload.name);
-        }
-        lines.fact("  endpoint", words);
-    }
-    if endpoints.is_empty() {
-        lines.fact("  endpoint", "none: answered 503, response flag UH");
-    }
+    endpoints(
+        lines,
+        &destination.cluster,
+        document,
+        "answered 503, response flag UH",
+    );
 }
 
 /// Naming the entries of a VirtualService is optional.
 fn named(route: &str) -> &str {
     if route.is_empty() { "(unnamed)" } else { route }
-}
-
-/// Percent without needless decimals.
-fn share(percent: f64) -> String {
-    let text = format!("{percent:.4}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 fn edits(lines: &mut Lines, what: &str, edits: &[EditsPart]) {
@@ -148,46 +181,6 @@ fn edits(lines: &mut Lines, what: &str, edits: &[EditsPart]) {
         }
         for (name, value) in &part.add {
             lines.fact(what, format!("add {name}: {value}"));
-        }
-    }
-}
-
-#[derive(Default)]
-struct Lines {
-    text: String,
-}
-
-impl Lines {
-    fn plain(&mut self, line: &str) {
-        self.text.push_str(line);
-        self.text.push('\n');
-    }
-
-    fn fact(&mut self, label: &str, value: impl Display) {
-        let _ = writeln!(self.text, "{label:<13} {value}");
-    }
-
-    fn from(&mut self, label: &str, value: impl Display, origin: Option<&Origin>) {
-        match origin {
-            Some(origin) => self.fact(label, format!("{value}  <- {origin}")),
-            None => self.fact(label, value),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::share;
-
-    #[test]
-    fn shares() {
-        for (percent, expected) in [
-            (50.0, "50"),
-            (100.0 / 3.0, "33.3333"),
-            (0.5, "0.5"),
-            (90.0, "90"),
-        ] {
-            assert_eq!(share(percent), expected);
         }
     }
 }
