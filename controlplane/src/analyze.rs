@@ -101,7 +101,7 @@ impl Findings<'_> {
             };
             for (index, destination) in forward.destinations.iter().enumerate() {
                 let path = format!("spec.http[{rule_index}].route[{index}].destination");
-                self.destination(&service.metadata, &destination.destination, &path);
+                self.destination(&service.metadata, &destination.destination, &path, ANSWERED);
             }
         }
     }
@@ -110,7 +110,7 @@ impl Findings<'_> {
         for (rule_index, rule) in service.tcp.iter().enumerate() {
             for (index, destination) in rule.destinations.iter().enumerate() {
                 let path = format!("spec.tcp[{rule_index}].route[{index}].destination");
-                self.destination(&service.metadata, &destination.destination, &path);
+                self.destination(&service.metadata, &destination.destination, &path, CLOSED);
             }
         }
     }
@@ -164,12 +164,18 @@ impl Findings<'_> {
         }
     }
 
-    /// `IST0101`: host, port, subset.
-    fn destination(&mut self, metadata: &Metadata, destination: &Destination, path: &str) {
+    /// `IST0101`: host, port, subset. `fate`: of what is sent to a destination that is not there.
+    fn destination(
+        &mut self,
+        metadata: &Metadata,
+        destination: &Destination,
+        path: &str,
+        fate: &str,
+    ) {
         let host = &destination.host;
         let Some(service) = self.world.registry().service(host) else {
             let message = format!(
-                "no Service or ServiceEntry has the host {}; requests to it are answered 503",
+                "no Service or ServiceEntry has the host {}; {fate}",
                 host.value
             );
             let hosts = self.world.registry().services();
@@ -177,9 +183,9 @@ impl Findings<'_> {
             self.warn_missing(metadata, host.span, &format!("{path}.host"), message, hint);
             return;
         };
-        self.destination_port(metadata, destination, service, path);
+        self.destination_port(metadata, destination, service, path, fate);
         if let Some(subset) = &destination.subset {
-            self.subset(metadata, service, subset, path);
+            self.subset(metadata, service, subset, path, fate);
         }
     }
 
@@ -191,6 +197,7 @@ impl Findings<'_> {
         destination: &Destination,
         service: &Service,
         path: &str,
+        fate: &str,
     ) {
         let ports = || {
             let numbers: Vec<_> = service
@@ -205,10 +212,7 @@ impl Findings<'_> {
                 .port(destination_port(destination, Some(service), 0))
                 .is_none()
         {
-            let message = format!(
-                "{} has no port {}; requests to it are answered 503",
-                service.host, port.value
-            );
+            let message = format!("{} has no port {}; {fate}", service.host, port.value);
             let hint = Some(format!("its ports are {}", ports()));
             self.warn(metadata, port.span, &format!("{path}.port"), message, hint);
         }
@@ -220,6 +224,7 @@ impl Findings<'_> {
         service: &Service,
         subset: &Spanned<String>,
         path: &str,
+        fate: &str,
     ) {
         let rules: Vec<_> = self.world.rules_anywhere(&service.host).collect();
         if rules.is_empty() && self.extent == Extent::Files {
@@ -229,7 +234,7 @@ impl Findings<'_> {
             return;
         }
         let message = format!(
-            "no DestinationRule of {} has a subset {}; requests to it are answered 503",
+            "no DestinationRule of {} has a subset {}; {fate}",
             service.host, subset.value
         );
         let names = rules
@@ -310,6 +315,10 @@ impl Findings<'_> {
         }
     }
 }
+
+/// What becomes of a request whose destination is not there, and of a connection.
+const ANSWERED: &str = "requests to it are answered 503";
+const CLOSED: &str = "connections to it are closed";
 
 fn written(service: &VirtualService, host: &str) -> Span {
     let mut hosts = service.hosts.iter();

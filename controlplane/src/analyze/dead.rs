@@ -21,7 +21,7 @@ use crate::resource::{
     port::Protocol,
     service_entry::ServiceEntry,
     span::{Span, Spanned},
-    virtual_service::{HttpMatch, HttpRoute, VirtualService},
+    virtual_service::{HttpMatch, HttpRoute, TcpMatch, TcpRoute, VirtualService},
 };
 
 /// Every warning of this kind.
@@ -63,25 +63,48 @@ fn warn(
     findings.push(problem.hint(hint));
 }
 
-/// `IST0130`: rules after one that takes every request; `IST0131`: conditions that stand in an
-/// earlier rule.
+/// What is looked at of a rule, whatever it is for.
+struct Rule {
+    span: Span,
+    /// Meaning and place of each of its conditions. Two of one meaning have the same text.
+    conditions: Vec<(String, Span)>,
+    /// One of its conditions always holds, or it has none.
+    takes_all: bool,
+}
+
+/// `IST0130`: rules after one that takes everything; `IST0131`: conditions that stand in an earlier
+/// rule. Requests and connections come in at different listeners, so their rules do not meet.
 fn unreachable_rules(service: &VirtualService, findings: &mut Vec<Problem>) {
+    let http = service.http.iter().map(http_rule);
+    unreachable(&service.metadata, "http", "request", http, findings);
+    let tcp = service.tcp.iter().map(tcp_rule);
+    unreachable(&service.metadata, "tcp", "connection", tcp, findings);
+}
+
+/// `section`: where the rules stand; `what`: what they are for.
+fn unreachable(
+    metadata: &Metadata,
+    section: &str,
+    what: &str,
+    rules: impl Iterator<Item = Rule>,
+    findings: &mut Vec<Problem>,
+) {
     let mut earlier: HashMap<String, Span> = HashMap::new();
     let mut takes_all: Option<Span> = None;
-    for (index, rule) in service.http.iter().enumerate() {
-        let path = format!("spec.http[{index}]");
+    for (index, rule) in rules.enumerate() {
+        let path = format!("spec.{section}[{index}]");
         if let Some(span) = takes_all {
             let message = format!(
-                "the rule is never used: the one in line {} takes every request [IST0130]",
+                "the rule is never used: the one in line {} takes every {what} [IST0130]",
                 span.line
             );
             let hint = "move that one to the end, or give it a `match`";
-            warn(&service.metadata, rule.span, &path, message, hint, findings);
+            warn(metadata, rule.span, &path, message, hint, findings);
             continue;
         }
-        for (number, condition) in rule.matches.iter().enumerate() {
-            let Some(first) = earlier.get(&meaning(condition)) else {
-                earlier.insert(meaning(condition), condition.span);
+        for (number, (meaning, span)) in rule.conditions.into_iter().enumerate() {
+            let Some(first) = earlier.get(&meaning) else {
+                earlier.insert(meaning, span);
                 continue;
             };
             let message = format!(
@@ -90,22 +113,43 @@ fn unreachable_rules(service: &VirtualService, findings: &mut Vec<Problem>) {
             );
             let path = format!("{path}.match[{number}]");
             let hint = "remove it, or the other one";
-            let span = condition.span;
-            warn(&service.metadata, span, &path, message, hint, findings);
+            warn(metadata, span, &path, message, hint, findings);
         }
-        if is_unconditional(rule) {
+        if rule.takes_all {
             takes_all = Some(rule.span);
         }
     }
 }
 
-/// Two conditions of one meaning have the same text; their names do not count.
-fn meaning(condition: &HttpMatch) -> String {
-    let unnamed = HttpMatch {
+fn http_rule(rule: &Spanned<HttpRoute>) -> Rule {
+    // Names do not count.
+    let meaning = |condition: &HttpMatch| HttpMatch {
         name: String::new(),
         ..condition.clone()
     };
-    format!("{unnamed:?}")
+    let conditions = rule
+        .matches
+        .iter()
+        .map(|condition| (format!("{:?}", meaning(condition)), condition.span));
+    Rule {
+        span: rule.span,
+        conditions: conditions.collect(),
+        takes_all: is_unconditional(rule),
+    }
+}
+
+fn tcp_rule(rule: &Spanned<TcpRoute>) -> Rule {
+    let everything = TcpMatch::default();
+    let mut matches = rule.matches.iter();
+    let conditions = rule
+        .matches
+        .iter()
+        .map(|condition| (format!("{:?}", condition.value), condition.span));
+    Rule {
+        span: rule.span,
+        conditions: conditions.collect(),
+        takes_all: rule.matches.is_empty() || matches.any(|written| written.value == everything),
+    }
 }
 
 fn is_unconditional(rule: &HttpRoute) -> bool {
@@ -132,6 +176,10 @@ fn empty_subsets(rule: &DestinationRule, entry: &ServiceEntry, findings: &mut Ve
     if entry.endpoints.is_empty() {
         return;
     }
+    let fate = match entry.ports.iter().all(|port| port.protocol.is_tcp()) {
+        true => "connections to it are closed",
+        false => "requests to it are answered 503",
+    };
     for (index, subset) in rule.subsets.iter().enumerate() {
         let in_subset = |labels: &Labels| selects(&subset.labels, labels);
         if entry
@@ -142,8 +190,7 @@ fn empty_subsets(rule: &DestinationRule, entry: &ServiceEntry, findings: &mut Ve
             continue;
         }
         let message = format!(
-            "no endpoint of {} has the labels of subset {}: requests to it are answered 503 \
-             [IST0173]",
+            "no endpoint of {} has the labels of subset {}: {fate} [IST0173]",
             entry.metadata.origin, subset.name
         );
         let path = format!("spec.subsets[{index}].labels");
@@ -294,6 +341,45 @@ mod tests {
     }
 
     #[test]
+    fn connections_have_rules_of_their_own() {
+        let tcp = |first: &str, second: &str| {
+            let rule = |condition: &str| format!("{{{condition}{ROUTE}}}");
+            let (first, second) = (rule(first), rule(second));
+            format!("hosts: [a], http: [{{{ROUTE}}}], tcp: [{first}, {second}]")
+        };
+        let dead = "2 VirtualService default/n0 > spec.tcp[1]: the rule is never used: the one in \
+                    line 2 takes every connection [IST0130]";
+        let again = "2 VirtualService default/n0 > spec.tcp[1].match[0]: the condition is never \
+                     used: the same stands in line 2 [IST0131]";
+        let office = "match: [{sourceSubnet: 10.0.0.0/8, port: 5432}], ";
+        for (first, second, expected) in [
+            ("", office, &[dead][..]),
+            ("match: [{}], ", office, &[dead]),
+            ("match: [{port: 1}, {}], ", "", &[dead]),
+            (office, "", &[]),
+            (office, office, &[again]),
+            (
+                office,
+                "match: [{port: 5432, sourceSubnet: 10.0.0.0/8}, {port: 1}], ",
+                &[again],
+            ),
+            (office, "match: [{sourceSubnet: 10.0.0.0/8}], ", &[]),
+            (
+                "match: [{destinationSubnets: [10.0.0.1]}], ",
+                "match: [{destinationSubnets: [10.0.0.2]}], ",
+                &[],
+            ),
+            (
+                "match: [{sourceLabels: {app: a}}], ",
+                "match: [{sourceNamespace: a}], ",
+                &[],
+            ),
+        ] {
+            check(&[("VirtualService", &tcp(first, second))], expected);
+        }
+    }
+
+    #[test]
     fn subsets_without_endpoints() {
         let entry = "hosts: [a.b], ports: [{number: 80, name: http}], resolution: STATIC, \
                      endpoints: [{address: 10.0.0.1, labels: {version: v1}}]";
@@ -305,6 +391,14 @@ mod tests {
                 "4 DestinationRule default/n1 > spec.subsets[2].labels: no endpoint of ServiceEntry \
                default/n0 (f:2) has the labels of subset v2: requests to it are answered 503 \
                [IST0173]",
+            ],
+        );
+        let bytes = entry.replace("name: http", "name: db, protocol: TCP");
+        check(
+            &[("ServiceEntry", &bytes), ("DestinationRule", rule)],
+            &[
+                "4 DestinationRule default/n1 > spec.subsets[2].labels: no endpoint of ServiceEntry \
+               default/n0 (f:2) has the labels of subset v2: connections to it are closed [IST0173]",
             ],
         );
         // Workloads that a selector chooses may register themselves later.

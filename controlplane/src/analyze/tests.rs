@@ -94,6 +94,11 @@ fn destinations_that_are_not_there() {
     ] {
         let spec = format!("{{hosts: [web], http: [{{route: [{{destination: {destination}}}]}}]}}");
         check(&rules("rules", &spec), &[expected]);
+        let spec = format!("{{hosts: [web], tcp: [{{route: [{{destination: {destination}}}]}}]}}");
+        let expected = expected.replace("spec.http", "spec.tcp");
+        let answered = "requests to it are answered 503";
+        let expected = expected.replace(answered, "connections to it are closed");
+        check(&rules("rules", &spec), &[&expected]);
     }
 }
 
