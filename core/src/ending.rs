@@ -85,3 +85,43 @@ impl Ending {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::Ending;
+
+    /// Flag, details and termination as the log writes them.
+    #[test]
+    fn what_the_log_says() {
+        let expected = [
+            (Ending::Closed, "- - -"),
+            (Ending::DownstreamReset, "DC - -"),
+            (Ending::UpstreamReset, "UC - -"),
+            (Ending::NoRoute, "NR filter_chain_not_found -"),
+            (Ending::NoCluster, "NC - -"),
+            (Ending::NoEndpoint, "UH - -"),
+            (Ending::Overflow, "UO - -"),
+            (Ending::ConnectFailed, "UF,URX - -"),
+            (Ending::ConnectTimeout, "UF,URX - -"),
+            (Ending::Idle, "- - tcp_session_idle_timeout"),
+            (Ending::TooOld, "DT - max_connection_duration_reached"),
+            (Ending::Drained, "- - drained"),
+        ];
+        let or_dash = |text: &'static str| if text.is_empty() { "-" } else { text };
+        for (ending, expected) in expected {
+            let facts = ending.facts();
+            let flag = facts.flag.map_or("-", |flag| flag.name());
+            let (details, termination) = (or_dash(facts.details), or_dash(facts.termination));
+            assert_eq!(
+                format!("{flag} {details} {termination}"),
+                expected,
+                "{ending:?}"
+            );
+        }
+        let known: HashSet<_> = expected.iter().map(|(ending, _)| *ending).collect();
+        assert_eq!(known, HashSet::from(Ending::ALL));
+        assert_eq!(known.len(), Ending::ALL.len());
+    }
+}

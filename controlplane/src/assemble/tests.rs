@@ -2,6 +2,7 @@
 
 mod gateways;
 mod sidecars;
+mod tcp;
 
 use ringmain_config::node::Node;
 use serde_json::{Value, json};

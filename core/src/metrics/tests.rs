@@ -80,6 +80,87 @@ fn labels_are_istios() {
     );
 }
 
+fn connection_labels() -> ConnectionLabels {
+    let RequestLabels {
+        reporter,
+        source,
+        destination,
+        service,
+        ..
+    } = labels();
+    ConnectionLabels {
+        reporter,
+        source,
+        destination,
+        service,
+        flag: None,
+    }
+}
+
+/// Istio's labels of TCP metrics: those of requests but for the two that need an answer.
+#[test]
+fn labels_of_connections_are_istios() {
+    let written = |labels: Labels| {
+        let mut out = Vec::new();
+        labels.write(&mut out);
+        String::from_utf8(out).unwrap()
+    };
+    let of_requests = written(Labels::Requests(labels()));
+    let expected = of_requests
+        .replace("request_protocol=\"http\"", "request_protocol=\"tcp\"")
+        .replace("response_code=\"200\",grpc_response_status=\"\",", "");
+    assert_eq!(written(Labels::Connections(connection_labels())), expected);
+    assert_eq!(expected.split(',').count(), LABEL_NAMES.len() - 2);
+
+    let failed = ConnectionLabels {
+        reporter: Reporter::Destination,
+        source: Arc::default(),
+        destination: Arc::default(),
+        service: Arc::default(),
+        flag: Some(Flag::UfUrx),
+    };
+    let failed = written(Labels::Connections(failed));
+    for label in [
+        "reporter=\"destination\"",
+        "destination_workload=\"unknown\"",
+        "destination_canonical_revision=\"latest\"",
+        "request_protocol=\"tcp\"",
+        "response_flags=\"UF,URX\"",
+        "connection_security_policy=\"none\"",
+    ] {
+        assert!(failed.contains(label), "{label} in {failed}");
+    }
+
+    // When there is no series of their own, connections still have no labels of requests.
+    let mut overflow = Vec::new();
+    Labels::Overflow.write_of_connections(&mut overflow);
+    let overflow = String::from_utf8(overflow).unwrap();
+    let names = |text: &str| -> Vec<String> {
+        let pairs = text.replace("UF,URX", "UF");
+        let names = pairs.split(',').map(|pair| pair.split('=').next());
+        names.map(|name| name.unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&overflow), names(&failed));
+}
+
+#[test]
+fn connections_and_requests_are_different_series() {
+    let hashes = HashMap::<(), ()>::new();
+    let of = |labels: ConnectionLabels| Labels::Connections(labels);
+    assert_eq!(of(connection_labels()), of(connection_labels()));
+    let hash = |labels: &Labels| hashes.hasher().hash_one(labels);
+    assert_eq!(
+        hash(&of(connection_labels())),
+        hash(&of(connection_labels()))
+    );
+    assert_ne!(of(connection_labels()), Labels::Requests(labels()));
+    let reset = ConnectionLabels {
+        flag: Some(Flag::Uc),
+        ..connection_labels()
+    };
+    assert_ne!(of(connection_labels()), of(reset));
+}
+
 #[test]
 fn overflow_names_every_label() {
     let mut out = Vec::new();
