@@ -320,13 +320,15 @@ impl Way<'_> {
             };
             let count = match self.source.receive_into(&mut pipe, MOVED_MAX) {
                 Ok(Received::Bytes(count)) => count,
+                // The kernel moves no urgent data, and calls it an end when the peer's end is behind
+                // it: what cannot be moved is received, and so is the end.
                 Ok(Received::End | Received::Cancelled) => {
                     self.worker.pipes.give_back(pipe);
-                    return self.finish();
+                    return Pause::Quiet;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.worker.pipes.give_back(pipe);
-                    continue;
+                    return Pause::Quiet;
                 }
                 Err(_) => {
                     self.lose(self.source_lost);

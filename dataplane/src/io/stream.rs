@@ -155,9 +155,9 @@ impl Stream {
     }
 
     /// Moves at most `bytes_max` bytes that have arrived into `pipe`, which must be empty, without
-    /// copying them. Does not wait; [`io::ErrorKind::WouldBlock`] when nothing has arrived.
-    ///
-    /// To be called after [`Self::readable`] only: nothing else keeps a blocking socket from blocking.
+    /// copying them. Does not wait. [`io::ErrorKind::WouldBlock`] when nothing has arrived, or what has
+    /// begins with urgent data, which only [`Self::receive`] gets past; for the same reason an end
+    /// that this finds may have bytes before it.
     ///
     /// # Errors
     /// The kernel's.
