@@ -73,6 +73,8 @@ pub struct Limits {
     pub upstream_idle_max: usize,
     /// Pipes of one worker that hold bytes of TCP connections.
     pub pipes_max: usize,
+    /// Of what is open at a listener that the configuration has no more.
+    pub drain_timeout: Duration,
 }
 
 /// One core's state.
@@ -283,7 +285,10 @@ impl Worker {
         while let Some(command) = self.inbox().next_command() {
             match command {
                 Command::Listen(id, socket) => self.listen(id, socket),
-                Command::Unlisten(id) => self.unlisten(id),
+                Command::Unlisten(id) => {
+                    self.unlisten(id);
+                    io::spawn(Rc::clone(self).cut_later(id));
+                }
                 Command::Drain => self.drain(),
                 Command::Stop if self.stopping.get() => return std::ops::ControlFlow::Break(()),
                 Command::Stop => self.stop(),
@@ -338,6 +343,22 @@ impl Worker {
         listener.close();
         self.closing.set(self.closing.get() - 1);
         self.accepts_no_more();
+    }
+
+    /// Cuts what is still open at a listener when that is gone for the drain timeout: a connection
+    /// that carries bytes never comes to the end of a request, and each one keeps the last snapshot
+    /// of its listener. A listener that is only told to accept no more stays in the configuration,
+    /// and its connections are left alone.
+    async fn cut_later(self: Rc<Self>, id: ListenerId) {
+        io::sleep(self.limits.drain_timeout).await;
+        if self.snapshot.borrow().listener(id).is_some() {
+            return;
+        }
+        self.sessions.each(|session| {
+            if session.listener == id {
+                session.cut();
+            }
+        });
     }
 
     /// Says so once it is true. None of the workers ends while another one may hand it a
