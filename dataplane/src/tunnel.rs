@@ -385,3 +385,39 @@ impl Way<'_> {
         (self.counted)(&self.tunnel.series, bytes);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Session, Stream, Tunnel, Way, connect, serve};
+
+    /// Of the future that a function of three arguments returns.
+    fn bytes_of<A, B, C, F: Future>(_: impl Fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// What one connection makes the worker allocate, beside its buffers and pipes. A quiet one has
+    /// neither these nor the futures of its directions.
+    #[test]
+    fn bytes_of_a_connection() {
+        type Direction = &'static Way<'static>;
+        let quiet = bytes_of(serve)
+            + bytes_of(Tunnel::carry)
+            + size_of::<(Session, Tunnel, Stream)>()
+            + 3 * size_of::<[usize; 2]>();
+        let copying = bytes_of(|way: Direction, (), ()| way.copy());
+        let moving = bytes_of(|way: Direction, (), ()| way.splice());
+        let connecting = bytes_of(
+            |(worker, session, snapshot), listener, record: &'static mut _| {
+                connect(worker, session, snapshot, listener, record)
+            },
+        );
+        for (what, bytes, bytes_max) in [
+            ("a quiet connection", quiet, 1600),
+            ("a direction that copies", copying, 512),
+            ("a direction that moves", moving, 256),
+            ("connecting, until it is done", connecting, 2688),
+        ] {
+            assert!(bytes <= bytes_max, "{what} takes {bytes} bytes");
+        }
+    }
+}
