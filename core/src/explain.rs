@@ -9,8 +9,8 @@ pub mod tcp;
 use std::net::SocketAddr;
 
 use ringmain_config::{
-    cluster::Service, duration, endpoint::Workload, listener::Direction, origin::Origin,
-    route::BLOCK_ALL,
+    cluster::Service, document::Document, duration, endpoint::Workload, listener::Direction,
+    origin::Origin, route::BLOCK_ALL,
 };
 use serde::Serialize;
 
@@ -20,9 +20,18 @@ use crate::{
     http1::Reject,
     path::{self, Refused},
     route::{Action, Destination, Direct, Forward, Request, Route, RouteTable},
-    snapshot::{ClusterEntry, Listener, Snapshot},
+    snapshot::{Listener, Snapshot},
     target,
 };
+
+/// What is asked: a Document, and what it compiles to.
+#[derive(Clone, Copy, Debug)]
+pub struct Compiled<'a> {
+    /// As written.
+    pub document: &'a Document,
+    /// Made from it.
+    pub snapshot: &'a Snapshot,
+}
 
 /// A request that nobody sent.
 #[derive(Clone, Debug, Default)]
@@ -195,8 +204,8 @@ pub struct DestinationPart {
 /// One address.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EndpointPart {
-    /// Where it listens.
-    pub address: SocketAddr,
+    /// Where it listens: an address or, for the proxy to look up, a name, with the port.
+    pub address: String,
     /// Relative to the others.
     pub weight: u32,
     /// Who listens there.
@@ -218,9 +227,9 @@ pub struct EditsPart {
     pub add: Vec<(String, String)>,
 }
 
-/// What would happen to `described` at `listener`, which is one of `snapshot` and has `table`.
+/// What would happen to `described` at `listener`, which is one of the snapshot and has `table`.
 pub fn explain(
-    snapshot: &Snapshot,
+    compiled: Compiled<'_>,
     listener: &Listener,
     table: &RouteTable,
     described: &Described,
@@ -257,14 +266,14 @@ pub fn explain(
         headers: described.headers.as_slice(),
         listener_port: listener.config.address.port(),
     };
-    explanation.outcome = routed(snapshot, table, &request, &mut explanation);
+    explanation.outcome = routed(compiled, table, &request, &mut explanation);
     explanation
 }
 
 type DescribedRequest<'a> = Request<'a, [(String, String)]>;
 
 fn routed(
-    snapshot: &Snapshot,
+    compiled: Compiled<'_>,
     table: &RouteTable,
     request: &DescribedRequest<'_>,
     explanation: &mut Explanation,
@@ -295,7 +304,7 @@ fn routed(
     if let (BLOCK_ALL, Action::Direct(direct)) = (&*virtual_host.name, &route.action) {
         return blocked(direct.status, request.authority);
     }
-    acted(snapshot, route, request)
+    acted(compiled, route, request)
         .unwrap_or_else(|refused| refused_path(format!("route {:?}", route.name), refused))
 }
 
@@ -314,7 +323,7 @@ fn passed_over(before: &[Route], request: &DescribedRequest<'_>) -> Vec<PassedOv
 }
 
 fn acted(
-    snapshot: &Snapshot,
+    compiled: Compiled<'_>,
     route: &Route,
     request: &DescribedRequest<'_>,
 ) -> Result<Outcome, Refused> {
@@ -326,7 +335,7 @@ fn acted(
     match &route.action {
         Action::Forward(forward) => {
             let drawn = forward.destinations.iter().filter(|to| to.weight > 0);
-            let parts = drawn.map(|to| destination(snapshot, route, forward, to, request));
+            let parts = drawn.map(|to| destination(compiled, route, forward, to, request));
             Ok(Outcome::Forward(parts.collect::<Result<_, _>>()?))
         }
         Action::Redirect(redirect) => Ok(Outcome::Redirect {
@@ -343,7 +352,7 @@ fn acted(
 }
 
 fn destination(
-    snapshot: &Snapshot,
+    compiled: Compiled<'_>,
     route: &Route,
     forward: &Forward,
     to: &Destination,
@@ -354,7 +363,8 @@ fn destination(
         target.push('?');
         target.push_str(query);
     }
-    let entry = snapshot
+    let entry = compiled
+        .snapshot
         .cluster(to.cluster)
         .expect("a route of a snapshot names a cluster of it");
     Ok(DestinationPart {
@@ -370,14 +380,17 @@ fn destination(
         response_headers: target::response_edits(route, Some(to))
             .map(edits_part)
             .collect(),
-        endpoints: endpoints(entry),
+        endpoints: endpoints(compiled.document, &entry.cluster.name),
         origin: entry.cluster.origin.clone(),
     })
 }
 
-fn endpoints(entry: &ClusterEntry) -> Vec<EndpointPart> {
-    let endpoints = entry.endpoints.iter().map(|endpoint| EndpointPart {
-        address: endpoint.address,
+/// As written, since names are looked up by the proxy alone.
+fn endpoints(document: &Document, cluster: &str) -> Vec<EndpointPart> {
+    let set = document.endpoint_sets.get(cluster);
+    let endpoints = set.into_iter().flat_map(|set| &set.value.endpoints);
+    let endpoints = endpoints.map(|endpoint| EndpointPart {
+        address: endpoint.address.to_string(),
         weight: endpoint.weight,
         workload: (*endpoint.workload).clone(),
     });

@@ -8,7 +8,7 @@ use ringmain_config::route::{
     RouteMatch,
 };
 use ringmain_core::{
-    explain::{Described, Explanation, Outcome, explain},
+    explain::{Compiled, Described, Explanation, Outcome, explain},
     snapshot::ListenerProtocol,
 };
 use serde_json::{Value, json};
@@ -70,12 +70,17 @@ fn explained(described: &Described) -> Explanation {
     let clusters = ["v1", "v2", "v3"]
         .into_iter()
         .flat_map(|name| cluster(name, &[("127.0.0.1:9080", 1)]));
-    let snapshot = compile(&document(parts.into_iter().chain(clusters)));
+    let document = document(parts.into_iter().chain(clusters));
+    let snapshot = compile(&document);
+    let compiled = Compiled {
+        document: &document,
+        snapshot: &snapshot,
+    };
     let listener = &snapshot.listeners()[0];
     let ListenerProtocol::Http(table) = &listener.protocol else {
         panic!("{listener:?}")
     };
-    explain(&snapshot, listener, table, described)
+    explain(compiled, listener, table, described)
 }
 
 fn forward_to_v1() -> Action {

@@ -1,4 +1,5 @@
 //! What `ringmain explain` says of TCP connections.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
 
 mod document;
 
@@ -11,7 +12,10 @@ use ringmain_config::{
     tcp::{TcpDestination, TcpMatch, TcpRoute},
 };
 use ringmain_core::{
-    explain::tcp::{TcpExplanation, TcpOutcome, explain},
+    explain::{
+        Compiled,
+        tcp::{TcpExplanation, TcpOutcome, explain},
+    },
     snapshot::ListenerProtocol,
     tcp::Incoming,
 };
@@ -43,9 +47,14 @@ fn explained(routes: Vec<TcpRoute>, source: &str, destination: Option<&str>) -> 
     }));
     let full = cluster("v1", &[("127.0.0.1:9080", 1), ("127.0.0.1:9081", 2)]);
     let empty = cluster("v2", &[]);
-    let unused = cluster("v3", &[("127.0.0.1:9082", 1)]);
-    let parts = [full, empty, unused].into_iter().flatten();
-    let snapshot = compile(&document(parts.chain([listener])));
+    let named = cluster("v3", &[("db.example:9082", 1)]);
+    let parts = [full, empty, named].into_iter().flatten();
+    let document = document(parts.chain([listener]));
+    let snapshot = compile(&document);
+    let compiled = Compiled {
+        document: &document,
+        snapshot: &snapshot,
+    };
     let listener = &snapshot.listeners()[0];
     let ListenerProtocol::Tcp(routes) = &listener.protocol else {
         panic!("{listener:?}")
@@ -54,7 +63,7 @@ fn explained(routes: Vec<TcpRoute>, source: &str, destination: Option<&str>) -> 
         source: source.parse().unwrap(),
         destination: destination.map(|address| address.parse().unwrap()),
     };
-    explain(&snapshot, listener, routes, &connection)
+    explain(compiled, listener, routes, &connection)
 }
 
 #[test]
@@ -112,6 +121,22 @@ fn carried() {
     });
     let found = serde_json::to_value(explanation).unwrap();
     assert_eq!(found, expected, "{found:#}");
+}
+
+/// The proxy looks names up, and nobody else does.
+#[test]
+fn names_of_endpoints_are_said() {
+    let explanation = explained(
+        vec![tcp_route(10, &[], &[], &[("v3", 1)])],
+        "10.0.0.1",
+        None,
+    );
+    let TcpOutcome::Forward(destinations) = explanation.outcome else {
+        panic!("{explanation:?}")
+    };
+    let endpoints = &destinations[0].endpoints;
+    assert_eq!(endpoints.len(), 1);
+    assert_eq!(endpoints[0].address, "db.example:9082");
 }
 
 #[test]

@@ -16,10 +16,10 @@ use std::{
 };
 
 use clap::Args;
-use ringmain_config::{document::Document, problem::Problem};
+use ringmain_config::problem::Problem;
 use ringmain_controlplane::{assemble::assemble, source, world::World};
 use ringmain_core::{
-    explain::{Outcome, explain, tcp},
+    explain::{Compiled, Outcome, explain, tcp},
     snapshot::{Resolved, Snapshot},
 };
 use serde::Serialize;
@@ -102,29 +102,33 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Fault> {
     let (document, warnings) = assemble(&world, &stand.node);
     let snapshot = Snapshot::compile(None, &document, &Resolved::new()).map_err(Fault::Problems)?;
     let (at, format) = (stand.name(), arguments.output);
+    let compiled = Compiled {
+        document: &document,
+        snapshot: &snapshot,
+    };
     let served = match &subject {
         Subject::Request(request) => {
             let (listener, table) = stand.listener_of_request(&snapshot, request)?;
             let answer = Answer {
                 at,
-                explanation: explain(&snapshot, listener, table, &request.described),
+                explanation: explain(compiled, listener, table, &request.described),
                 warnings,
             };
-            let text = || text::of_request(&request.described, &answer, &document);
+            let text = || text::of_request(&request.described, &answer);
             print(format, text, &answer)?;
-            is_served(&answer.explanation.outcome, &document)
+            is_served(&answer.explanation.outcome)
         }
         Subject::Connection(connection) => {
             let place = stand.listener_of_connection(&snapshot, connection)?;
             let (listener, routes, incoming) = place;
             let answer = Answer {
                 at,
-                explanation: tcp::explain(&snapshot, listener, routes, &incoming),
+                explanation: tcp::explain(compiled, listener, routes, &incoming),
                 warnings,
             };
-            let text = || text::of_connection(connection, &answer, &document);
+            let text = || text::of_connection(connection, &answer);
             print(format, text, &answer)?;
-            is_carried(&answer.explanation.outcome, &document)
+            is_carried(&answer.explanation.outcome)
         }
     };
     Ok(if served { Exit::Fine } else { Exit::Bad })
@@ -173,27 +177,22 @@ fn world(resources: &Path) -> Result<World, Fault> {
 }
 
 /// A cluster without endpoints refuses, so a request is served when one of its clusters has some.
-fn is_served(outcome: &Outcome, document: &Document) -> bool {
+fn is_served(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Forward(destinations) => destinations
             .iter()
-            .any(|destination| has_endpoints(document, &destination.cluster)),
+            .any(|destination| !destination.endpoints.is_empty()),
         Outcome::Redirect { .. } | Outcome::Direct { .. } => true,
         Outcome::Refused(_) => false,
     }
 }
 
 /// As [`is_served`], of a connection.
-fn is_carried(outcome: &tcp::TcpOutcome, document: &Document) -> bool {
+fn is_carried(outcome: &tcp::TcpOutcome) -> bool {
     match outcome {
         tcp::TcpOutcome::Forward(destinations) => destinations
             .iter()
-            .any(|destination| has_endpoints(document, &destination.cluster)),
+            .any(|destination| !destination.endpoints.is_empty()),
         tcp::TcpOutcome::Refused { .. } => false,
     }
-}
-
-fn has_endpoints(document: &Document, cluster: &str) -> bool {
-    let set = document.endpoint_sets.get(cluster);
-    set.is_some_and(|set| !set.value.endpoints.is_empty())
 }

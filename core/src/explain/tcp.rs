@@ -8,10 +8,10 @@ use std::net::IpAddr;
 use ringmain_config::{cluster::Service, origin::Origin, tcp::Subnet};
 use serde::Serialize;
 
-use super::{EndpointPart, ListenerPart, PassedOver, endpoints};
+use super::{Compiled, EndpointPart, ListenerPart, PassedOver, endpoints};
 use crate::{
     ending::Ending,
-    snapshot::{Listener, Snapshot},
+    snapshot::Listener,
     tcp::{Incoming, TcpDestination, TcpRoute, TcpRoutes},
 };
 
@@ -73,9 +73,9 @@ pub struct TcpDestinationPart {
     pub origin: Option<Origin>,
 }
 
-/// What would happen to a connection at `listener`, which is one of `snapshot` and has `routes`.
+/// What would happen to a connection at `listener`, which is one of the snapshot and has `routes`.
 pub fn explain(
-    snapshot: &Snapshot,
+    compiled: Compiled<'_>,
     listener: &Listener,
     routes: &TcpRoutes,
     connection: &Incoming,
@@ -89,7 +89,7 @@ pub fn explain(
         origin: all[number].origin.clone(),
     });
     let outcome = match deciding {
-        Some(number) => forward(snapshot, &all[number]),
+        Some(number) => forward(compiled, &all[number]),
         None => TcpOutcome::Refused {
             reason: match all {
                 [] => "the listener has no route".to_owned(),
@@ -128,13 +128,18 @@ fn list(subnets: &[Subnet]) -> String {
     subnets.join(", ")
 }
 
-fn forward(snapshot: &Snapshot, route: &TcpRoute) -> TcpOutcome {
+fn forward(compiled: Compiled<'_>, route: &TcpRoute) -> TcpOutcome {
     let drawn = route.destinations.iter().filter(|to| to.weight > 0);
-    TcpOutcome::Forward(drawn.map(|to| destination(snapshot, route, to)).collect())
+    TcpOutcome::Forward(drawn.map(|to| destination(compiled, route, to)).collect())
 }
 
-fn destination(snapshot: &Snapshot, route: &TcpRoute, to: &TcpDestination) -> TcpDestinationPart {
-    let entry = snapshot
+fn destination(
+    compiled: Compiled<'_>,
+    route: &TcpRoute,
+    to: &TcpDestination,
+) -> TcpDestinationPart {
+    let entry = compiled
+        .snapshot
         .cluster(to.cluster)
         .expect("a route of a snapshot names a cluster of it");
     TcpDestinationPart {
@@ -142,7 +147,7 @@ fn destination(snapshot: &Snapshot, route: &TcpRoute, to: &TcpDestination) -> Tc
         share: f64::from(to.weight) * 100.0 / route.weight_sum as f64,
         service: entry.cluster.service.clone(),
         subset: entry.cluster.subset.clone(),
-        endpoints: endpoints(entry),
+        endpoints: endpoints(compiled.document, &entry.cluster.name),
         origin: entry.cluster.origin.clone(),
     }
 }

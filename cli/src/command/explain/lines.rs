@@ -2,8 +2,8 @@
 
 use std::fmt::{Display, Write};
 
-use ringmain_config::{document::Document, origin::Origin};
-use ringmain_core::explain::PassedOver;
+use ringmain_config::origin::Origin;
+use ringmain_core::explain::{EndpointPart, PassedOver};
 
 /// The lines so far.
 #[derive(Default)]
@@ -61,15 +61,10 @@ fn share(percent: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// Who answers for a cluster, and what happens `without` anybody. Out of the Document, since names
-/// are looked up by the proxy and not here.
-pub(super) fn endpoints(lines: &mut Lines, cluster: &str, document: &Document, without: &str) {
-    let set = document.endpoint_sets.get(cluster);
-    let endpoints = set
-        .map(|set| set.value.endpoints.as_slice())
-        .unwrap_or_default();
+/// Who answers, and what happens `without` anybody.
+pub(super) fn endpoints(lines: &mut Lines, endpoints: &[EndpointPart], without: &str) {
     for endpoint in endpoints {
-        let mut words = endpoint.address.to_string();
+        let mut words = endpoint.address.clone();
         if endpoint.weight != 1 {
             let _ = write!(words, ", weight {}", endpoint.weight);
         }

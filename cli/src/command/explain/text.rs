@@ -1,6 +1,5 @@
 //! An explanation for people: one fact a line, each with the file and line it comes from.
 
-use ringmain_config::document::Document;
 use ringmain_core::explain::{
     Described, DestinationPart, EditsPart, Explanation, Outcome,
     tcp::{TcpDestinationPart, TcpExplanation, TcpOutcome},
@@ -13,11 +12,7 @@ use super::{
 };
 
 /// The whole story of a request, from listener to answer.
-pub(super) fn of_request(
-    request: &Described,
-    answer: &Answer<Explanation>,
-    document: &Document,
-) -> String {
+pub(super) fn of_request(request: &Described, answer: &Answer<Explanation>) -> String {
     let explanation = &answer.explanation;
     let mut lines = Lines::default();
     let Described {
@@ -49,7 +44,7 @@ pub(super) fn of_request(
             lines.fact("timeout", timeout);
         }
     }
-    outcome(&mut lines, answer, document);
+    outcome(&mut lines, answer);
     for warning in &answer.warnings {
         lines.fact("note", warning);
     }
@@ -57,11 +52,7 @@ pub(super) fn of_request(
 }
 
 /// The whole story of a connection, from listener to endpoint.
-pub(super) fn of_connection(
-    connection: &Connection,
-    answer: &Answer<TcpExplanation>,
-    document: &Document,
-) -> String {
+pub(super) fn of_connection(connection: &Connection, answer: &Answer<TcpExplanation>) -> String {
     let explanation = &answer.explanation;
     let mut lines = Lines::default();
     let source = match connection.source {
@@ -81,7 +72,7 @@ pub(super) fn of_connection(
     match &explanation.outcome {
         TcpOutcome::Forward(destinations) => {
             for destination in destinations {
-                carried(&mut lines, destination, document);
+                carried(&mut lines, destination);
             }
         }
         TcpOutcome::Refused { reason, flag } => {
@@ -99,21 +90,21 @@ pub(super) fn of_connection(
     lines.finish()
 }
 
-fn carried(lines: &mut Lines, destination: &TcpDestinationPart, document: &Document) {
+fn carried(lines: &mut Lines, destination: &TcpDestinationPart) {
     let name = with_share(&destination.cluster, destination.share);
     lines.from("cluster", name, destination.origin.as_ref());
     if !destination.subset.is_empty() {
         lines.fact("  subset", &destination.subset);
     }
     let without = "closed at once, response flag UH";
-    endpoints(lines, &destination.cluster, document, without);
+    endpoints(lines, &destination.endpoints, without);
 }
 
-fn outcome(lines: &mut Lines, answer: &Answer<Explanation>, document: &Document) {
+fn outcome(lines: &mut Lines, answer: &Answer<Explanation>) {
     match &answer.explanation.outcome {
         Outcome::Forward(destinations) => {
             for destination in destinations {
-                forwarded(lines, destination, document);
+                forwarded(lines, destination);
             }
         }
         Outcome::Redirect {
@@ -146,7 +137,7 @@ fn outcome(lines: &mut Lines, answer: &Answer<Explanation>, document: &Document)
     }
 }
 
-fn forwarded(lines: &mut Lines, destination: &DestinationPart, document: &Document) {
+fn forwarded(lines: &mut Lines, destination: &DestinationPart) {
     let name = with_share(&destination.cluster, destination.share);
     lines.from("cluster", name, destination.origin.as_ref());
     if !destination.subset.is_empty() {
@@ -158,12 +149,8 @@ fn forwarded(lines: &mut Lines, destination: &DestinationPart, document: &Docume
     );
     edits(lines, "  request", &destination.request_headers);
     edits(lines, "  response", &destination.response_headers);
-    endpoints(
-        lines,
-        &destination.cluster,
-        document,
-        "answered 503, response flag UH",
-    );
+    let without = "answered 503, response flag UH";
+    endpoints(lines, &destination.endpoints, without);
 }
 
 /// Naming the entries of a VirtualService is optional.
