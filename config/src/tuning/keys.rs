@@ -102,7 +102,8 @@ section! {
         stream_idle_timeout: Duration = Duration::from_secs(300),
             between(TIMEOUT_MIN, TIMEOUT_MAX);
         /// After the signal to stop, new connections are refused and requests under way may end
-        /// within this time. The process then stops, sooner when nothing is left.
+        /// within this time. The process then stops, sooner when nothing is left. Connections of a
+        /// listener that the configuration has no more may go on for as long.
         drain_timeout: Duration = Duration::from_secs(30),
             between(Duration::ZERO, Duration::from_secs(3600));
         /// Downstream connections of one worker. Over it: the connection is closed when accepted.
