@@ -15,7 +15,11 @@ use monoio::{
 };
 use ringmain_core::http1::{self, BodyDecoder, EndOfStream, MethodKind, ResponseHead};
 
-use crate::report::{Answer, ErrorKind, Failed};
+use crate::{
+    failure::{ErrorKind, Failed},
+    plan::Target,
+    protocol::Answer,
+};
 
 /// Bodies are thrown away in pieces of this size; it is also the longest head.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -29,6 +33,36 @@ pub(crate) struct Message {
     pub(crate) head: bool,
     /// It may be sent again when its connection turns out to be closed.
     pub(crate) idempotent: bool,
+}
+
+/// The whole request, as it goes over the wire.
+pub(crate) fn request(target: &Target) -> Vec<u8> {
+    let mut lines = vec![format!("{} {} HTTP/1.1", target.method, target.url.target)];
+    let given = |name: &str| {
+        target
+            .headers
+            .iter()
+            .any(|(field, _)| field.eq_ignore_ascii_case(name))
+    };
+    let defaults = [
+        ("host", target.url.authority.as_str()),
+        (
+            "user-agent",
+            concat!("ringmain/", env!("CARGO_PKG_VERSION")),
+        ),
+        ("accept", "*/*"),
+    ];
+    let defaults = defaults.iter().filter(|(name, _)| !given(name));
+    lines.extend(defaults.map(|(name, value)| format!("{name}: {value}")));
+    let fields = target.headers.iter();
+    lines.extend(fields.map(|(name, value)| format!("{name}: {value}")));
+    if !target.body.is_empty() || !matches!(target.method.as_str(), "GET" | "HEAD") {
+        lines.push(format!("content-length: {}", target.body.len()));
+    }
+    let mut request = lines.join("\r\n").into_bytes();
+    request.extend_from_slice(b"\r\n\r\n");
+    request.extend_from_slice(&target.body);
+    request
 }
 
 /// How long things may take.
@@ -81,12 +115,12 @@ impl Connection {
             Some(left) => timeout(left, self.attempt(message)).await,
             None => {
                 let waited = format!("no connection was free for {limit:?}");
-                return Err((ErrorKind::Timeout, waited));
+                return Err(Failed::new(ErrorKind::Timeout, waited));
             }
         };
         let outcome = outcome.unwrap_or_else(|_| {
             let late = format!("no complete answer from {} within {limit:?}", self.address);
-            Err((ErrorKind::Timeout, late))
+            Err(Failed::new(ErrorKind::Timeout, late))
         });
         if outcome.is_err() {
             self.drop_stream();
@@ -128,10 +162,10 @@ impl Connection {
         let connected = timeout(limit, TcpStream::connect_addr(address)).await;
         let Ok(connected) = connected else {
             let late = format!("{address} did not accept a connection within {limit:?}");
-            return Err((ErrorKind::ConnectTimeout, late));
+            return Err(Failed::new(ErrorKind::ConnectTimeout, late));
         };
         let failed = |error: io::Error| {
-            (
+            Failed::new(
                 ErrorKind::Connect,
                 format!("cannot connect to {address}: {error}"),
             )
@@ -153,8 +187,9 @@ impl Connection {
             self.stream = None;
         }
         Ok(Answer {
-            status,
-            bytes: body,
+            status: Some(status),
+            bytes_in: body,
+            bytes_out: message.bytes.len() as u64,
         })
     }
 
@@ -256,17 +291,13 @@ impl Broken {
 }
 
 fn closed(when: &str, error: &io::Error) -> Failed {
-    (
-        ErrorKind::Closed,
-        format!("the connection failed when {when}: {error}"),
-    )
+    Failed::io(when, error)
 }
 
 fn closed_early() -> Failed {
-    let text = "the server closed the connection before its answer was complete";
-    (ErrorKind::Closed, text.to_owned())
+    Failed::closed()
 }
 
 fn malformed(reason: &str) -> Broken {
-    Broken::Other((ErrorKind::Malformed, reason.to_owned()))
+    Broken::Other(Failed::protocol(reason))
 }

@@ -15,9 +15,9 @@ use std::{
 use thiserror::Error;
 
 use crate::{
-    connection::{Limits, Message},
+    connection::{self, Limits, Message},
     pacer::pace,
-    plan::{Plan, PlanError},
+    plan::{Pace, Plan, PlanError, Stop},
     report::Report,
     ring::{self, Rung},
     schedule::Schedule,
@@ -77,8 +77,15 @@ impl Run {
     pub fn start(plan: &Plan) -> Result<Self, RunError> {
         plan.check()?;
         let messages = messages(plan)?;
-        let threads = plan.threads as u64;
-        let (sender, reports) = sync_channel(REPORTS_MAX * plan.threads);
+        let threads = plan.workers as u64;
+        let Pace::Open { rate, .. } = plan.pace else {
+            return Err(PlanError::Rate(0.0).into());
+        };
+        let duration = match plan.stop {
+            Stop::After(duration) => Some(duration),
+            Stop::Asked | Stop::Requests(_) => None,
+        };
+        let (sender, reports) = sync_channel(REPORTS_MAX * plan.workers);
         let stop = Arc::new(AtomicBool::new(false));
         let start = Instant::now();
         let mut run = Self {
@@ -95,17 +102,17 @@ impl Run {
         };
         for index in 0..threads {
             let assignment = Assignment {
-                schedule: Schedule::new(plan.rate, plan.duration, index, threads),
+                schedule: Schedule::new(rate, duration, index, threads),
                 start,
                 weights: plan.targets.iter().map(|target| target.weight).collect(),
                 messages: messages.clone(),
-                connections_max: plan.connections_max.div_ceil(plan.threads),
+                connections_max: plan.connections.div_ceil(plan.workers),
                 backlog_max: plan.backlog_max,
                 limits: Limits {
                     connect_timeout: plan.connect_timeout,
                     request_timeout: plan.request_timeout,
                 },
-                report_interval: plan.report_interval,
+                report_interval: Duration::from_millis(250),
             };
             run.spawn(plan, assignment, sender.clone())?;
         }
@@ -234,7 +241,7 @@ fn messages(plan: &Plan) -> Result<Vec<Message>, PlanError> {
         .map(|target| {
             Ok(Message {
                 address: target.url.resolve()?,
-                bytes: Arc::new(target.request()),
+                bytes: Arc::new(connection::request(target)),
                 head: target.method == "HEAD",
                 idempotent: target.is_idempotent(),
             })

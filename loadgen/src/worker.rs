@@ -20,7 +20,9 @@ use monoio::{io::AsyncReadRent, net::UnixStream};
 
 use crate::{
     connection::{Connection, Limits, Message},
-    report::{ErrorKind, Failed, Report, micros},
+    failure::{ErrorKind, Failed},
+    protocol::Answer,
+    report::{ErrorCount, Report, micros},
     ring::Rung,
     schedule::{Mix, Schedule},
 };
@@ -74,8 +76,8 @@ pub(crate) async fn work(
             worker
                 .report
                 .borrow_mut()
-                .lateness
-                .saturating_record(micros(lateness));
+                .slip
+                .saturating_record(micros(lateness.as_nanos() as u64));
             worker.dispatch(Job {
                 target: mix.next(),
                 due: worker.assignment.start + after,
@@ -170,7 +172,7 @@ impl Worker {
                 "{} requests waited for one of {} connections",
                 self.assignment.backlog_max, self.assignment.connections_max
             );
-            self.record(job, Err((ErrorKind::Backlog, message)));
+            self.record(job, Err(Failed::new(ErrorKind::Backlog, message)));
         }
     }
 
@@ -202,9 +204,29 @@ impl Worker {
         }
     }
 
-    fn record(&self, job: Job, outcome: Result<crate::report::Answer, Failed>) {
+    fn record(&self, job: Job, outcome: Result<Answer, Failed>) {
         let latency = job.due.elapsed();
-        self.report.borrow_mut().targets[job.target].record(latency, outcome);
+        let target = &mut self.report.borrow_mut().targets[job.target];
+        target.requests += 1;
+        match outcome {
+            Ok(answer) => {
+                target.answered += 1;
+                *target
+                    .statuses
+                    .entry(answer.status.unwrap_or(0))
+                    .or_default() += 1;
+                target.bytes_in += answer.bytes_in;
+                target.bytes_out += answer.bytes_out;
+                target
+                    .latency
+                    .saturating_record(micros(latency.as_nanos() as u64));
+            }
+            Err(failed) => {
+                let ErrorCount { count, first } = &mut target.errors[failed.kind as usize];
+                *count += 1;
+                first.get_or_insert(failed.what);
+            }
+        }
     }
 
     /// Lets every request end and every connection close.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringmain_loadgen::{Plan, Report, Run, Target};
+use ringmain_loadgen::{Arrivals, Pace, Plan, Report, Run, Target, Usage};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
@@ -27,6 +27,8 @@ const LOOK: Duration = Duration::from_millis(10);
 /// For a change to be used by all proxies.
 const APPLY_PATIENCE: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Opened only when slow answers make them necessary.
+const CONNECTIONS_MAX: usize = 256;
 
 /// Sends traffic through the phases until they are over or a signal comes, and says how it went.
 pub(super) async fn show(
@@ -50,9 +52,15 @@ pub(super) async fn show(
 fn start_load(arguments: &Arguments, stage: &Stage) -> Result<Run, Fault> {
     let failed = |error: &dyn std::error::Error| Fault::new(format!("cannot send: {error}"));
     let url = stage.page().parse().map_err(|error| failed(&error))?;
+    let pace = Pace::Open {
+        rate: arguments.rate,
+        arrivals: Arrivals::Constant,
+    };
     let plan = Plan {
         request_timeout: REQUEST_TIMEOUT,
-        ..Plan::new(vec![Target::get(url)], arguments.rate)
+        connections: CONNECTIONS_MAX,
+        usage: Usage::Few,
+        ..Plan::new(vec![Target::get(url)], pace)
     };
     Run::start(&plan).map_err(|error| failed(&error))
 }
