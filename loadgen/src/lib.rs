@@ -10,16 +10,19 @@
 //!
 //! What is spoken on the connections is behind the seam in `protocol/`.
 
-mod connection;
+mod budget;
 mod failure;
-mod pacer;
+mod live;
 mod plan;
 mod protocol;
 mod report;
 mod ring;
 mod run;
 mod schedule;
+mod series;
+mod time;
 mod transport;
+mod usage;
 mod verdict;
 mod worker;
 
@@ -30,5 +33,5 @@ pub use plan::{
 };
 pub use report::{ErrorCount, Report, Second, TargetReport, ThreadUse};
 pub use ring::{Io, Rung};
-pub use run::{Run, RunError, Stopper};
+pub use run::{Progress, Run, RunError, Stopper};
 pub use verdict::Bottleneck;

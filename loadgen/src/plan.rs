@@ -179,6 +179,13 @@ impl Plan {
             .try_for_each(|target| target.check(self.kind))
     }
 
+    /// Some target is reached over TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.targets
+            .iter()
+            .any(|target| target.url.scheme.is_secure())
+    }
+
     fn check_counts(&self) -> Result<(), PlanError> {
         let numbers = [
             ("connections", self.connections),
@@ -245,6 +252,12 @@ impl Plan {
         }
         if !self.kind.is_stream() {
             return Ok(());
+        }
+        if self.kind == Kind::TcpStream(Direction::Both) && self.is_secure() {
+            return unsuited(
+                "tls://".to_owned(),
+                "the two directions of TLS share their state; measure one at a time",
+            );
         }
         let no_requests = "it has no requests, only bytes";
         if let Pace::Open { rate, .. } = self.pace {

@@ -82,8 +82,11 @@ pub struct Second {
     pub bytes_in: u64,
     /// Bytes sent.
     pub bytes_out: u64,
-    /// Latency that 99 of 100 of its complete answers did not exceed, to within 2 %; `None` without
-    /// any.
+    /// Latency that half of its complete answers did not exceed, to within 2 %; `None` without any.
+    pub p50: Option<Duration>,
+    /// The same for 9 of 10.
+    pub p90: Option<Duration>,
+    /// The same for 99 of 100.
     pub p99: Option<Duration>,
 }
 
@@ -156,7 +159,7 @@ impl Report {
 }
 
 impl TargetReport {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             requests: 0,
             answered: 0,
@@ -229,7 +232,7 @@ mod tests {
     fn counts_add_up() {
         let mut first = Report::new(2);
         let mut second = Report::new(2);
-        let mut answer = |report: &mut Report, target: usize, status, micros| {
+        let answer = |report: &mut Report, target: usize, status, micros| {
             let target = &mut report.targets[target];
             target.requests += 1;
             target.answered += 1;

@@ -4,7 +4,7 @@ use std::{io, rc::Rc};
 
 use monoio::{
     buf::IoBufMut,
-    io::{AsyncReadRent, AsyncWriteRentExt},
+    io::{AsyncReadRent, AsyncWriteRentExt, OwnedReadHalf, OwnedWriteHalf, Splitable},
     net::TcpStream,
 };
 
@@ -22,6 +22,12 @@ pub(crate) struct Connector {}
 pub(crate) struct Transport {
     stream: TcpStream,
 }
+
+/// The direction from the peer.
+pub(crate) struct Receiver(OwnedReadHalf<TcpStream>);
+
+/// The direction to the peer.
+pub(crate) struct Sender(OwnedWriteHalf<TcpStream>);
 
 impl Connector {
     /// `alpn`: protocols to offer under TLS, best first; none when empty. `secure`: some target is
@@ -85,5 +91,27 @@ impl Transport {
     pub(crate) async fn write_all(&mut self, bytes: Vec<u8>) -> (io::Result<()>, Vec<u8>) {
         let (sent, bytes) = self.stream.write_all(bytes).await;
         (sent.map(drop), bytes)
+    }
+
+    /// Both directions, to be used at the same time. The connection ends with both.
+    pub(crate) fn into_halves(self) -> (Receiver, Sender) {
+        let (read_half, write_half) = self.stream.into_split();
+        (Receiver(read_half), Sender(write_half))
+    }
+}
+
+impl Receiver {
+    /// As [`Transport::read`].
+    pub(crate) async fn read(&mut self, buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
+        let (filled, capacity) = (buffer.len(), buffer.capacity());
+        let (read, slice) = self.0.read(buffer.slice_mut(filled..capacity)).await;
+        (read, slice.into_inner())
+    }
+}
+
+impl Sender {
+    /// As [`Transport::send`].
+    pub(crate) async fn send(&mut self, bytes: &Rc<Vec<u8>>) -> io::Result<()> {
+        self.0.write_all(Rc::clone(bytes)).await.0.map(drop)
     }
 }

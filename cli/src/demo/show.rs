@@ -279,7 +279,7 @@ impl<'a> Show<'a> {
         Ok(())
     }
 
-    fn headline(&mut self) -> String {
+    fn headline(&self) -> String {
         let elapsed = table::clock(self.start.elapsed());
         let last = self.ends[PHASES.len() - 1];
         let time = match last {
@@ -288,8 +288,8 @@ impl<'a> Show<'a> {
         };
         let [v1, v2, v3] = PHASES[self.phase].wanted;
         let rate = self.rate;
-        let total = self.run.progress().total();
-        let failed = total.requests - total.succeeded();
+        let progress = self.run.progress();
+        let failed = progress.errors + progress.refused;
         format!(
             "  {time}   reviews wanted v1 {v1} %, v2 {v2} %, v3 {v3} %   {rate}/s sent, {failed} \
              failed"

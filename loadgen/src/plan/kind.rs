@@ -61,6 +61,14 @@ impl Kind {
         matches!(self, Self::TcpStream(_))
     }
 
+    /// A complete answer with this status says that all is well: 200 to 399, for gRPC 0.
+    pub fn is_success(self, status: u16) -> bool {
+        match self {
+            Self::Grpc => status == 0,
+            _ => (200..400).contains(&status),
+        }
+    }
+
     /// Lanes of a connection when its plan says `streams`.
     pub(crate) fn lanes(self, streams: usize) -> usize {
         match self {

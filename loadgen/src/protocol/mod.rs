@@ -7,11 +7,15 @@
 //! exchange that takes too long is dropped in the middle: what an operation under way still holds
 //! must then be given back by whoever owns it (the ring, or a connection's driver task).
 
+pub(crate) mod echo;
+pub(crate) mod http1;
+pub(crate) mod stream;
+
 use std::net::SocketAddr;
 
 use crate::{
     failure::Failed,
-    plan::{PlanError, Target},
+    plan::{Plan, PlanError, Target},
 };
 
 /// A way of speaking, for all connections of a worker.
@@ -21,6 +25,12 @@ pub(crate) trait Protocol: Sized + 'static {
     /// One lane of an open connection: it has at most one exchange under way. Dropping the last
     /// lane closes the connection.
     type Session: 'static;
+
+    /// For one worker of a run. `plan` is checked.
+    ///
+    /// # Errors
+    /// When something that the plan names, such as a certificate, cannot be used.
+    fn new(plan: &Plan) -> Result<Self, PlanError>;
 
     /// Prepares what `target` sends.
     ///
