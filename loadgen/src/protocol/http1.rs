@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use ringmain_core::http1::{self, BodyDecoder, EndOfStream, MethodKind, ResponseHead};
+use ringmain_core::http1::{self, BodyDecoder, EndOfStream, Framing, MethodKind, ResponseHead};
 
 use super::{Answer, Broken, Endpoint, Protocol};
 use crate::{
@@ -41,7 +41,20 @@ pub(crate) struct Session {
     buffer: Vec<u8>,
     head: ResponseHead,
     keep_alive: bool,
+    last: Last,
 }
+
+/// The last answer, if it came in one piece. The same bytes mean the same again, and to compare
+/// them costs a tenth of reading them; servers answer with the same bytes for as long as the second
+/// in their `date` is the same.
+struct Last {
+    bytes: Vec<u8>,
+    method: MethodKind,
+    status: u16,
+}
+
+/// Longer answers are not kept: what reading a head costs does not show in them.
+const LAST_BYTES_MAX: usize = 4 << 10;
 
 impl Protocol for Http1 {
     type Message = Message;
@@ -116,6 +129,11 @@ impl Session {
             buffer: Vec::with_capacity(BUFFER_BYTES),
             head: ResponseHead::new(),
             keep_alive: true,
+            last: Last {
+                bytes: Vec::new(),
+                method: MethodKind::Other,
+                status: 0,
+            },
         }
     }
 
@@ -131,9 +149,12 @@ impl Session {
                 before_answer: true,
             });
         }
-        let (bytes_in, status) = self.read_head(message.method).await?;
-        let bytes_in = bytes_in + self.read_body().await?;
-        self.keep_alive = self.head.keep_alive();
+        self.buffer.clear();
+        self.receive_head(true).await?;
+        let (status, bytes_in) = match self.last.is(&self.buffer, message.method) {
+            true => (self.last.status, self.buffer.len() as u64),
+            false => self.read_answer(message.method).await?,
+        };
         Ok(Answer {
             status: Some(status),
             bytes_in,
@@ -141,30 +162,60 @@ impl Session {
         })
     }
 
-    /// Reads past interim heads; the bytes of all heads, and the final one's status. What was
-    /// received behind it is in the buffer.
-    async fn read_head(&mut self, method: MethodKind) -> Result<(u64, u16), Broken> {
-        let mut bytes_in = 0;
-        self.buffer.clear();
+    /// The status of the answer that begins in the buffer, and its bytes.
+    async fn read_answer(&mut self, method: MethodKind) -> Result<(u16, u64), Broken> {
+        let (before, head_end) = self.read_head(method).await?;
+        let status = self.head.status();
+        self.keep_alive = self.head.keep_alive();
+        let mut decoder = BodyDecoder::new(self.head.framing());
+        let mut bytes_in = before + self.buffer.len() as u64;
+        let mut from = head_end;
+        loop {
+            let decoded = decoder.decode(&mut self.buffer[from..]);
+            let decoded = decoded.map_err(|reject| Failed::protocol(reject.reason()))?;
+            if decoded.done {
+                if from + decoded.consumed < self.buffer.len() {
+                    return Err(Failed::protocol("more bytes than the answer has").into());
+                }
+                break;
+            }
+            from = 0;
+            self.buffer.clear();
+            match self.receive().await {
+                Ok(0) if decoder.on_end_of_stream() == EndOfStream::Complete => break,
+                Ok(0) => return Err(Failed::closed().into()),
+                Ok(count) => bytes_in += count as u64,
+                Err(error) => return Err(Failed::io("reading the answer", &error).into()),
+            }
+        }
+        let is_one_piece = self.buffer.len() as u64 == bytes_in;
+        // Reading a body in chunks moves its bytes.
+        if is_one_piece && self.keep_alive && self.head.framing() != Framing::Chunked {
+            self.last.keep(&self.buffer, method, status);
+        }
+        Ok((status, bytes_in))
+    }
+
+    /// Reads past interim heads. Their bytes, which are gone, and the end of the final head in the
+    /// buffer.
+    async fn read_head(&mut self, method: MethodKind) -> Result<(u64, usize), Broken> {
+        let mut before = 0;
         self.head.reset();
         loop {
             let decoded = self.head.decode(&self.buffer, &LIMITS, method);
             match decoded.map_err(|reject| Failed::protocol(reject.reason()))? {
-                Some(end) => {
-                    bytes_in += end as u64;
+                Some(end) if self.head.is_interim() => {
+                    before += end as u64;
                     self.buffer.drain(..end);
-                    if !self.head.is_interim() {
-                        return Ok((bytes_in, self.head.status()));
-                    }
                 }
-                None => self.receive_head(bytes_in == 0).await?,
+                Some(end) => return Ok((before, end)),
+                None => self.receive_head(false).await?,
             }
         }
     }
 
-    /// Reads more of a head. `is_first`: no head was complete before.
+    /// Reads more of a head. `is_first`: there is nothing of it yet.
     async fn receive_head(&mut self, is_first: bool) -> Result<(), Broken> {
-        let is_empty = self.buffer.is_empty();
         let failed = match self.receive().await {
             Ok(0) => Failed::closed(),
             Ok(_) => return Ok(()),
@@ -172,34 +223,8 @@ impl Session {
         };
         Err(Broken {
             failed,
-            before_answer: is_empty && is_first,
+            before_answer: is_first,
         })
-    }
-
-    /// Throws the body away; its bytes.
-    async fn read_body(&mut self) -> Result<u64, Broken> {
-        let mut decoder = BodyDecoder::new(self.head.framing());
-        let mut bytes_in = 0;
-        loop {
-            let decoded = decoder.decode(&mut self.buffer);
-            let decoded = decoded.map_err(|reject| Failed::protocol(reject.reason()))?;
-            bytes_in += decoded.consumed as u64;
-            if decoded.done {
-                if decoded.consumed < self.buffer.len() {
-                    return Err(Failed::protocol("more bytes than the answer has").into());
-                }
-                return Ok(bytes_in);
-            }
-            self.buffer.clear();
-            match self.receive().await {
-                Ok(0) if decoder.on_end_of_stream() == EndOfStream::Complete => {
-                    return Ok(bytes_in);
-                }
-                Ok(0) => return Err(Failed::closed().into()),
-                Ok(_) => {}
-                Err(error) => return Err(Failed::io("reading the answer", &error).into()),
-            }
-        }
     }
 
     /// Appends to the buffer; 0 at the end of the stream.
@@ -208,6 +233,21 @@ impl Session {
         let (read, buffer) = self.transport.read(buffer).await;
         self.buffer = buffer;
         read
+    }
+}
+
+impl Last {
+    fn is(&self, bytes: &[u8], method: MethodKind) -> bool {
+        self.method == method && self.bytes == bytes && !bytes.is_empty()
+    }
+
+    fn keep(&mut self, bytes: &[u8], method: MethodKind, status: u16) {
+        self.bytes.clear();
+        if bytes.len() <= LAST_BYTES_MAX {
+            self.bytes.extend_from_slice(bytes);
+            self.method = method;
+            self.status = status;
+        }
     }
 }
 
