@@ -9,6 +9,7 @@
 //! threads sleep.
 
 mod connection;
+pub mod output;
 mod pacer;
 mod plan;
 mod report;
