@@ -60,6 +60,8 @@ pub struct Change {
 pub enum Unit {
     /// Per second; more is better.
     PerSecond,
+    /// Bytes per second; more is better.
+    BytesPerSecond,
     /// A part of all requests; less is better.
     Share,
     /// Microseconds; less is better.
@@ -84,8 +86,13 @@ impl Comparison {
     /// Of two runs, each with the name of its file.
     pub fn new(before: (&str, &Summary), after: (&str, &Summary)) -> Self {
         let (old, new) = (before.1, after.1);
-        let mut figures = vec![of_rate(old, new), of_failures(old, new)];
-        figures.extend(FIGURES.iter().map(|figure| figure.compare(old, new)));
+        let figures = if old.mode == Mode::Stream {
+            vec![RECEIVED.compare(old, new), SENT.compare(old, new)]
+        } else {
+            let first = [RATE.compare(old, new), of_failures(old, new)];
+            let latencies = FIGURES.iter().map(|figure| figure.compare(old, new));
+            first.into_iter().chain(latencies).collect()
+        };
         Self {
             before: Run::of(before),
             after: Run::of(after),
@@ -159,6 +166,7 @@ impl Change {
         let value = |value: Option<f64>| match (value, self.unit) {
             (None, _) => "-".to_owned(),
             (Some(value), Unit::PerSecond) => format!("{}/s", number::rate(value)),
+            (Some(value), Unit::BytesPerSecond) => format!("{}/s", number::bytes(value)),
             (Some(value), Unit::Share) => number::share(value),
             (Some(value), Unit::Us) => number::micros(value),
         };
@@ -191,7 +199,7 @@ type Judged = Result<Finding, &'static str>;
 fn direction(unit: Unit, before: Option<f64>, after: Option<f64>) -> Verdict {
     let grew = after > before;
     let good = match unit {
-        Unit::PerSecond => grew,
+        Unit::PerSecond | Unit::BytesPerSecond => grew,
         Unit::Share | Unit::Us => !grew,
     };
     if good {
@@ -201,15 +209,45 @@ fn direction(unit: Unit, before: Option<f64>, after: Option<f64>) -> Verdict {
     }
 }
 
-fn of_rate(old: &Summary, new: &Summary) -> Change {
-    let rates = |summary: &Summary| {
-        whole(summary)
-            .map(|interval| interval.rate)
-            .collect::<Vec<_>>()
-    };
-    let finding = significance::rows(&rates(old), &rates(new));
-    let values = [Some(old.rate), Some(new.rate)];
-    Change::new("rate", Unit::PerSecond, values, Ok(finding))
+/// Something that goes on at a speed.
+struct Speed {
+    name: &'static str,
+    unit: Unit,
+    of: fn(&Summary) -> f64,
+    by_interval: fn(&Interval) -> f64,
+}
+
+const RATE: Speed = Speed {
+    name: "rate",
+    unit: Unit::PerSecond,
+    of: |summary| summary.rate,
+    by_interval: |interval| interval.rate,
+};
+
+const RECEIVED: Speed = Speed {
+    name: "received",
+    unit: Unit::BytesPerSecond,
+    of: |summary| summary.bytes_in as f64 / summary.duration_s.max(INSTANT_S),
+    by_interval: |interval| interval.bytes_in as f64 / interval.length_s.max(INSTANT_S),
+};
+
+const SENT: Speed = Speed {
+    name: "sent",
+    unit: Unit::BytesPerSecond,
+    of: |summary| summary.bytes_out as f64 / summary.duration_s.max(INSTANT_S),
+    by_interval: |interval| interval.bytes_out as f64 / interval.length_s.max(INSTANT_S),
+};
+
+/// The least time that the format expresses.
+const INSTANT_S: f64 = 0.001;
+
+impl Speed {
+    fn compare(&self, old: &Summary, new: &Summary) -> Change {
+        let row = |summary| whole(summary).map(self.by_interval).collect::<Vec<_>>();
+        let finding = significance::rows(&row(old), &row(new));
+        let values = [old, new].map(|summary| Some((self.of)(summary)));
+        Change::new(self.name, self.unit, values, Ok(finding))
+    }
 }
 
 fn of_failures(old: &Summary, new: &Summary) -> Change {
@@ -230,10 +268,12 @@ fn whole(summary: &Summary) -> impl Iterator<Item = &Interval> {
 struct LatencyFigure {
     name: &'static str,
     of: fn(&Latency) -> f64,
-    /// Its value in one interval, and the share of the answers beyond it; `None` for figures that
-    /// are known of the whole run only.
-    by_interval: Option<(fn(&Interval) -> Option<u64>, f64)>,
+    /// `None` for figures that are known of the whole run only.
+    by_interval: Option<ByInterval>,
 }
+
+/// What a figure is in one interval, and the share of the answers beyond it.
+type ByInterval = (fn(&Interval) -> Option<u64>, f64);
 
 const FIGURES: [LatencyFigure; 9] = [
     LatencyFigure::of_run("min", |latency| latency.min as f64),

@@ -5,9 +5,10 @@
 //! measures or does I/O.
 
 mod chart;
-mod compare;
+pub mod compare;
 pub mod hgrm;
 mod html;
+mod measured;
 pub mod number;
 mod objective;
 mod plots;
@@ -17,8 +18,8 @@ mod table;
 mod text;
 
 pub use chart::ChartError;
-pub use compare::Comparison;
 pub use html::page;
+pub use measured::Measured;
 pub use objective::{Figure, Objective, Unit, Verdict};
 pub use summary::{
     FORMAT, Generator, Interval, Latency, LatencyFrom, Mode, NotASummary, Slip, Summary,

@@ -82,16 +82,20 @@ const STEPS_PER_HALF: u32 = 20;
 
 fn rate(summary: &Summary) -> Chart {
     let end = end(summary);
-    let mut curves = vec![curve(summary, "answered", chart::FIRST, |interval| {
-        Some(interval.rate)
-    })];
-    if let Some(intended) = summary.intended_rate {
-        curves.push(Curve {
-            name: Some("intended"),
-            colour: chart::SECOND,
-            points: vec![(0.0, intended), (end, intended)],
-        });
-    }
+    // What was intended lies below what became of it.
+    let intended = summary.intended_rate.map(|intended| Curve {
+        name: Some("intended"),
+        colour: chart::SECOND,
+        points: vec![(0.0, intended), (end, intended)],
+    });
+    let mut curves = Vec::from_iter(intended);
+    curves.push(curve(
+        summary,
+        "answered",
+        chart::FIRST,
+        Merge::Mean,
+        |interval| Some(interval.rate),
+    ));
     Chart {
         title: "Rate",
         across: Across::Time(end),
@@ -111,10 +115,10 @@ fn over_time(summary: &Summary) -> Chart {
         across: Across::Time(end(summary)),
         upwards: unit.name.to_owned(),
         curves: vec![
-            curve(summary, "p99", chart::SECOND, |interval| {
+            curve(summary, "p99", chart::SECOND, Merge::Greatest, |interval| {
                 interval.p99_us.map(|micros| unit.of(micros))
             }),
-            curve(summary, "p50", chart::FIRST, |interval| {
+            curve(summary, "p50", chart::FIRST, Merge::Greatest, |interval| {
                 interval.p50_us.map(|micros| unit.of(micros))
             }),
         ],
@@ -131,7 +135,7 @@ fn errors(summary: &Summary) -> Chart {
         upwards: "per second".to_owned(),
         curves: vec![Curve {
             name: None,
-            ..curve(summary, "", chart::BAD, errors)
+            ..curve(summary, "", chart::BAD, Merge::Mean, errors)
         }],
     }
 }
@@ -145,10 +149,10 @@ fn bytes(summary: &Summary) -> Chart {
         across: Across::Time(end(summary)),
         upwards: "MiB per second".to_owned(),
         curves: vec![
-            curve(summary, "received", chart::FIRST, |interval| {
+            curve(summary, "received", chart::FIRST, Merge::Mean, |interval| {
                 mebibytes(interval.bytes_in, interval)
             }),
-            curve(summary, "sent", chart::SECOND, |interval| {
+            curve(summary, "sent", chart::SECOND, Merge::Mean, |interval| {
                 mebibytes(interval.bytes_out, interval)
             }),
         ],
@@ -157,22 +161,49 @@ fn bytes(summary: &Summary) -> Chart {
 
 const MEBIBYTE: f64 = 1_048_576.0;
 
-/// A step for each interval, so that one by itself can be seen.
+/// A step for each interval, so that one by itself can be seen. In a long run several intervals
+/// share a step, which `merge` makes of their values.
 fn curve(
     summary: &Summary,
     name: &'static str,
     colour: chart::Colour,
+    merge: Merge,
     value: impl Fn(&Interval) -> Option<f64>,
 ) -> Curve {
-    let steps = summary.intervals.iter().filter_map(|interval| {
-        let value = value(interval)?;
-        let end = interval.start_s + interval.length_s;
-        Some([(interval.start_s, value), (end, value)])
+    let together = summary.intervals.len().div_ceil(STEPS_MAX).max(1);
+    let steps = summary.intervals.chunks(together).filter_map(|intervals| {
+        let (first, last) = (intervals.first()?, intervals.last()?);
+        let values: Vec<f64> = intervals.iter().filter_map(&value).collect();
+        let value = merge.of(&values)?;
+        let end = last.start_s + last.length_s;
+        Some([(first.start_s, value), (end, value)])
     });
     Curve {
         name: Some(name),
         colour,
         points: steps.flatten().collect(),
+    }
+}
+
+/// More steps than this are narrower than the line.
+const STEPS_MAX: usize = 600;
+
+/// What becomes of the values of several intervals.
+#[derive(Clone, Copy)]
+enum Merge {
+    Mean,
+    Greatest,
+}
+
+impl Merge {
+    fn of(self, values: &[f64]) -> Option<f64> {
+        match self {
+            Self::Mean => {
+                let sum: f64 = values.iter().sum();
+                (!values.is_empty()).then(|| sum / values.len() as f64)
+            }
+            Self::Greatest => values.iter().copied().max_by(f64::total_cmp),
+        }
     }
 }
 
@@ -199,5 +230,71 @@ impl TimeUnit {
 
     fn of(&self, micros: u64) -> f64 {
         micros as f64 / self.micros
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::summary::tests::summary, *};
+
+    #[test]
+    fn units_of_time() {
+        for (micros, name, value) in [
+            (0, "microseconds", 0.0),
+            (999, "microseconds", 999.0),
+            (1500, "milliseconds", 1.5),
+            (2_000_000, "seconds", 2.0),
+        ] {
+            let unit = TimeUnit::for_up_to(micros);
+            assert_eq!((unit.name, unit.of(micros)), (name, value));
+        }
+    }
+
+    #[test]
+    fn long_runs_have_as_many_steps_as_can_be_seen() {
+        let mut long = summary();
+        let interval = long.intervals[0].clone();
+        long.intervals = (0..5000)
+            .map(|index| Interval {
+                start_s: f64::from(index),
+                rate: f64::from(index % 9),
+                ..interval.clone()
+            })
+            .collect();
+        for (merge, expected) in [(Merge::Mean, 4.0), (Merge::Greatest, 8.0)] {
+            let curve = curve(&long, "", chart::FIRST, merge, |interval| {
+                Some(interval.rate)
+            });
+            // Nine intervals make a step of two points.
+            assert_eq!(curve.points.len(), 5000_usize.div_ceil(9) * 2);
+            assert_eq!(curve.points[0], (0.0, expected));
+            assert_eq!(curve.points[1], (9.0, expected));
+            assert_eq!(curve.points.last().unwrap().0, 5000.0);
+        }
+    }
+
+    #[test]
+    fn what_has_nothing_to_show_is_left_out() {
+        let latency = Histogram::new_with_bounds(1, 3_600_000_000, 3).unwrap();
+        let titles = |summary: &Summary| -> Vec<_> {
+            let plots = of(summary, &latency).unwrap();
+            plots.into_iter().map(|(title, _)| title).collect()
+        };
+        let mut quiet = summary();
+        assert_eq!(
+            titles(&quiet),
+            [
+                "Rate",
+                "Latency over time",
+                "Requests without a complete answer"
+            ]
+        );
+        quiet
+            .intervals
+            .iter_mut()
+            .for_each(|interval| interval.errors = 0);
+        assert_eq!(titles(&quiet), ["Rate", "Latency over time"]);
+        quiet.mode = Mode::Stream;
+        assert_eq!(titles(&quiet), ["Bytes"]);
     }
 }

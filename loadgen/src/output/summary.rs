@@ -309,6 +309,14 @@ impl Summary {
         }
     }
 
+    /// Nothing came back: no answer, or of a stream no byte either way.
+    pub fn is_empty(&self) -> bool {
+        match self.mode {
+            Mode::Open | Mode::Closed => self.answered == 0,
+            Mode::Stream => self.bytes_in + self.bytes_out == 0,
+        }
+    }
+
     /// Share of the requests that failed.
     pub fn failed_share(&self) -> f64 {
         if self.requests == 0 {

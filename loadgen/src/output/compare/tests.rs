@@ -180,3 +180,22 @@ fn as_json() {
         (Some("within_noise"), true)
     );
 }
+
+#[test]
+fn streams_are_compared_by_their_bytes() {
+    let mut old = summary();
+    old.mode = Mode::Stream;
+    let mut new = old.clone();
+    new.bytes_in *= 2;
+    let intervals = new.intervals.iter_mut();
+    intervals.for_each(|interval| interval.bytes_in *= 2);
+    let comparison = Comparison::new(("a.json", &old), ("b.json", &new));
+    let rows: Vec<_> = comparison.figures.iter().map(Change::row).collect();
+    assert_eq!(
+        rows,
+        [
+            ["received", "402 KiB/s", "804 KiB/s", "+100.0%", "better"],
+            ["sent", "149 KiB/s", "149 KiB/s", "+0.0%", "within noise"],
+        ]
+    );
+}

@@ -201,6 +201,46 @@ fn the_json_has_these_fields() {
     }
 }
 
+/// Every name of the JSON stands in the reference.
+#[test]
+fn the_reference_has_every_field() {
+    let reference = include_str!("../../../../docs/load.md");
+    let mut summary = summary();
+    summary.objectives = vec![super::super::Objective::Errors(0).judge(&summary)];
+    summary.connect_us = summary.latency_us;
+    // Kinds of errors and statuses are no names of fields.
+    summary.errors.clear();
+    summary.error_examples.clear();
+    summary.status.clear();
+    summary.targets[0].errors.clear();
+    summary.targets[0].status.clear();
+    let mut values = vec![serde_json::to_value(&summary).unwrap()];
+    while let Some(value) = values.pop() {
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    // `latency_us`, `generator.io`, `generator.`...
+                    let ways = [
+                        format!("`{name}`"),
+                        format!(".{name}`"),
+                        format!("`{name}."),
+                    ];
+                    assert!(ways.iter().any(|way| reference.contains(way)), "{name}");
+                    values.push(value);
+                }
+            }
+            Value::Array(all) => values.extend(all),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    for kind in crate::ErrorKind::ALL {
+        assert!(
+            reference.contains(&format!("`{}`", kind.name())),
+            "{kind:?}"
+        );
+    }
+}
+
 fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
