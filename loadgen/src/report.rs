@@ -25,6 +25,8 @@ pub struct Report {
     pub connect: Histogram<u64>,
     /// Connections that were established.
     pub connections: u64,
+    /// Those among them whose TLS handshake took up an earlier session.
+    pub resumed: u64,
     /// Requests sent once more because a kept-alive connection was found closed before any byte of
     /// the answer (RFC 9112 section 9.3.1).
     pub resent: u64,
@@ -119,6 +121,7 @@ impl Report {
             slip: histogram(),
             connect: histogram(),
             connections: 0,
+            resumed: 0,
             resent: 0,
             series: Vec::new(),
             workers: Vec::new(),
@@ -154,6 +157,7 @@ impl Report {
         self.duration = self.duration.max(other.duration);
         self.answered_in_time += other.answered_in_time;
         self.connections += other.connections;
+        self.resumed += other.resumed;
         self.resent += other.resent;
         self.workers.extend_from_slice(&other.workers);
     }

@@ -133,6 +133,7 @@ impl<P: Protocol> Conductor<'_, P> {
             }
             if !self.worker.is_running() && self.worker.active.get() == 0 {
                 self.note_use(self.worker.clock.now());
+                self.worker.protocol.connector().undriven().await;
                 return Ok(());
             }
             self.rest(now).await?;
@@ -239,6 +240,7 @@ impl<P: Protocol> Conductor<'_, P> {
         report.workers = vec![self.thread.unwrap_or_default()];
         let tally = worker.tally.replace(Tally::new(worker.settings.kind, 0));
         tally.into_report(&mut report);
+        report.resumed = worker.protocol.connector().resumed();
         report
     }
 }
