@@ -13,6 +13,7 @@
 mod budget;
 mod failure;
 mod live;
+pub mod origin;
 pub mod output;
 mod plan;
 mod protocol;

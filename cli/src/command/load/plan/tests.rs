@@ -110,6 +110,7 @@ fn all_flags() {
             key: "key".into(),
         }),
         server_name: Some("name".to_owned()),
+        ..Tls::default()
     };
     assert_eq!(plan.tls, tls);
 }
