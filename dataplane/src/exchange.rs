@@ -217,17 +217,19 @@ impl Forward<'_> {
             .check_out(downstream, cluster, false, until.get(), record)
             .await?;
         let session = Rc::clone(&downstream.session);
-        let received = std::mem::replace(&mut downstream.received, self.worker.buffers.none());
+        let mut received = downstream.received.take();
+        let unwanted = Cell::new(false);
         let relay = Relay {
             source: &session.stream,
             target: upstream.stream(),
             deadlines: &self.worker.deadlines,
             idle: self.worker.limits.stream_idle_timeout,
             until: &until,
-            cancelable: true,
+            stopped: Some(&unwanted),
+            nothing_follows: false,
         };
         let upload = async {
-            let (result, received) = relay.run(body, received, outgoing).await;
+            let result = relay.run(body, &mut received, outgoing).await;
             // Without its body the request has no answer. When it is the upstream that takes no
             // more, it may have answered all the same.
             if matches!(
@@ -244,14 +246,14 @@ impl Forward<'_> {
                 upstream.stream().deadline().set(late, Expiry::Close);
             }
             self.hand_over_deadline(&session.stream);
-            (result, received)
+            result
         };
         let answer = self
             .answer(downstream, &upstream, &until, &complete)
             .forward(record);
-        let (answered, (uploaded, received)) = join(answer, upload, |_| {
+        let (answered, uploaded) = join(answer, upload, |_| {
             // Nobody wants the rest of the body.
-            session.stream.cancel_receive();
+            unwanted.set(true);
             upstream.stream().abort();
         })
         .await;

@@ -330,7 +330,8 @@ pub async fn check_out(
             reused: true,
         });
     }
-    connect(worker, lease, until.saturating_sub(now)).await
+    // In a box of its own: its timer makes it large, and most requests do without.
+    Box::pin(connect(worker, lease, until.saturating_sub(now))).await
 }
 
 /// `left`: microseconds until the route's timeout.

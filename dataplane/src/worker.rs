@@ -18,9 +18,11 @@ use ringmain_core::{
 
 use crate::{
     access_log::LogSink,
+    http1::Heads,
     inbox::{Command, Inbox},
     io::{
         self,
+        berth::Berths,
         buffer::BufferPool,
         deadline::{Deadlines, Micros},
         doorbell::Bell,
@@ -61,8 +63,6 @@ pub struct Limits {
     pub stream_idle_timeout: Duration,
     /// Of a connection while it is busy.
     pub buffer_bytes: usize,
-    /// A connection that is quiet for so long gives its buffer back.
-    pub buffer_release: Duration,
     /// Bytes of a request's body; 0: no limit.
     pub body_bytes_max: u64,
     /// Downstream connections of one worker.
@@ -85,6 +85,10 @@ pub struct Worker {
     pub limits: Limits,
     /// Buffers for receiving and sending.
     pub buffers: Rc<BufferPool>,
+    /// Places for the futures of requests under way.
+    pub berths: Rc<Berths>,
+    /// For requests under way.
+    pub heads: Heads,
     /// Pipes for moving bytes from socket to socket.
     pub pipes: Pipes,
     /// Deadlines of its sockets.
@@ -170,13 +174,15 @@ impl Worker {
             log,
             seed,
         } = parts;
-        let deadlines = Deadlines::new();
+        let deadlines = Deadlines::new(rung);
         let counters = metrics.counters();
         let empty = Pinned::new(Arc::new(Snapshot::empty()), Arc::clone(&inboxes[index]));
         Rc::new(Self {
             index,
             rung,
             buffers: BufferPool::new(limits.buffer_bytes),
+            berths: Berths::new(),
+            heads: Heads::default(),
             pipes: Pipes::new(match may_splice(rung != Rung::Epoll) {
                 true => limits.pipes_max,
                 false => 0,
@@ -427,6 +433,8 @@ impl Worker {
             self.forget_listeners();
             self.recorder.tick();
             self.buffers.tidy();
+            self.berths.tidy();
+            self.heads.tidy();
             self.pipes.tidy();
             self.counters
                 .tcp_pipes_in_use

@@ -29,7 +29,7 @@ pub async fn race<A: Future, B: Future>(first: A, second: B) -> Either<A::Output
 }
 
 /// Both futures to their ends. `on_first` is called when the first one has ended and the second,
-/// asked after that, has not: the place to make the second end, too.
+/// asked after that, has not: the place to make the second end, too. It is asked again at once.
 pub async fn join<A: Future, B: Future>(
     first: A,
     second: B,
@@ -50,14 +50,17 @@ pub async fn join<A: Future, B: Future>(
         {
             outputs.1 = Some(output);
         }
+        if let (Some(output), None) = &outputs
+            && let Some(on_first) = on_first.take()
+        {
+            on_first(output);
+            if let Poll::Ready(output) = second.as_mut().poll(context) {
+                outputs.1 = Some(output);
+            }
+        }
         match (outputs.0.take(), outputs.1.take()) {
             (Some(first), Some(second)) => Poll::Ready((first, second)),
             unfinished => {
-                if let (Some(first), None) = &unfinished
-                    && let Some(on_first) = on_first.take()
-                {
-                    on_first(first);
-                }
                 outputs = unfinished;
                 Poll::Pending
             }
@@ -97,7 +100,8 @@ mod tests {
         });
         let mut joined = pin!(joined);
         let mut context = Context::from_waker(Waker::noop());
-        for _ in 1..first.max(second) {
+        // The second is asked twice when it is told to end.
+        for _ in 1..first.max(second - called.len()) {
             assert!(joined.as_mut().poll(&mut context).is_pending());
         }
         let ended = joined.as_mut().poll(&mut context);
@@ -111,6 +115,7 @@ mod tests {
         check(3, 3, &[]);
         check(2, 1, &[]);
         check(1, 2, &['a']);
+        check(1, 3, &['a']);
         check(2, 4, &['a']);
     }
 }
