@@ -5,7 +5,7 @@
 //! bytes and keeps promises: an answer that has begun is never begun again, a connection that did
 //! not end in order is never used again, and every request is recorded exactly once.
 
-use std::{cell::Cell, rc::Rc};
+use std::{cell::Cell, io, rc::Rc};
 
 use ringmain_config::listener::Direction;
 use ringmain_core::{
@@ -21,7 +21,7 @@ use crate::{
     io::{
         buffer::{Buffer, Part},
         deadline::{Expiry, Micros},
-        race::join,
+        race::{join, quietly},
         stream::Stream,
     },
     plan::{Forwarding, LocalAnswer, Plan},
@@ -30,6 +30,10 @@ use crate::{
     relay::{Body, Broken, Relay, micros},
     worker::Worker,
 };
+
+/// So many bytes are never sent in part by a socket that has nothing else to send: the least that
+/// `net.ipv4.tcp_wmem` may grant.
+const SENT_AT_ONCE_MAX: usize = 4096;
 
 /// What happens to the downstream connection after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,20 +176,15 @@ impl Forward<'_> {
                 .stream()
                 .deadline()
                 .set(late.min(until.get()), Expiry::Close);
-            let sent;
-            let part = Part {
-                from: 0,
-                to: outgoing.filled().len(),
-                buffer: outgoing,
-            };
-            (sent, outgoing) = upstream.stream().send_part(part).await;
             let answer = self.answer(downstream, &upstream, &until, &complete);
-            let answered = match sent {
-                Ok(()) => answer.forward(record).await,
-                Err(_) => Err(answer.late_or(Failure::UpstreamClosed)),
-            };
+            let send = send_short(upstream.stream(), outgoing);
+            // When the answer is there first, its sender takes no more of the request.
+            let (answered, (sent, returned)) =
+                join(answer.forward(record), send, |_| upstream.stream().abort()).await;
+            outgoing = returned;
             match answered {
                 Ok(keep) => {
+                    let keep = keep && sent.is_ok();
                     downstream.answered = self.worker.now();
                     if keep {
                         pool::put_back(self.worker, &lease, upstream, downstream.answered);
@@ -366,6 +365,22 @@ impl Forward<'_> {
             false if downstream.request.keep_alive() => After::Linger,
             false => After::Close,
         }
+    }
+}
+
+/// Sends all of a buffer and gives it back. Beside the answer: what fits the socket's buffer is
+/// gone when the loop next waits, and nobody needs to be woken to hear that.
+async fn send_short(stream: &Stream, buffer: Buffer) -> (io::Result<()>, Buffer) {
+    let length = buffer.filled().len();
+    let part = Part {
+        from: 0,
+        to: length,
+        buffer,
+    };
+    let send = stream.send_part(part);
+    match length <= SENT_AT_ONCE_MAX {
+        true => quietly(send).await,
+        false => send.await,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     pin::pin,
-    task::Poll,
+    task::{Context, Poll, Waker},
 };
 
 /// Which of two futures was first.
@@ -65,6 +65,23 @@ pub async fn join<A: Future, B: Future>(
                 Poll::Pending
             }
         }
+    })
+    .await
+}
+
+/// A future whose first step wakes nobody when it ends. For an operation of which nothing is to be
+/// done when it has ended, beside something else that its task waits for: the task then looks at it
+/// when it is woken for that.
+pub async fn quietly<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut is_first = true;
+    poll_fn(|context| {
+        if std::mem::take(&mut is_first) {
+            return future
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()));
+        }
+        future.as_mut().poll(context)
     })
     .await
 }

@@ -85,6 +85,18 @@ impl Socket {
         }
     }
 
+    /// With epoll: nothing has arrived and the peer has not closed, which the runtime then knows,
+    /// too. Something that has arrived may be lost.
+    pub(super) fn stayed_silent(&self) -> bool {
+        let mut byte = 0_u8;
+        let space = Space {
+            start: &raw mut byte,
+            room: 1,
+        };
+        let received = self.receive_registered(space);
+        received.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Nothing is waiting to be received and the peer has not closed. One system call.
     pub(super) fn is_quiet(&self) -> bool {
         let mut byte = 0_u8;
@@ -101,9 +113,9 @@ impl Socket {
         count < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
     }
 
-    /// A watch keeps waiting while nobody asks; with epoll a wait costs more than a look.
-    pub(super) fn can_be_watched(&self) -> bool {
-        !self.is_epoll
+    /// The runtime remembers what was readable until a receive finds nothing.
+    pub(super) fn is_epoll(&self) -> bool {
+        self.is_epoll
     }
 
     pub(super) fn shared(&self) -> &TcpStream {

@@ -27,7 +27,8 @@ pub struct Stream {
     watch: Option<Watch>,
     socket: Rc<Socket>,
     fd: RawFd,
-    /// The last receive filled all the room that there was: more may be there already.
+    /// More may be there already: the last receive filled all the room that there was, or the
+    /// runtime would say so in any case. A wait is not begun then.
     more: Cell<bool>,
     /// The peer has sent its last byte, or we stopped reading.
     ended: Cell<bool>,
@@ -93,7 +94,7 @@ impl Stream {
         };
         stream.set_nodelay(true)?;
         let mut stream = Self::new(stream, deadlines);
-        if stream.socket.can_be_watched() {
+        if !stream.socket.is_epoll() {
             stream.watch = Some(Watch::new(Rc::clone(&stream.socket)));
         }
         Ok(stream)
@@ -127,8 +128,15 @@ impl Stream {
     }
 
     /// Waits, without a buffer, until something may have arrived. May be dropped.
-    pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
-        self.socket.readable()
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub async fn readable(&self) -> io::Result<()> {
+        // What was not there a moment ago is seldom there now: a try would be in vain.
+        if self.more.take() {
+            return Ok(());
+        }
+        self.socket.readable().await
     }
 
     /// Appends what has arrived to `buffer`, which must not be full, without waiting;
@@ -139,7 +147,7 @@ impl Stream {
     pub fn receive_now(&self, buffer: &mut Buffer) -> io::Result<Received> {
         buffer.hold();
         let count = self.socket.receive(buffer)?;
-        self.more.set(buffer.room() == 0);
+        self.more.set(buffer.room() == 0 || self.socket.is_epoll());
         if count == 0 {
             self.ended.set(true);
         }
@@ -153,12 +161,11 @@ impl Stream {
     /// The kernel's.
     pub async fn receive(&self, buffer: &mut Buffer) -> io::Result<Received> {
         loop {
-            // What was not there a moment ago is seldom there now: a try would be in vain.
             if !self.more.take() {
                 buffer.release();
                 match &self.watch {
                     Some(watch) => watch.seen(&self.socket).await?,
-                    None => self.readable().await?,
+                    None => self.socket.readable().await?,
                 }
             }
             match self.receive_now(buffer) {
@@ -169,12 +176,26 @@ impl Stream {
     }
 
     /// To be called when an answer is complete: what arrives from now on was not asked for, and
-    /// [`Self::is_quiet`] tells.
+    /// [`Self::stayed_silent`] tells.
     pub fn expect_nothing(&self) {
         self.more.set(false);
         if let Some(watch) = &self.watch {
             watch.arm(&self.socket);
         }
+    }
+
+    /// Nothing has arrived since [`Self::expect_nothing`] and the peer has not closed: a pooled
+    /// connection can be used once more. When not, it cannot be used any more at all.
+    ///
+    /// On a ring this costs no system call: it is what the loop had heard of when it last waited. So
+    /// what comes within a turn of the loop is not seen, as with any proxy that asks for events once
+    /// a turn.
+    pub fn stayed_silent(&self) -> bool {
+        !self.ended.get()
+            && match &self.watch {
+                Some(watch) => !watch.has_seen(&self.socket),
+                None => self.socket.stayed_silent(),
+            }
     }
 
     /// Waits until [`Self::receive_into`] would not block.
@@ -286,16 +307,9 @@ impl Stream {
         self.aborted.get() || self.deadline.expired()
     }
 
-    /// Nothing has arrived and the peer has not closed. One system call, unless it is watched
-    /// ([`Self::expect_nothing`]): then what the loop has heard of when it last waited is known.
+    /// Nothing is waiting to be received and the peer has not closed. One system call.
     pub fn is_quiet(&self) -> bool {
-        if self.ended.get() {
-            return false;
-        }
-        match &self.watch {
-            Some(watch) => !watch.has_seen(&self.socket),
-            None => self.socket.is_quiet(),
-        }
+        !self.ended.get() && self.socket.is_quiet()
     }
 
     /// What is known of the peer without receiving. One system call.
