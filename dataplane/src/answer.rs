@@ -22,6 +22,10 @@ use crate::{
     worker::Worker,
 };
 
+/// Bytes of room before an answer, so that the head that is sent, which may be a little longer than
+/// the one that was received, fits between it and a body that is not copied.
+const MARGIN: usize = 64;
+
 /// How far an answer has come, for those who must know after it failed.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -124,7 +128,7 @@ impl Answer<'_> {
 
     /// The final head, at the front of the buffer; interim ones are sent on.
     async fn receive_head(&mut self) -> Result<(Buffer, usize), Failure> {
-        let mut received = self.worker.buffers.none();
+        let mut received = self.worker.buffers.none().with_margin(MARGIN);
         self.head.reset();
         if self.complete.get() {
             let late = self.sent_at + micros(self.worker.limits.stream_idle_timeout);

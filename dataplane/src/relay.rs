@@ -171,7 +171,16 @@ impl Relay<'_> {
         mut outgoing: Buffer,
     ) -> Result<(), Broken> {
         loop {
-            let (staged, consumed) = body.stage(received, &mut outgoing)?;
+            let (mut staged, mut consumed) = body.stage(received, &mut outgoing)?;
+            if let Staged::InPlace(payload) = &mut staged
+                && payload.start == 0
+                && received.prepend(outgoing.filled())
+            {
+                // One send instead of two.
+                payload.end += outgoing.filled().len();
+                consumed += outgoing.filled().len();
+                outgoing.clear();
+            }
             if body.is_done() && self.nothing_follows {
                 self.source.expect_nothing();
             }

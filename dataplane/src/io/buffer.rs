@@ -51,6 +51,7 @@ impl BufferPool {
             bytes: Vec::new(),
             start: 0,
             size: 0,
+            margin: 0,
             pool: Rc::clone(self),
         }
     }
@@ -75,6 +76,7 @@ impl BufferPool {
             bytes: self.take_memory(size),
             start: 0,
             size,
+            margin: 0,
             pool: Rc::clone(self),
         }
     }
@@ -110,6 +112,8 @@ pub struct Buffer {
     start: usize,
     /// Index of its capacity, also while it has no memory.
     size: usize,
+    /// Bytes that are left free in front when it takes memory.
+    margin: usize,
     pool: Rc<BufferPool>,
 }
 
@@ -153,6 +157,7 @@ impl Buffer {
             bytes: std::mem::take(&mut self.bytes),
             start: std::mem::take(&mut self.start),
             size: self.size,
+            margin: self.margin,
             pool: Rc::clone(&self.pool),
         }
     }
@@ -169,7 +174,25 @@ impl Buffer {
     pub fn hold(&mut self) {
         if self.bytes.capacity() == 0 {
             self.bytes = self.pool.take_memory(self.size);
+            self.bytes.resize(self.margin, 0);
+            self.start = self.margin;
         }
+    }
+
+    /// It is to leave so many bytes of room in front, for [`Self::prepend`], when it takes memory.
+    pub fn with_margin(mut self, margin: usize) -> Self {
+        self.margin = margin;
+        self
+    }
+
+    /// Puts `bytes` before what is filled, without moving that. False when there is no room.
+    pub fn prepend(&mut self, bytes: &[u8]) -> bool {
+        let Some(start) = self.start.checked_sub(bytes.len()) else {
+            return false;
+        };
+        self.bytes[start..self.start].copy_from_slice(bytes);
+        self.start = start;
+        true
     }
 
     /// To append to, behind what is filled. Growing it past the buffer's size is allowed, but such
@@ -298,6 +321,18 @@ mod tests {
         check(2, 2); // three stayed
         check(2, 2);
         check(0, 0);
+    }
+
+    #[test]
+    fn takes_a_head_in_front_of_what_is_left() {
+        let pool = BufferPool::new(SMALLEST);
+        let mut buffer = pool.none().with_margin(2);
+        buffer.hold();
+        assert_eq!((buffer.is_empty(), buffer.room()), (true, SMALLEST - 2));
+        buffer.tail().extend_from_slice(b"abc");
+        buffer.consume(1);
+        assert!(!buffer.prepend(b"1234") && buffer.prepend(b"123"));
+        assert_eq!(buffer.filled(), b"123bc");
     }
 
     #[test]

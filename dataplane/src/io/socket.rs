@@ -85,15 +85,17 @@ impl Socket {
         }
     }
 
-    /// With epoll: nothing has arrived and the peer has not closed, which the runtime then knows,
+    /// Unwatched: nothing has arrived and the peer has not closed, which the runtime then knows,
     /// too. Something that has arrived may be lost.
     pub(super) fn stayed_silent(&self) -> bool {
         let mut byte = 0_u8;
-        let space = Space {
-            start: &raw mut byte,
-            room: 1,
+        let received = match self.is_epoll {
+            true => self.receive_registered(Space {
+                start: &raw mut byte,
+                room: 1,
+            }),
+            false => self.receive_directly(&raw mut byte, 1),
         };
-        let received = self.receive_registered(space);
         received.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 

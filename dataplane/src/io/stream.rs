@@ -1,7 +1,7 @@
 //! A TCP connection that one task may read and write at the same time.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, OnceCell},
     io,
     net::SocketAddr,
     os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
@@ -23,8 +23,8 @@ use super::{
 pub struct Stream {
     /// Dropped first: its slot must not outlive the descriptor.
     deadline: Deadline,
-    /// Of a connection that is kept in a pool.
-    watch: Option<Watch>,
+    /// Of a connection that was kept in a pool.
+    watch: OnceCell<Watch>,
     socket: Rc<Socket>,
     fd: RawFd,
     /// More may be there already: the last receive filled all the room that there was, or the
@@ -93,11 +93,7 @@ impl Stream {
             Either::Second(()) => return Err(io::ErrorKind::TimedOut.into()),
         };
         stream.set_nodelay(true)?;
-        let mut stream = Self::new(stream, deadlines);
-        if !stream.socket.is_epoll() {
-            stream.watch = Some(Watch::new(Rc::clone(&stream.socket)));
-        }
-        Ok(stream)
+        Ok(Self::new(stream, deadlines))
     }
 
     /// An accepted socket has its options from the one that listens ([`super::listen::bind`]).
@@ -105,7 +101,7 @@ impl Stream {
         let fd = stream.as_raw_fd();
         Self {
             deadline: deadlines.watch(fd),
-            watch: None,
+            watch: OnceCell::new(),
             socket: Socket::new(stream, deadlines.rung),
             fd,
             more: Cell::new(false),
@@ -163,7 +159,7 @@ impl Stream {
         loop {
             if !self.more.take() {
                 buffer.release();
-                match &self.watch {
+                match self.watch.get() {
                     Some(watch) => watch.seen(&self.socket).await?,
                     None => self.socket.readable().await?,
                 }
@@ -179,8 +175,9 @@ impl Stream {
     /// [`Self::stayed_silent`] tells.
     pub fn expect_nothing(&self) {
         self.more.set(false);
-        if let Some(watch) = &self.watch {
-            watch.arm(&self.socket);
+        if !self.socket.is_epoll() {
+            let watch = || Watch::new(Rc::clone(&self.socket));
+            self.watch.get_or_init(watch).arm(&self.socket);
         }
     }
 
@@ -192,7 +189,7 @@ impl Stream {
     /// a turn.
     pub fn stayed_silent(&self) -> bool {
         !self.ended.get()
-            && match &self.watch {
+            && match self.watch.get() {
                 Some(watch) => !watch.has_seen(&self.socket),
                 None => self.socket.stayed_silent(),
             }
