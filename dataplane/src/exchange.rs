@@ -5,7 +5,7 @@
 //! bytes and keeps promises: an answer that has begun is never begun again, a connection that did
 //! not end in order is never used again, and every request is recorded exactly once.
 
-use std::{cell::Cell, io, rc::Rc};
+use std::{cell::Cell, pin::pin, rc::Rc};
 
 use ringmain_config::listener::Direction;
 use ringmain_core::{
@@ -31,8 +31,9 @@ use crate::{
     worker::Worker,
 };
 
-/// So many bytes are never sent in part by a socket that has nothing else to send: the least that
-/// `net.ipv4.tcp_wmem` may grant.
+/// So many bytes are never sent in part by a socket that has nothing else to send: it is the least
+/// that `net.ipv4.tcp_wmem` may grant. They are gone when the loop next waits, and nobody needs to be
+/// woken to hear that.
 const SENT_AT_ONCE_MAX: usize = 4096;
 
 /// What happens to the downstream connection after a request.
@@ -176,11 +177,24 @@ impl Forward<'_> {
                 .stream()
                 .deadline()
                 .set(late.min(until.get()), Expiry::Close);
-            let answer = self.answer(downstream, &upstream, &until, &complete);
-            let send = send_short(upstream.stream(), outgoing);
-            // When the answer is there first, its sender takes no more of the request.
-            let (answered, (sent, returned)) =
-                join(answer.forward(record), send, |_| upstream.stream().abort()).await;
+            let length = outgoing.filled().len();
+            let part = Part {
+                from: 0,
+                to: length,
+                buffer: outgoing,
+            };
+            let (answered, (sent, returned)) = {
+                let answer = self.answer(downstream, &upstream, &until, &complete);
+                let answer = pin!(answer.forward(record));
+                let send = pin!(upstream.stream().send_part(part));
+                // When the answer is complete first, its sender takes no more of the request.
+                let stop = |_: &_| upstream.stream().abort();
+                if length <= SENT_AT_ONCE_MAX {
+                    join(answer, pin!(quietly(send)), stop).await
+                } else {
+                    join(answer, send, stop).await
+                }
+            };
             outgoing = returned;
             match answered {
                 Ok(keep) => {
@@ -247,15 +261,16 @@ impl Forward<'_> {
             self.hand_over_deadline(&session.stream);
             result
         };
-        let answer = self
-            .answer(downstream, &upstream, &until, &complete)
-            .forward(record);
-        let (answered, uploaded) = join(answer, upload, |_| {
-            // Nobody wants the rest of the body.
-            unwanted.set(true);
-            upstream.stream().abort();
-        })
-        .await;
+        let (answered, uploaded) = {
+            let answer = self.answer(downstream, &upstream, &until, &complete);
+            let (answer, upload) = (pin!(answer.forward(record)), pin!(upload));
+            let stop = |_: &_| {
+                // Nobody wants the rest of the body.
+                unwanted.set(true);
+                upstream.stream().abort();
+            };
+            join(answer, upload, stop).await
+        };
         downstream.received = received;
         downstream.answered = self.worker.now();
         match uploaded {
@@ -365,22 +380,6 @@ impl Forward<'_> {
             false if downstream.request.keep_alive() => After::Linger,
             false => After::Close,
         }
-    }
-}
-
-/// Sends all of a buffer and gives it back. Beside the answer: what fits the socket's buffer is
-/// gone when the loop next waits, and nobody needs to be woken to hear that.
-async fn send_short(stream: &Stream, buffer: Buffer) -> (io::Result<()>, Buffer) {
-    let length = buffer.filled().len();
-    let part = Part {
-        from: 0,
-        to: length,
-        buffer,
-    };
-    let send = stream.send_part(part);
-    match length <= SENT_AT_ONCE_MAX {
-        true => quietly(send).await,
-        false => send.await,
     }
 }
 

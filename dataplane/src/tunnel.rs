@@ -7,7 +7,7 @@
 //! copied. Nothing is timed per operation: the worker's tick looks at each tunnel once a second
 //! ([`Tunnel::look_after`]).
 
-use std::{cell::Cell, io, net::IpAddr, rc::Rc};
+use std::{cell::Cell, io, net::IpAddr, pin::pin, rc::Rc};
 
 use ringmain_config::{cluster::TcpConnections, listener::Direction};
 use ringmain_core::{
@@ -198,7 +198,7 @@ impl Tunnel {
             source_lost: Ending::UpstreamReset,
             target_lost: Ending::DownstreamReset,
         };
-        join(upload.run(), download.run(), |()| {}).await;
+        join(pin!(upload.run()), pin!(download.run()), |()| {}).await;
         self.ending.get().unwrap_or(Ending::Closed)
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::pin,
+    pin::{Pin, pin},
     task::{Context, Poll, Waker},
 };
 
@@ -30,13 +30,13 @@ pub async fn race<A: Future, B: Future>(first: A, second: B) -> Either<A::Output
 
 /// Both futures to their ends. `on_first` is called when the first one has ended and the second,
 /// asked after that, has not: the place to make the second end, too. It is asked again at once.
+///
+/// The futures stay where the caller has pinned them: they are large.
 pub async fn join<A: Future, B: Future>(
-    first: A,
-    second: B,
+    mut first: Pin<&mut A>,
+    mut second: Pin<&mut B>,
     on_first: impl FnOnce(&A::Output),
 ) -> (A::Output, B::Output) {
-    let mut first = pin!(first);
-    let mut second = pin!(second);
     let mut on_first = Some(on_first);
     let mut outputs = (None, None);
     poll_fn(|context| {
@@ -72,18 +72,15 @@ pub async fn join<A: Future, B: Future>(
 /// A future whose first step wakes nobody when it ends. For an operation of which nothing is to be
 /// done when it has ended, beside something else that its task waits for: the task then looks at it
 /// when it is woken for that.
-pub async fn quietly<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
+pub fn quietly<F: Future>(mut future: Pin<&mut F>) -> impl Future<Output = F::Output> {
     let mut is_first = true;
-    poll_fn(|context| {
+    poll_fn(move |context| {
         if std::mem::take(&mut is_first) {
-            return future
-                .as_mut()
-                .poll(&mut Context::from_waker(Waker::noop()));
+            let mut nobody = Context::from_waker(Waker::noop());
+            return future.as_mut().poll(&mut nobody);
         }
         future.as_mut().poll(context)
     })
-    .await
 }
 
 #[cfg(test)]
@@ -112,9 +109,9 @@ mod tests {
     /// `called`: what `on_first` was called with.
     fn check(first: usize, second: usize, called: &[char]) {
         let calls = RefCell::new(Vec::new());
-        let joined = join(ends_at(first, 'a'), ends_at(second, 'b'), |output| {
-            calls.borrow_mut().push(*output);
-        });
+        let one = pin!(ends_at(first, 'a'));
+        let two = pin!(ends_at(second, 'b'));
+        let joined = join(one, two, |output| calls.borrow_mut().push(*output));
         let mut joined = pin!(joined);
         let mut context = Context::from_waker(Waker::noop());
         // The second is asked twice when it is told to end.
