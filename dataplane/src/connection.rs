@@ -2,15 +2,21 @@
 //!
 //! A worker's listener accepts a socket ([`crate::listener`]) and [`serve`] is its task: a small
 //! future that waits for the socket to become readable. When the first bytes of a request are there,
-//! they and the large future that serves requests ([`requests`]) get memory of the worker's, which
-//! goes back when nothing is left to do; each request goes through
-//! [`crate::exchange::exchange`].
+//! they get a buffer, and the connection the use of a large future ([`Busy`]) until nothing is left
+//! to do; each request goes through [`crate::exchange::exchange`].
 
-use std::{io, rc::Rc};
+use std::{
+    cell::Cell,
+    future::{Future, poll_fn},
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::Poll,
+};
 
 use crate::{
     exchange::{After, exchange, refuse},
-    http1::{Arrival, Downstream},
+    http1::{Arrival, Downstream, Heads},
     io::{
         buffer::Buffer,
         deadline::{Expiry, Micros},
@@ -39,8 +45,11 @@ pub async fn serve(worker: Rc<Worker>, session: Rc<Session>, place: usize) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             Ok(Received::End) | Err(_) => break,
         }
-        let busy = worker.berths.berth(requests(&worker, &session, received));
-        match busy.await {
+        let mut busy = worker.busy.take().unwrap_or_else(Busy::new);
+        busy.begin(&worker, &session, received);
+        let pause = busy.pause().await;
+        worker.busy.put(busy);
+        match pause {
             Pause::Idle(now) => wait_from(&worker, &session, now),
             Pause::Over => break,
         }
@@ -56,20 +65,87 @@ fn wait_from(worker: &Worker, session: &Session, now: Micros) {
     session.stream.deadline().set(late, Expiry::StopReading);
 }
 
+/// The large future of a connection that is busy, and memory for the heads of its messages. It is
+/// made once and serves one connection after the other: making it costs as much as routing a
+/// request.
+pub struct Busy {
+    future: Pin<Box<dyn Future<Output = ()>>>,
+    desk: Rc<Desk>,
+}
+
+/// Where it finds what to do, and leaves what came of it.
+#[derive(Default)]
+struct Desk {
+    visit: Cell<Option<Visit>>,
+    pause: Cell<Option<Pause>>,
+}
+
+/// A connection from which something has come.
+struct Visit {
+    worker: Rc<Worker>,
+    session: Rc<Session>,
+    received: Buffer,
+}
+
+impl Busy {
+    fn new() -> Self {
+        let desk = Rc::<Desk>::default();
+        Self {
+            future: Box::pin(visits(Rc::clone(&desk))),
+            desk,
+        }
+    }
+
+    fn begin(&self, worker: &Rc<Worker>, session: &Rc<Session>, received: Buffer) {
+        self.desk.visit.set(Some(Visit {
+            worker: Rc::clone(worker),
+            session: Rc::clone(session),
+            received,
+        }));
+    }
+
+    /// Serves the connection that it was begun with, as long as it is busy.
+    async fn pause(&mut self) -> Pause {
+        poll_fn(|context| {
+            let ended = self.future.as_mut().poll(context);
+            debug_assert!(ended.is_pending(), "there is always a next visit");
+            self.desk.pause.take().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+}
+
+/// Serves whoever comes, for ever.
+async fn visits(desk: Rc<Desk>) {
+    let mut heads = Heads::default();
+    loop {
+        let next = poll_fn(|_| desk.visit.take().map_or(Poll::Pending, Poll::Ready));
+        let Visit {
+            worker,
+            session,
+            received,
+        } = next.await;
+        let mut downstream = Downstream::new(&worker, session, received, heads);
+        let pause = requests(&worker, &mut downstream).await;
+        heads = downstream.into_heads();
+        drop(worker);
+        desk.pause.set(Some(pause));
+    }
+}
+
 /// Serves requests until nothing of what has come is left.
-async fn requests(worker: &Rc<Worker>, session: &Rc<Session>, received: Buffer) -> Pause {
-    let mut downstream = Downstream::new(worker, Rc::clone(session), received);
+async fn requests(worker: &Rc<Worker>, downstream: &mut Downstream) -> Pause {
     loop {
         match downstream.next_request(worker).await {
             Arrival::Request => {}
             Arrival::Closed => return Pause::Over,
             Arrival::Refused(failure) => {
-                refuse(worker, &mut downstream, failure).await;
+                refuse(worker, downstream, failure).await;
                 downstream.linger().await;
                 return Pause::Over;
             }
         }
-        match exchange(worker, &mut downstream).await {
+        match exchange(worker, downstream).await {
             After::Next if downstream.received.is_empty() => {
                 return Pause::Idle(downstream.answered);
             }
@@ -85,9 +161,7 @@ async fn requests(worker: &Rc<Worker>, session: &Rc<Session>, received: Buffer) 
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
-
-    use super::{Session, Worker, requests, serve};
+    use super::{serve, visits};
 
     fn size_of_output<F: Future>(_: impl Fn() -> F) -> usize {
         size_of::<F>()
@@ -102,8 +176,7 @@ mod tests {
         }
         let idle = size_of_output(|| serve(never(), never(), never()));
         assert!(idle <= 192, "an idle connection's future has {idle} bytes");
-        let busy =
-            size_of_output(|| requests(never::<&Rc<Worker>>(), never::<&Rc<Session>>(), never()));
+        let busy = size_of_output(|| visits(never()));
         assert!(busy <= 4608, "a busy connection's future has {busy} bytes");
     }
 }

@@ -17,7 +17,6 @@ use crate::{
     record::Description,
     relay::micros,
     session::Session,
-    shelf::{Kept, Shelf},
     worker::Worker,
 };
 
@@ -26,9 +25,6 @@ const LINGER_BYTES_MAX: usize = 1 << 20;
 
 /// How long a closing connection waits for its client to have read the answer.
 const LINGER: Duration = Duration::from_secs(1);
-
-/// Heads that are kept for the memory they hold.
-const SPARE_HEADS_MAX: usize = 1024;
 
 /// What came of waiting for a request's head.
 #[derive(Debug)]
@@ -41,28 +37,11 @@ pub enum Arrival {
     Refused(Failure),
 }
 
-/// Heads of requests and answers for the next request of any connection of a core.
-#[derive(Debug)]
+/// Decoded heads, which hold memory.
+#[derive(Debug, Default)]
 pub struct Heads {
-    requests: Rc<Shelf<Box<RequestHead>>>,
-    responses: Rc<Shelf<Box<ResponseHead>>>,
-}
-
-impl Default for Heads {
-    fn default() -> Self {
-        Self {
-            requests: Rc::new(Shelf::new(SPARE_HEADS_MAX)),
-            responses: Rc::new(Shelf::new(SPARE_HEADS_MAX)),
-        }
-    }
-}
-
-impl Heads {
-    /// Drops those that were not needed since the last call. To be called every second or so.
-    pub fn tidy(&self) {
-        self.requests.tidy(SPARE_HEADS_MAX);
-        self.responses.tidy(SPARE_HEADS_MAX);
-    }
+    request: RequestHead,
+    response: ResponseHead,
 }
 
 /// A downstream connection from the first byte of a request until nothing of it is left to do.
@@ -70,9 +49,9 @@ pub struct Downstream {
     /// The connection.
     pub session: Rc<Session>,
     /// The head of the request that is being served.
-    pub request: Kept<RequestHead>,
+    pub request: RequestHead,
     /// Kept here for its memory: the head of the answer that is being forwarded.
-    pub response: Kept<ResponseHead>,
+    pub response: ResponseHead,
     /// What was received and not yet consumed: the head, then whatever follows it.
     pub received: Buffer,
     /// Length of the head in `received`; 0 once it is consumed.
@@ -86,20 +65,32 @@ pub struct Downstream {
 }
 
 impl Downstream {
-    /// A connection from which `received` has come just now.
-    pub fn new(worker: &Worker, session: Rc<Session>, received: Buffer) -> Self {
+    /// A connection from which `received` has come just now. `heads` are those of another one, for
+    /// their memory.
+    pub fn new(worker: &Worker, session: Rc<Session>, received: Buffer, heads: Heads) -> Self {
         let now = worker.now();
-        let mut request = Kept::take(&worker.heads.requests);
+        let Heads {
+            mut request,
+            response,
+        } = heads;
         request.reset();
         Self {
             session,
             request,
-            response: Kept::take(&worker.heads.responses),
+            response,
             received,
             head_bytes: 0,
             started: now,
             head_at: now,
             answered: now,
+        }
+    }
+
+    /// Its heads, for the next one.
+    pub fn into_heads(self) -> Heads {
+        Heads {
+            request: self.request,
+            response: self.response,
         }
     }
 
@@ -195,7 +186,7 @@ impl Downstream {
     /// Closes the connection so that the client can read an answer that it may not have read yet:
     /// a socket closed with bytes unread would reset it. Takes and forgets what the client still
     /// sends, for a bounded time and amount.
-    pub async fn linger(mut self) {
+    pub async fn linger(&mut self) {
         self.stream().finish();
         self.stream()
             .deadline()

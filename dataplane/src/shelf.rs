@@ -6,8 +6,6 @@
 use std::{
     cell::{Cell, RefCell},
     fmt,
-    ops::{Deref, DerefMut},
-    rc::Rc,
 };
 
 /// Things for the next user, of one core.
@@ -70,51 +68,9 @@ impl<T> fmt::Debug for Shelf<T> {
     }
 }
 
-/// A thing that goes to its shelf when it is dropped. In a box: most of its life it is passed on.
-#[derive(Debug)]
-pub struct Kept<T> {
-    /// `None` in [`Drop`] only.
-    thing: Option<Box<T>>,
-    shelf: Rc<Shelf<Box<T>>>,
-}
-
-impl<T: Default> Kept<T> {
-    /// One from the shelf, as its last user left it, or a new one.
-    pub fn take(shelf: &Rc<Shelf<Box<T>>>) -> Self {
-        Self {
-            thing: Some(shelf.take().unwrap_or_default()),
-            shelf: Rc::clone(shelf),
-        }
-    }
-}
-
-impl<T> Deref for Kept<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        self.thing.as_deref().expect("only drop takes it")
-    }
-}
-
-impl<T> DerefMut for Kept<T> {
-    fn deref_mut(&mut self) -> &mut T {
-        self.thing.as_deref_mut().expect("only drop takes it")
-    }
-}
-
-impl<T> Drop for Kept<T> {
-    fn drop(&mut self) {
-        if let Some(thing) = self.thing.take() {
-            self.shelf.put(thing);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
-
-    use super::{Kept, Shelf};
+    use super::Shelf;
 
     #[test]
     fn keeps_what_was_needed() {
@@ -132,16 +88,5 @@ mod tests {
         check(2, 2);
         check(0, 0);
         assert!(shelf.is_empty());
-    }
-
-    #[test]
-    fn what_is_dropped_is_the_next_ones() {
-        let shelf = Rc::new(Shelf::new(1));
-        let (mut one, two) = (Kept::<u8>::take(&shelf), Kept::take(&shelf));
-        *one = 7;
-        drop(one);
-        drop(two);
-        assert_eq!(shelf.len(), 1);
-        assert_eq!(*Kept::take(&shelf), 7);
     }
 }

@@ -18,11 +18,10 @@ use ringmain_core::{
 
 use crate::{
     access_log::LogSink,
-    http1::Heads,
+    connection::Busy,
     inbox::{Command, Inbox},
     io::{
         self,
-        berth::Berths,
         buffer::BufferPool,
         deadline::{Deadlines, Micros},
         doorbell::Bell,
@@ -35,6 +34,7 @@ use crate::{
     pool::Clusters,
     record::Recorder,
     session::{Session, Sessions},
+    shelf::Shelf,
 };
 
 /// How often a worker looks after what nobody waits for: idle upstream connections, clients that
@@ -46,6 +46,11 @@ const HANDSHAKE_GRACE: Duration = Duration::from_millis(100);
 
 /// A connection that is to end is not closed before it has been quiet for so long.
 const CLOSED_WHEN_QUIET_FOR: Micros = 1_000_000;
+
+/// Of [`Worker::busy`]: as many as buffers.
+const BUSY_SPARE_MAX: usize = 4096;
+/// Of them, those that are freed at once, so that the core is not held up.
+const BUSY_TIDIED_MAX: usize = 1024;
 
 /// Between two complaints of a worker.
 const COMPLAINT_PAUSE: Micros = 10_000_000;
@@ -85,10 +90,8 @@ pub struct Worker {
     pub limits: Limits,
     /// Buffers for receiving and sending.
     pub buffers: Rc<BufferPool>,
-    /// Places for the futures of requests under way.
-    pub berths: Rc<Berths>,
-    /// For requests under way.
-    pub heads: Heads,
+    /// What busy connections have left to the next ones.
+    pub busy: Shelf<Busy>,
     /// Pipes for moving bytes from socket to socket.
     pub pipes: Pipes,
     /// Deadlines of its sockets.
@@ -181,8 +184,7 @@ impl Worker {
             index,
             rung,
             buffers: BufferPool::new(limits.buffer_bytes),
-            berths: Berths::new(),
-            heads: Heads::default(),
+            busy: Shelf::new(BUSY_SPARE_MAX),
             pipes: Pipes::new(match may_splice(rung != Rung::Epoll) {
                 true => limits.pipes_max,
                 false => 0,
@@ -433,8 +435,7 @@ impl Worker {
             self.forget_listeners();
             self.recorder.tick();
             self.buffers.tidy();
-            self.berths.tidy();
-            self.heads.tidy();
+            self.busy.tidy(BUSY_TIDIED_MAX);
             self.pipes.tidy();
             self.counters
                 .tcp_pipes_in_use

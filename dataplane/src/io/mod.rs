@@ -11,7 +11,6 @@
 
 #![allow(unsafe_code)]
 
-pub mod berth;
 pub mod buffer;
 pub mod deadline;
 pub mod doorbell;
