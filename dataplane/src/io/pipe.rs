@@ -14,8 +14,8 @@ use std::{
 use crate::shelf::Shelf;
 
 /// Bytes that a pipe is asked to hold, which is the most that the kernel gives to an ordinary user by
-/// default (`fs.pipe-max-size`). Moving 1 MiB at a time cost half as much CPU per KiB on loopback as
-/// copying through a buffer of 256 KiB.
+/// default (`fs.pipe-max-size`). One stream over loopback took 264 ns of this proxy's CPU per KiB (226
+/// to 361) through pipes, and 579 (517 to 721) through buffers of up to 256 KiB (`tcp_pipes = 0`).
 const PIPE_BYTES: libc::c_int = 1 << 20;
 
 /// The pipes of one core.
