@@ -69,7 +69,7 @@ impl Answer<'_> {
     ///
     /// # Errors
     /// Why it did not arrive, or did not get through.
-    pub async fn forward(mut self, record: &mut Record<'_>) -> Result<bool, Failure> {
+    pub async fn forward(&mut self, record: &mut Record<'_>) -> Result<bool, Failure> {
         let (mut received, head_bytes) = self.receive_head().await?;
         let framing = match self.head.framing() {
             Framing::UntilClose => Framing::Chunked,

@@ -60,24 +60,28 @@ pub async fn exchange(worker: &Rc<Worker>, downstream: &mut Downstream) -> After
     record.describe(|| downstream.describe());
 
     let progress = Progress::default();
-    let plan = match listener {
+    let mut plan = match listener {
         Some(listener) => Plan::make(worker, listener, downstream, &mut record),
         None => Err(Failure::NoRoute),
     };
-    let result = match plan {
+    // By reference: what a plan holds is large.
+    let result = match &mut plan {
         Ok(Plan::Forward(forwarding)) => {
+            let outgoing = forwarding.outgoing.take();
             let forward = Forward {
                 worker,
                 forwarding,
                 progress: &progress,
             };
-            forward.run(&snapshot, downstream, &mut record).await
+            forward
+                .run(&snapshot, downstream, outgoing, &mut record)
+                .await
         }
         Ok(Plan::Answer(local)) => {
             record.answering(local.status);
-            respond(worker, downstream, &local, true, &mut record).await
+            respond(worker, downstream, local, true, &mut record).await
         }
-        Err(failure) => Err(failure),
+        Err(failure) => Err(*failure),
     };
     let after = match result {
         Ok(after) => after,
@@ -110,17 +114,18 @@ pub async fn refuse(worker: &Rc<Worker>, downstream: &mut Downstream, failure: F
 }
 
 /// A request that goes to one of a cluster's endpoints.
-struct Forward<'a> {
+struct Forward<'a, 'p> {
     worker: &'a Rc<Worker>,
-    forwarding: Forwarding<'a>,
+    forwarding: &'a Forwarding<'p>,
     progress: &'a Progress,
 }
 
-impl Forward<'_> {
+impl Forward<'_, '_> {
     async fn run(
-        mut self,
+        self,
         snapshot: &Snapshot,
         downstream: &mut Downstream,
+        mut outgoing: Buffer,
         record: &mut Record<'_>,
     ) -> Result<After, Failure> {
         let entry = snapshot
@@ -129,8 +134,6 @@ impl Forward<'_> {
         let cluster = self.worker.clusters.state(self.forwarding.cluster, entry);
         record.cluster(&cluster.cluster.name, &cluster.edge);
 
-        let mut outgoing =
-            std::mem::replace(&mut self.forwarding.outgoing, self.worker.buffers.none());
         let framing = self.forwarding.framing;
         let bytes = Cell::new(0);
         let mut decoder = BodyDecoder::new(framing);
@@ -184,7 +187,7 @@ impl Forward<'_> {
                 buffer: outgoing,
             };
             let (answered, (sent, returned)) = {
-                let answer = self.answer(downstream, &upstream, &until, &complete);
+                let mut answer = self.answer(downstream, &upstream, &until, &complete);
                 let answer = pin!(answer.forward(record));
                 let send = pin!(upstream.stream().send_part(part));
                 // When the answer is complete first, its sender takes no more of the request.
@@ -262,7 +265,7 @@ impl Forward<'_> {
             result
         };
         let (answered, uploaded) = {
-            let answer = self.answer(downstream, &upstream, &until, &complete);
+            let mut answer = self.answer(downstream, &upstream, &until, &complete);
             let (answer, upload) = (pin!(answer.forward(record)), pin!(upload));
             let stop = |_: &_| {
                 // Nobody wants the rest of the body.

@@ -40,8 +40,8 @@ pub enum Arrival {
 /// Decoded heads, which hold memory.
 #[derive(Debug, Default)]
 pub struct Heads {
-    request: RequestHead,
-    response: ResponseHead,
+    request: Box<RequestHead>,
+    response: Box<ResponseHead>,
 }
 
 /// A downstream connection from the first byte of a request until nothing of it is left to do.
@@ -49,9 +49,9 @@ pub struct Downstream {
     /// The connection.
     pub session: Rc<Session>,
     /// The head of the request that is being served.
-    pub request: RequestHead,
+    pub request: Box<RequestHead>,
     /// Kept here for its memory: the head of the answer that is being forwarded.
-    pub response: ResponseHead,
+    pub response: Box<ResponseHead>,
     /// What was received and not yet consumed: the head, then whatever follows it.
     pub received: Buffer,
     /// Length of the head in `received`; 0 once it is consumed.

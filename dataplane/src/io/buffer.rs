@@ -87,20 +87,18 @@ impl BufferPool {
         free.unwrap_or_else(|| Vec::with_capacity(self.capacities[size]))
     }
 
-    fn size_of(&self, capacity: usize) -> Option<usize> {
-        self.capacities.iter().position(|&size| size == capacity)
-    }
-
-    fn give_back(&self, mut bytes: Vec<u8>) {
-        if bytes.capacity() == 0 {
+    /// Memory that was taken with this `size`.
+    fn give_back(&self, mut bytes: Vec<u8>, size: usize) {
+        let capacity = bytes.capacity();
+        if capacity == 0 {
             return;
         }
         self.in_use.set(self.in_use.get() - 1);
-        let Some(size) = self.size_of(bytes.capacity()) else {
-            return; // grown past every size by an encoder
-        };
-        bytes.clear();
-        self.free[size].put(bytes);
+        // An encoder may have made it larger.
+        if capacity == self.capacities[size] {
+            bytes.clear();
+            self.free[size].put(bytes);
+        }
     }
 }
 
@@ -166,7 +164,8 @@ impl Buffer {
     pub fn release(&mut self) {
         if self.is_empty() {
             self.start = 0;
-            self.pool.give_back(std::mem::take(&mut self.bytes));
+            self.pool
+                .give_back(std::mem::take(&mut self.bytes), self.size);
         }
     }
 
@@ -252,7 +251,8 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.pool.give_back(std::mem::take(&mut self.bytes));
+        self.pool
+            .give_back(std::mem::take(&mut self.bytes), self.size);
     }
 }
 
