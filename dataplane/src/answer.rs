@@ -22,6 +22,10 @@ use crate::{
     worker::Worker,
 };
 
+/// Bytes of room before an answer, so that the head that is sent, which may be a little longer than
+/// the one that was received, fits between it and a body that is not copied.
+const MARGIN: usize = 64;
+
 /// How far an answer has come, for those who must know after it failed.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -65,7 +69,7 @@ impl Answer<'_> {
     ///
     /// # Errors
     /// Why it did not arrive, or did not get through.
-    pub async fn forward(mut self, record: &mut Record<'_>) -> Result<bool, Failure> {
+    pub async fn forward(&mut self, record: &mut Record<'_>) -> Result<bool, Failure> {
         let (mut received, head_bytes) = self.receive_head().await?;
         let framing = match self.head.framing() {
             Framing::UntilClose => Framing::Chunked,
@@ -82,9 +86,9 @@ impl Answer<'_> {
 
         let bytes = Cell::new(0);
         let mut body = Body::new(BodyDecoder::new(self.head.framing()), framing, &bytes);
-        let result = self.forward_body(&mut body, received, outgoing).await;
+        let result = self.forward_body(&mut body, &mut received, outgoing).await;
         record.sent(bytes.get());
-        let received = result?;
+        result?;
         // Bytes behind the answer belong to nothing that we asked for.
         Ok(self.head.keep_alive() && received.is_empty())
     }
@@ -92,15 +96,20 @@ impl Answer<'_> {
     async fn forward_body(
         &self,
         body: &mut Body<'_>,
-        mut received: Buffer,
+        received: &mut Buffer,
         mut outgoing: Buffer,
-    ) -> Result<Buffer, Failure> {
+    ) -> Result<(), Failure> {
         self.progress.begun.set(true);
-        body.stage_short(&mut received, &mut outgoing)
+        let nothing_follows = self.head.keep_alive();
+        body.stage_short(received, &mut outgoing)
             .map_err(|broken| self.failure(&broken))?;
         if body.is_done() {
+            received.release();
+            if nothing_follows {
+                self.upstream.expect_nothing();
+            }
             let (sent, _) = self.session.stream.send(outgoing).await;
-            return sent.map(|()| received).map_err(|_| Failure::DownstreamGone);
+            return sent.map_err(|_| Failure::DownstreamGone);
         }
         let relay = Relay {
             source: self.upstream,
@@ -108,18 +117,18 @@ impl Answer<'_> {
             deadlines: &self.worker.deadlines,
             idle: self.worker.limits.stream_idle_timeout,
             until: self.until,
-            cancelable: false,
+            stopped: None,
+            nothing_follows,
         };
         // In a box of its own: it is large, and most answers were sent above.
-        let (result, received) = Box::pin(relay.run(body, received, outgoing)).await;
-        result
-            .map(|()| received)
+        Box::pin(relay.run(body, received, outgoing))
+            .await
             .map_err(|broken| self.failure(&broken))
     }
 
     /// The final head, at the front of the buffer; interim ones are sent on.
     async fn receive_head(&mut self) -> Result<(Buffer, usize), Failure> {
-        let mut received = self.worker.buffers.take();
+        let mut received = self.worker.buffers.none().with_margin(MARGIN);
         self.head.reset();
         if self.complete.get() {
             let late = self.sent_at + micros(self.worker.limits.stream_idle_timeout);
@@ -127,11 +136,9 @@ impl Answer<'_> {
             self.upstream.deadline().set(late, Expiry::Close);
         }
         loop {
-            let result;
-            (result, received) = self.upstream.receive(received).await;
-            match result {
+            match self.upstream.receive(&mut received).await {
                 Ok(Received::Bytes(_)) => self.progress.heard.set(true),
-                Ok(Received::End | Received::Cancelled) | Err(_) => {
+                Ok(Received::End) | Err(_) => {
                     return Err(self.late_or(Failure::UpstreamClosed));
                 }
             }

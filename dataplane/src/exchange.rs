@@ -5,7 +5,7 @@
 //! bytes and keeps promises: an answer that has begun is never begun again, a connection that did
 //! not end in order is never used again, and every request is recorded exactly once.
 
-use std::{cell::Cell, rc::Rc};
+use std::{cell::Cell, pin::pin, rc::Rc};
 
 use ringmain_config::listener::Direction;
 use ringmain_core::{
@@ -21,7 +21,7 @@ use crate::{
     io::{
         buffer::{Buffer, Part},
         deadline::{Expiry, Micros},
-        race::join,
+        race::{join, quietly},
         stream::Stream,
     },
     plan::{Forwarding, LocalAnswer, Plan},
@@ -30,6 +30,11 @@ use crate::{
     relay::{Body, Broken, Relay, micros},
     worker::Worker,
 };
+
+/// So many bytes are never sent in part by a socket that has nothing else to send: it is the least
+/// that `net.ipv4.tcp_wmem` may grant. They are gone when the loop next waits, and nobody needs to be
+/// woken to hear that.
+const SENT_AT_ONCE_MAX: usize = 4096;
 
 /// What happens to the downstream connection after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,24 +60,28 @@ pub async fn exchange(worker: &Rc<Worker>, downstream: &mut Downstream) -> After
     record.describe(|| downstream.describe());
 
     let progress = Progress::default();
-    let plan = match listener {
+    let mut plan = match listener {
         Some(listener) => Plan::make(worker, listener, downstream, &mut record),
         None => Err(Failure::NoRoute),
     };
-    let result = match plan {
+    // By reference: what a plan holds is large.
+    let result = match &mut plan {
         Ok(Plan::Forward(forwarding)) => {
+            let outgoing = forwarding.outgoing.take();
             let forward = Forward {
                 worker,
                 forwarding,
                 progress: &progress,
             };
-            forward.run(&snapshot, downstream, &mut record).await
+            forward
+                .run(&snapshot, downstream, outgoing, &mut record)
+                .await
         }
         Ok(Plan::Answer(local)) => {
             record.answering(local.status);
-            respond(worker, downstream, &local, true, &mut record).await
+            respond(worker, downstream, local, true, &mut record).await
         }
-        Err(failure) => Err(failure),
+        Err(failure) => Err(*failure),
     };
     let after = match result {
         Ok(after) => after,
@@ -105,17 +114,18 @@ pub async fn refuse(worker: &Rc<Worker>, downstream: &mut Downstream, failure: F
 }
 
 /// A request that goes to one of a cluster's endpoints.
-struct Forward<'a> {
+struct Forward<'a, 'p> {
     worker: &'a Rc<Worker>,
-    forwarding: Forwarding<'a>,
+    forwarding: &'a Forwarding<'p>,
     progress: &'a Progress,
 }
 
-impl Forward<'_> {
+impl Forward<'_, '_> {
     async fn run(
-        mut self,
+        self,
         snapshot: &Snapshot,
         downstream: &mut Downstream,
+        mut outgoing: Buffer,
         record: &mut Record<'_>,
     ) -> Result<After, Failure> {
         let entry = snapshot
@@ -124,8 +134,6 @@ impl Forward<'_> {
         let cluster = self.worker.clusters.state(self.forwarding.cluster, entry);
         record.cluster(&cluster.cluster.name, &cluster.edge);
 
-        let mut outgoing =
-            std::mem::replace(&mut self.forwarding.outgoing, self.worker.buffers.none());
         let framing = self.forwarding.framing;
         let bytes = Cell::new(0);
         let mut decoder = BodyDecoder::new(framing);
@@ -172,20 +180,28 @@ impl Forward<'_> {
                 .stream()
                 .deadline()
                 .set(late.min(until.get()), Expiry::Close);
-            let sent;
+            let length = outgoing.filled().len();
             let part = Part {
                 from: 0,
-                to: outgoing.filled().len(),
+                to: length,
                 buffer: outgoing,
             };
-            (sent, outgoing) = upstream.stream().send_part(part).await;
-            let answer = self.answer(downstream, &upstream, &until, &complete);
-            let answered = match sent {
-                Ok(()) => answer.forward(record).await,
-                Err(_) => Err(answer.late_or(Failure::UpstreamClosed)),
+            let (answered, (sent, returned)) = {
+                let mut answer = self.answer(downstream, &upstream, &until, &complete);
+                let answer = pin!(answer.forward(record));
+                let send = pin!(upstream.stream().send_part(part));
+                // When the answer is complete first, its sender takes no more of the request.
+                let stop = |_: &_| upstream.stream().abort();
+                if length <= SENT_AT_ONCE_MAX {
+                    join(answer, pin!(quietly(send)), stop).await
+                } else {
+                    join(answer, send, stop).await
+                }
             };
+            outgoing = returned;
             match answered {
                 Ok(keep) => {
+                    let keep = keep && sent.is_ok();
                     downstream.answered = self.worker.now();
                     if keep {
                         pool::put_back(self.worker, &lease, upstream, downstream.answered);
@@ -217,17 +233,19 @@ impl Forward<'_> {
             .check_out(downstream, cluster, false, until.get(), record)
             .await?;
         let session = Rc::clone(&downstream.session);
-        let received = std::mem::replace(&mut downstream.received, self.worker.buffers.none());
+        let mut received = downstream.received.take();
+        let unwanted = Cell::new(false);
         let relay = Relay {
             source: &session.stream,
             target: upstream.stream(),
             deadlines: &self.worker.deadlines,
             idle: self.worker.limits.stream_idle_timeout,
             until: &until,
-            cancelable: true,
+            stopped: Some(&unwanted),
+            nothing_follows: false,
         };
         let upload = async {
-            let (result, received) = relay.run(body, received, outgoing).await;
+            let result = relay.run(body, &mut received, outgoing).await;
             // Without its body the request has no answer. When it is the upstream that takes no
             // more, it may have answered all the same.
             if matches!(
@@ -244,17 +262,18 @@ impl Forward<'_> {
                 upstream.stream().deadline().set(late, Expiry::Close);
             }
             self.hand_over_deadline(&session.stream);
-            (result, received)
+            result
         };
-        let answer = self
-            .answer(downstream, &upstream, &until, &complete)
-            .forward(record);
-        let (answered, (uploaded, received)) = join(answer, upload, |_| {
-            // Nobody wants the rest of the body.
-            session.stream.cancel_receive();
-            upstream.stream().abort();
-        })
-        .await;
+        let (answered, uploaded) = {
+            let mut answer = self.answer(downstream, &upstream, &until, &complete);
+            let (answer, upload) = (pin!(answer.forward(record)), pin!(upload));
+            let stop = |_: &_| {
+                // Nobody wants the rest of the body.
+                unwanted.set(true);
+                upstream.stream().abort();
+            };
+            join(answer, upload, stop).await
+        };
         downstream.received = received;
         downstream.answered = self.worker.now();
         match uploaded {

@@ -1,6 +1,6 @@
 //! A downstream connection that speaks HTTP/1.1: where requests come from and answers go.
 
-use std::{cell::OnceCell, rc::Rc, time::Duration};
+use std::{io, rc::Rc, time::Duration};
 
 use ringmain_core::{
     access_log::Protocol,
@@ -26,27 +26,32 @@ const LINGER_BYTES_MAX: usize = 1 << 20;
 /// How long a closing connection waits for its client to have read the answer.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// What came of waiting for a request.
+/// What came of waiting for a request's head.
 #[derive(Debug)]
 pub enum Arrival {
     /// A complete head, at the front of [`Downstream::received`].
     Request,
-    /// Nothing, for so long that the connection should not hold a buffer any more.
-    Quiet,
-    /// The client closed, in mid-head or before it, or has been idle for too long.
+    /// The client closed in mid-head.
     Closed,
     /// Something that is not a request, or too slowly.
     Refused(Failure),
 }
 
-/// A downstream connection while it is busy.
+/// Decoded heads, which hold memory.
+#[derive(Debug, Default)]
+pub struct Heads {
+    request: Box<RequestHead>,
+    response: Box<ResponseHead>,
+}
+
+/// A downstream connection from the first byte of a request until nothing of it is left to do.
 pub struct Downstream {
     /// The connection.
     pub session: Rc<Session>,
     /// The head of the request that is being served.
-    pub request: RequestHead,
+    pub request: Box<RequestHead>,
     /// Kept here for its memory: the head of the answer that is being forwarded.
-    pub response: ResponseHead,
+    pub response: Box<ResponseHead>,
     /// What was received and not yet consumed: the head, then whatever follows it.
     pub received: Buffer,
     /// Length of the head in `received`; 0 once it is consumed.
@@ -57,23 +62,35 @@ pub struct Downstream {
     pub head_at: Micros,
     /// When its last answer was sent: the clock is not asked again for what follows at once.
     pub answered: Micros,
-    /// The client's address as text, once it was needed.
-    peer_text: OnceCell<String>,
 }
 
 impl Downstream {
-    /// A connection from which something can be received.
-    pub fn new(worker: &Worker, session: Rc<Session>) -> Self {
+    /// A connection from which `received` has come just now. `heads` are those of another one, for
+    /// their memory.
+    pub fn new(worker: &Worker, session: Rc<Session>, received: Buffer, heads: Heads) -> Self {
+        let now = worker.now();
+        let Heads {
+            mut request,
+            response,
+        } = heads;
+        request.reset();
         Self {
             session,
-            request: RequestHead::new(),
-            response: ResponseHead::new(),
-            received: worker.buffers.take(),
+            request,
+            response,
+            received,
             head_bytes: 0,
-            started: 0,
-            head_at: 0,
-            answered: worker.now(),
-            peer_text: OnceCell::new(),
+            started: now,
+            head_at: now,
+            answered: now,
+        }
+    }
+
+    /// Its heads, for the next one.
+    pub fn into_heads(self) -> Heads {
+        Heads {
+            request: self.request,
+            response: self.response,
         }
     }
 
@@ -84,9 +101,7 @@ impl Downstream {
 
     /// The client's address, for `x-forwarded-for`.
     pub fn peer_text(&self) -> &str {
-        let peer = self.session.peer.ip();
-        self.peer_text
-            .get_or_init(|| peer.to_canonical().to_string())
+        self.session.peer_text()
     }
 
     /// The bytes of the request's head.
@@ -124,19 +139,11 @@ impl Downstream {
         }
     }
 
-    /// Waits for the next request's head.
+    /// Waits for the rest of the head whose beginning was received.
     pub async fn next_request(&mut self, worker: &Worker) -> Arrival {
         self.head_bytes = 0;
-        let now = self.answered;
-        if self.received.is_empty() {
-            match self.first_bytes(worker, now).await {
-                Ok(Received::Bytes(_)) => self.started = worker.now(),
-                Ok(Received::Cancelled) => return Arrival::Quiet,
-                Ok(Received::End) | Err(_) => return Arrival::Closed,
-            }
-        } else {
-            self.started = now;
-        }
+        // Of one that stood behind the last, the time is known.
+        self.started = self.answered;
         let mut waits = false;
         loop {
             match self
@@ -158,8 +165,8 @@ impl Downstream {
                 let late = self.started + micros(worker.limits.request_head_timeout);
                 self.stream().deadline().set(late, Expiry::StopReading);
             }
-            match self.more(worker).await {
-                Ok(Received::Bytes(_) | Received::Cancelled) => {}
+            match self.more().await {
+                Ok(Received::Bytes(_)) => {}
                 Ok(Received::End) if self.stream().deadline().expired() => {
                     return Arrival::Refused(Failure::RequestHeadTimeout);
                 }
@@ -168,35 +175,18 @@ impl Downstream {
         }
     }
 
-    /// Waits for a request's first bytes, for as long as a buffer is granted for that.
-    async fn first_bytes(&mut self, worker: &Worker, now: Micros) -> std::io::Result<Received> {
-        self.session.set_idle(now);
-        let quiet = now + micros(worker.limits.buffer_release);
-        self.stream().deadline().set(quiet, Expiry::CancelRead);
-        let buffer = std::mem::replace(&mut self.received, worker.buffers.none());
-        let (result, buffer) = self.session.stream.receive_cancelable(buffer).await;
-        self.received = buffer;
-        if matches!(result, Ok(Received::Bytes(_))) {
-            self.session.set_busy();
-        }
-        result
-    }
-
-    async fn more(&mut self, worker: &Worker) -> std::io::Result<Received> {
+    async fn more(&mut self) -> io::Result<Received> {
         if !self.received.make_room() {
             // The head's limit is far below the largest buffer.
             return Ok(Received::End);
         }
-        let buffer = std::mem::replace(&mut self.received, worker.buffers.none());
-        let (result, buffer) = self.session.stream.receive(buffer).await;
-        self.received = buffer;
-        result
+        self.session.stream.receive(&mut self.received).await
     }
 
     /// Closes the connection so that the client can read an answer that it may not have read yet:
     /// a socket closed with bytes unread would reset it. Takes and forgets what the client still
     /// sends, for a bounded time and amount.
-    pub async fn linger(mut self, worker: &Worker) {
+    pub async fn linger(&mut self) {
         self.stream().finish();
         self.stream()
             .deadline()
@@ -204,9 +194,7 @@ impl Downstream {
         let mut bytes = 0;
         while bytes < LINGER_BYTES_MAX {
             self.received.clear();
-            let buffer = std::mem::replace(&mut self.received, worker.buffers.none());
-            let (result, buffer) = self.session.stream.receive(buffer).await;
-            self.received = buffer;
+            let result = self.session.stream.receive(&mut self.received).await;
             let Ok(Received::Bytes(count)) = result else {
                 return;
             };

@@ -23,6 +23,7 @@ pub mod record;
 pub mod relay;
 pub mod resolve;
 pub mod session;
+pub mod shelf;
 pub mod supervisor;
 pub mod tunnel;
 pub mod worker;

@@ -1,8 +1,9 @@
 //! Upstream connections of one core: which endpoint a request goes to, and over which connection.
 //!
-//! Each worker has its own pools; nothing here is shared. Idle connections have no operation
-//! pending and no buffer: whether the upstream has closed one, or sent what nobody asked for, is
-//! looked at when it is reused and once per sweep.
+//! Each worker has its own pools; nothing here is shared. Idle connections have no buffer, and on a
+//! ring a poll pending that begins when the last answer is complete: whether the upstream has closed
+//! one, or sent what nobody asked for, is known without a system call when it is reused and once per
+//! sweep. The answer to the next request is waited for with the same poll.
 
 use std::{
     cell::{Cell, RefCell},
@@ -295,7 +296,7 @@ impl EndpointState {
                 return true;
             }
             *looks -= 1;
-            idle.connection.stream.is_quiet()
+            idle.connection.stream.stayed_silent()
         });
     }
 
@@ -304,7 +305,7 @@ impl EndpointState {
     fn take_idle(&self) -> Option<Connection> {
         loop {
             let Idle { connection, .. } = self.idle.borrow_mut().pop()?;
-            if connection.stream.is_quiet() {
+            if connection.stream.stayed_silent() {
                 return Some(connection);
             }
         }
@@ -330,7 +331,8 @@ pub async fn check_out(
             reused: true,
         });
     }
-    connect(worker, lease, until.saturating_sub(now)).await
+    // In a box of its own: its timer makes it large, and most requests do without.
+    Box::pin(connect(worker, lease, until.saturating_sub(now))).await
 }
 
 /// `left`: microseconds until the route's timeout.
@@ -397,7 +399,8 @@ pub async fn connect_for_bytes(
     }
 }
 
-/// Keeps a connection whose request and answer are complete for the next request, if it may be.
+/// Keeps a connection whose request and answer are complete, and which was told to
+/// [expect nothing](Stream::expect_nothing), for the next request, if it may be.
 pub fn put_back(worker: &Worker, lease: &Lease, upstream: Upstream, now: Micros) {
     let Upstream { mut connection, .. } = upstream;
     let state = lease.state();

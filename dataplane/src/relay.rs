@@ -4,7 +4,15 @@
 //! slow receiver slows the sender, and nothing grows. A long body of known length is sent from the
 //! buffer that it was received in; what is short, or sent in chunks, is copied behind its head.
 
-use std::{cell::Cell, io, ops::Range, time::Duration};
+use std::{
+    cell::Cell,
+    future::{Future, poll_fn},
+    io,
+    ops::Range,
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
 
 use ringmain_core::http1::{
     BodyDecoder, CRLF, EndOfStream, Framing, Reject, encode_chunk_head, encode_last_chunk,
@@ -33,7 +41,7 @@ pub enum Broken {
     Target,
     /// What came is not a body of its framing, or is longer than it may be.
     Malformed(Reject),
-    /// The read was cancelled: nobody wants the rest.
+    /// Nobody wants the rest.
     Stopped,
 }
 
@@ -112,9 +120,10 @@ impl<'a> Body<'a> {
         if payload.len() > COALESCED_MAX.min(outgoing.room()) {
             return Ok((Staged::InPlace(payload), decoded.consumed));
         }
-        outgoing
-            .tail()
-            .extend_from_slice(&received.filled()[payload]);
+        if !payload.is_empty() {
+            let out = outgoing.tail();
+            out.extend_from_slice(&received.filled()[payload]);
+        }
         Ok((Staged::Copied, decoded.consumed))
     }
 
@@ -142,24 +151,39 @@ pub struct Relay<'a> {
     pub idle: Duration,
     /// When every wait ends, whatever `idle` says.
     pub until: &'a Cell<Micros>,
-    /// Its reads can be stopped by [`Stream::cancel_receive`].
-    pub cancelable: bool,
+    /// Nobody wants the rest any more. Looked at whenever the relay is polled while it waits for the
+    /// sender.
+    pub stopped: Option<&'a Cell<bool>>,
+    /// The sender is to be silent behind the body: see [`Stream::expect_nothing`].
+    pub nothing_follows: bool,
 }
 
 impl Relay<'_> {
     /// Sends `outgoing`, then the body to its end. What was received behind the body is left in
-    /// the buffer that is given back.
+    /// `received`.
+    ///
+    /// # Errors
+    /// Why it did not arrive.
     pub async fn run(
         &self,
         body: &mut Body<'_>,
-        mut received: Buffer,
+        received: &mut Buffer,
         mut outgoing: Buffer,
-    ) -> (Result<(), Broken>, Buffer) {
+    ) -> Result<(), Broken> {
         loop {
-            let (staged, consumed) = match body.stage(&mut received, &mut outgoing) {
-                Ok(staged) => staged,
-                Err(broken) => return (Err(broken), received),
-            };
+            let (mut staged, mut consumed) = body.stage(received, &mut outgoing)?;
+            if let Staged::InPlace(payload) = &mut staged
+                && payload.start == 0
+                && received.prepend(outgoing.filled())
+            {
+                // One send instead of two.
+                payload.end += outgoing.filled().len();
+                consumed += outgoing.filled().len();
+                outgoing.clear();
+            }
+            if body.is_done() && self.nothing_follows {
+                self.source.expect_nothing();
+            }
             let mut sent;
             (sent, outgoing) = self.send(outgoing).await;
             if let (
@@ -171,35 +195,31 @@ impl Relay<'_> {
             ) = (&sent, staged)
             {
                 let part = Part {
-                    buffer: received,
+                    buffer: received.take(),
                     from,
                     to,
                 };
-                (sent, received) = self.target.send_part(part).await;
+                (sent, *received) = self.target.send_part(part).await;
             }
             if sent.is_err() {
-                return (Err(Broken::Target), received);
+                return Err(Broken::Target);
             }
+            // What is sent from now on is sent from where it was received, unless it is framed.
+            outgoing.release();
             let was_full = received.room() == 0;
             received.consume(consumed);
             if body.is_done() {
-                return (Ok(()), received);
+                return Ok(());
             }
             // A transfer that fills its buffer is worth a larger one.
             if was_full {
                 received.grow();
             }
-            let result;
-            (result, received) = self.receive(received).await;
-            match result {
-                Ok(Received::Bytes(_)) => {}
-                Ok(Received::Cancelled) => return (Err(Broken::Stopped), received),
+            match self.receive(received).await? {
+                Received::Bytes(_) => {}
                 // A body that lasts until its sender closes is not whole because we closed.
-                Ok(Received::End) if self.source.was_stopped() => {
-                    return (Err(Broken::Ended), received);
-                }
-                Ok(Received::End) => return (self.end(body, outgoing).await, received),
-                Err(_) => return (Err(Broken::Source), received),
+                Received::End if self.source.was_stopped() => return Err(Broken::Ended),
+                Received::End => return self.end(body, outgoing).await,
             }
         }
     }
@@ -210,14 +230,19 @@ impl Relay<'_> {
         self.target.send(outgoing).await
     }
 
-    async fn receive(&self, buffer: Buffer) -> (io::Result<Received>, Buffer) {
+    async fn receive(&self, buffer: &mut Buffer) -> Result<Received, Broken> {
         self.source.deadline().set(self.late(), Expiry::StopReading);
         // It is the sender that is waited for: the receiver must not be found late first.
         self.target.deadline().clear();
-        if self.cancelable {
-            return self.source.receive_cancelable(buffer).await;
-        }
-        self.source.receive(buffer).await
+        let mut receive = pin!(self.source.receive(buffer));
+        poll_fn(|context| {
+            if self.stopped.is_some_and(Cell::get) {
+                return Poll::Ready(Err(Broken::Stopped));
+            }
+            let received = receive.as_mut().poll(context);
+            received.map_err(|_| Broken::Source)
+        })
+        .await
     }
 
     async fn end(&self, body: &Body<'_>, mut outgoing: Buffer) -> Result<(), Broken> {

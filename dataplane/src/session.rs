@@ -2,7 +2,7 @@
 //! waits for a request.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     net::SocketAddr,
     rc::Rc,
 };
@@ -25,6 +25,8 @@ pub struct Session {
     pub listener: ListenerId,
     /// Who connected.
     pub peer: SocketAddr,
+    /// Its address as text, once it was needed.
+    peer_text: OnceCell<Box<str>>,
     serving: RefCell<Serving>,
     /// Since when it has waited for a request; `None` while it serves one.
     idle_since: Cell<Option<Micros>>,
@@ -50,10 +52,17 @@ impl Session {
             stream,
             listener,
             peer,
+            peer_text: OnceCell::new(),
             serving,
             idle_since,
             is_gone: Cell::new(false),
         })
+    }
+
+    /// The client's address, for `x-forwarded-for`.
+    pub fn peer_text(&self) -> &str {
+        let text = || self.peer.ip().to_canonical().to_string().into();
+        self.peer_text.get_or_init(text)
     }
 
     /// It waits for a request from `now` on.

@@ -2,12 +2,12 @@
 //!
 //! Decide, pick an endpoint, connect, carry, close the record. The two directions run at the same
 //! time on one task and know of each other only through [`Tunnel`]. A direction copies through a
-//! buffer of the pool while little moves; when a peer keeps filling that buffer, what has arrived is
-//! moved on through a pipe instead, without being copied. Nothing is timed per operation: the
-//! worker's tick looks at each tunnel once a second ([`Tunnel::look_after`]) and ends the reads of
-//! those that are quiet, so that they give their buffers back.
+//! buffer of the pool while little moves, which it holds only while there is something in it; when a
+//! peer keeps filling that buffer, what has arrived is moved on through a pipe instead, without being
+//! copied. Nothing is timed per operation: the worker's tick looks at each tunnel once a second
+//! ([`Tunnel::look_after`]).
 
-use std::{cell::Cell, io, net::IpAddr, rc::Rc};
+use std::{cell::Cell, io, net::IpAddr, pin::pin, rc::Rc};
 
 use ringmain_config::{cluster::TcpConnections, listener::Direction};
 use ringmain_core::{
@@ -139,10 +139,10 @@ pub struct Tunnel {
     is_probed: Cell<bool>,
 }
 
-/// Why a direction let go of its buffer.
+/// Why a direction goes on in another way.
 enum Pause {
-    /// Nothing has come for a while.
-    Quiet,
+    /// Little moves, it cannot be moved, or there is no pipe.
+    Small,
     /// It fills its buffer each time.
     Bulk,
     /// It is over.
@@ -198,23 +198,19 @@ impl Tunnel {
             source_lost: Ending::UpstreamReset,
             target_lost: Ending::DownstreamReset,
         };
-        join(upload.run(), download.run(), |()| {}).await;
+        join(pin!(upload.run()), pin!(download.run()), |()| {}).await;
         self.ending.get().unwrap_or(Ending::Closed)
     }
 
-    /// To be called every second: ends what is quiet or old for too long, lets what is quiet give
-    /// its buffers back, and sees to it that a peer that has gone is noticed.
+    /// To be called every second: ends what is quiet or old for too long, and sees to it that a peer
+    /// that has gone is noticed.
     pub fn look_after(&self, client: &Stream, now: Micros) {
         let moved = self.to_endpoint.get() + self.to_client.get();
         if self.seen.replace(moved) != moved {
             self.moved_at.set(now);
-        } else {
-            client.cancel_receive();
-            self.upstream.cancel_receive();
-            if self.half_closed.get() && !self.is_probed.replace(true) {
-                client.probe();
-                self.upstream.probe();
-            }
+        } else if self.half_closed.get() && !self.is_probed.replace(true) {
+            client.probe();
+            self.upstream.probe();
         }
         if now >= self.until.get() {
             self.end(client, Ending::TooOld);
@@ -261,26 +257,18 @@ impl Way<'_> {
             bulk = match pause {
                 Pause::Over => return,
                 Pause::Bulk => true,
-                Pause::Quiet => {
-                    if self.source.readable().await.is_err() {
-                        return self.lose(self.source_lost);
-                    }
-                    false
-                }
+                Pause::Small => false,
             };
         }
     }
 
     /// Copies through a buffer.
     async fn copy(&self) -> Pause {
-        let mut buffer = self.worker.buffers.take();
+        let mut buffer = self.worker.buffers.none();
         let mut full = 0;
         loop {
-            let result;
-            (result, buffer) = self.source.receive_cancelable(buffer).await;
-            let count = match result {
+            let count = match self.source.receive(&mut buffer).await {
                 Ok(Received::Bytes(count)) => count,
-                Ok(Received::Cancelled) => return Pause::Quiet,
                 Ok(Received::End) => return self.finish(),
                 Err(_) => {
                     self.lose(self.source_lost);
@@ -310,25 +298,25 @@ impl Way<'_> {
     async fn splice(&self) -> Pause {
         let mut small = 0;
         while small < SMALL_IN_A_ROW {
-            if self.source.readable().await.is_err() {
+            if self.source.spliceable().await.is_err() {
                 self.lose(self.source_lost);
                 return Pause::Over;
             }
             let Some(mut pipe) = self.worker.pipes.take() else {
                 self.worker.counters.tcp_pipes_exhausted.increment();
-                return Pause::Quiet;
+                return Pause::Small;
             };
             let count = match self.source.receive_into(&mut pipe, MOVED_MAX) {
                 Ok(Received::Bytes(count)) => count,
                 // The kernel moves no urgent data, and calls it an end when the peer's end is behind
                 // it: what cannot be moved is received, and so is the end.
-                Ok(Received::End | Received::Cancelled) => {
+                Ok(Received::End) => {
                     self.worker.pipes.give_back(pipe);
-                    return Pause::Quiet;
+                    return Pause::Small;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.worker.pipes.give_back(pipe);
-                    return Pause::Quiet;
+                    return Pause::Small;
                 }
                 Err(_) => {
                     self.lose(self.source_lost);
@@ -343,7 +331,7 @@ impl Way<'_> {
             let is_small = count < self.worker.limits.buffer_bytes;
             small = if is_small { small + 1 } else { 0 };
         }
-        Pause::Quiet
+        Pause::Small
     }
 
     /// Sends all that is in the pipe.

@@ -18,6 +18,7 @@ use ringmain_core::{
 
 use crate::{
     access_log::LogSink,
+    connection::Busy,
     inbox::{Command, Inbox},
     io::{
         self,
@@ -33,6 +34,7 @@ use crate::{
     pool::Clusters,
     record::Recorder,
     session::{Session, Sessions},
+    shelf::Shelf,
 };
 
 /// How often a worker looks after what nobody waits for: idle upstream connections, clients that
@@ -44,6 +46,11 @@ const HANDSHAKE_GRACE: Duration = Duration::from_millis(100);
 
 /// A connection that is to end is not closed before it has been quiet for so long.
 const CLOSED_WHEN_QUIET_FOR: Micros = 1_000_000;
+
+/// Of [`Worker::busy`]: as many as buffers.
+const BUSY_SPARE_MAX: usize = 4096;
+/// Of them, those that are freed at once, so that the core is not held up.
+const BUSY_TIDIED_MAX: usize = 1024;
 
 /// Between two complaints of a worker.
 const COMPLAINT_PAUSE: Micros = 10_000_000;
@@ -61,8 +68,6 @@ pub struct Limits {
     pub stream_idle_timeout: Duration,
     /// Of a connection while it is busy.
     pub buffer_bytes: usize,
-    /// A connection that is quiet for so long gives its buffer back.
-    pub buffer_release: Duration,
     /// Bytes of a request's body; 0: no limit.
     pub body_bytes_max: u64,
     /// Downstream connections of one worker.
@@ -87,6 +92,8 @@ pub struct Worker {
     pub limits: Limits,
     /// Buffers for receiving and sending.
     pub buffers: Rc<BufferPool>,
+    /// What busy connections have left to the next ones.
+    pub busy: Shelf<Busy>,
     /// Pipes for moving bytes from socket to socket.
     pub pipes: Pipes,
     /// Deadlines of its sockets.
@@ -172,13 +179,14 @@ impl Worker {
             log,
             seed,
         } = parts;
-        let deadlines = Deadlines::new();
+        let deadlines = Deadlines::new(rung);
         let counters = metrics.counters();
         let empty = Pinned::new(Arc::new(Snapshot::empty()), Arc::clone(&inboxes[index]));
         Rc::new(Self {
             index,
             rung,
             buffers: BufferPool::new(limits.buffer_bytes),
+            busy: Shelf::new(BUSY_SPARE_MAX),
             pipes: Pipes::new(limits.pipes_max),
             limits,
             recorder: Recorder::new(metrics, log, Rc::clone(&deadlines)),
@@ -445,6 +453,7 @@ impl Worker {
             self.forget_listeners();
             self.recorder.tick();
             self.buffers.tidy();
+            self.busy.tidy(BUSY_TIDIED_MAX);
             self.pipes.tidy();
             self.counters
                 .tcp_pipes_in_use

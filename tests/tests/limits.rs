@@ -143,7 +143,6 @@ fn an_idle_connection_is_closed(io: Io) {
     let mesh = Mesh::builder(io)
         .all_to("origin", &[origin.address()])
         .limit("connection_idle_timeout", "\"300ms\"")
-        .limit("idle_buffer_release", "\"50ms\"")
         .start();
     let mut silent = mesh.client();
     let mut client = mesh.client();
@@ -158,7 +157,6 @@ fn a_connection_that_was_quiet_works(io: Io) {
     let origin = Origin::echo();
     let mesh = Mesh::builder(io)
         .all_to("origin", &[origin.address()])
-        .limit("idle_buffer_release", "\"10ms\"")
         .start();
     let mut client = mesh.client();
     for round in 0..5 {
@@ -464,7 +462,6 @@ fn many_idle_connections(io: Io) {
     let origin = Origin::saying("ok");
     let mesh = Mesh::builder(io)
         .all_to("origin", &[origin.address()])
-        .limit("idle_buffer_release", "\"50ms\"")
         .start();
     let before = mesh.proxy.process.resident_kib();
     let mut clients: Vec<_> = (0..300).map(|_| mesh.client()).collect();

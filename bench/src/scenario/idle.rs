@@ -16,8 +16,8 @@ use crate::{
 const NAME: &str = "idle";
 /// Connections held, in ascending order. The last is what 20000 descriptors allow with room.
 const CONNECTIONS: [u32; 2] = [1000, 8000];
-/// Memory that has not changed for so many seconds has settled: longer than a connection keeps its
-/// buffer (`limits.idle_buffer_release`) and than either proxy takes to free what it does not use.
+/// Memory that has not changed for so many seconds has settled: longer than either proxy takes to
+/// free what it does not use.
 const SETTLED_SECONDS: u32 = 6;
 /// It is taken as it is after so many.
 const PATIENCE_SECONDS: u32 = 60;

@@ -116,12 +116,9 @@ section! {
         /// with up to 1 MiB in it. Over it: such a transfer goes through its small buffer. 0: no
         /// pipes are used.
         tcp_pipes: u32 = 64, between(0, 100_000);
-        /// Bytes of a connection's buffer while it is busy. A transfer that keeps filling it gets a
-        /// larger one.
+        /// Bytes of a connection's buffer while something is in it. A transfer that keeps filling it
+        /// gets a larger one.
         buffer_bytes: usize = 16 * KIB, between(4 * KIB, 64 * KIB);
-        /// A connection that has been quiet for this long gives its buffer back until bytes arrive.
-        idle_buffer_release: Duration = Duration::from_secs(1),
-            between(Duration::from_millis(1), TIMEOUT_MAX);
         /// Series of one metric that one worker keeps. Over it, new label sets count in one series
         /// whose labels are all `overflow`.
         metric_series: u32 = 10_000, between(1, 10_000_000);

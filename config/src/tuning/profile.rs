@@ -76,7 +76,6 @@ fn minimal(tuning: &mut Tuning) {
     limits.upstream_connections = 1024;
     limits.upstream_idle_connections = 8;
     limits.buffer_bytes = 4096;
-    limits.idle_buffer_release = Duration::from_millis(100);
     limits.metric_series = 1000;
 }
 
@@ -91,7 +90,6 @@ fn edge(tuning: &mut Tuning) {
     limits.connection_idle_timeout = Duration::from_secs(60);
     limits.stream_idle_timeout = Duration::from_secs(60);
     limits.drain_timeout = Duration::from_secs(45);
-    limits.idle_buffer_release = Duration::from_millis(250);
 }
 
 fn throughput(tuning: &mut Tuning) {
@@ -102,7 +100,6 @@ fn throughput(tuning: &mut Tuning) {
     limits.upstream_connections = 100_000;
     limits.upstream_idle_connections = 1024;
     limits.buffer_bytes = 32 * 1024;
-    limits.idle_buffer_release = Duration::from_secs(5);
 }
 
 fn demo(tuning: &mut Tuning) {

@@ -109,9 +109,9 @@ fn reads_durations() {
         "1µs",
     ] {
         check_refused(
-            &format!("[limits]\nidle_buffer_release = '{text}'"),
+            &format!("[limits]\nstream_idle_timeout = '{text}'"),
             &[&format!(
-                "t:2:23: error: limits.idle_buffer_release: {text:?} is not a duration; \
+                "t:2:23: error: limits.stream_idle_timeout: {text:?} is not a duration; \
                  write whole numbers with h, m, s or ms: `1h`, `1m30s`, `250ms`"
             )],
         );

@@ -1,11 +1,16 @@
 //! Buffers that come from a pool of their core and go back to it when they are dropped.
 //!
-//! A connection holds one only while it is busy; an idle one gives its buffer back. Three sizes:
-//! most messages fit the smallest, and a transfer that keeps filling its buffer moves up.
+//! A connection holds memory only while there are bytes in it: an empty buffer gives its memory
+//! back while it waits ([`Buffer::release`]) and takes some again when bytes have arrived. What was
+//! given back last is taken next, so that busy connections share a few buffers that the core's
+//! caches hold. Three sizes: most messages fit the smallest, and a transfer that keeps filling its
+//! buffer moves up.
 
-use std::{cell::Cell, cell::RefCell, rc::Rc};
+use std::{cell::Cell, mem::MaybeUninit, rc::Rc};
 
-use monoio::buf::{IoBuf, IoBufMut};
+use monoio::buf::IoBuf;
+
+use crate::shelf::Shelf;
 
 /// Capacities of the larger sizes in bytes. 256 KiB cost a fifth less per KiB than 64 KiB in a TCP
 /// copy on loopback, and beyond it little is gained.
@@ -20,9 +25,7 @@ const TIDIED_MAX: usize = 1024;
 #[derive(Debug)]
 pub struct BufferPool {
     capacities: [usize; 3],
-    free: [RefCell<Vec<Vec<u8>>>; 3],
-    /// The fewest free ones of each size since the last [`Self::tidy`]: so many were not needed.
-    unneeded: [Cell<usize>; 3],
+    free: [Shelf<Vec<u8>>; 3],
     in_use: Cell<usize>,
 }
 
@@ -32,8 +35,7 @@ impl BufferPool {
         let capacities = [smallest, LARGER[0], LARGER[1]];
         Rc::new(Self {
             capacities,
-            free: Default::default(),
-            unneeded: Default::default(),
+            free: FREE_MAX.map(Shelf::new),
             in_use: Cell::new(0),
         })
     }
@@ -43,64 +45,59 @@ impl BufferPool {
         self.take_size(0)
     }
 
-    /// A buffer without memory, to stand in for one that an operation owns.
+    /// A buffer of the smallest size that has no memory yet ([`Buffer::hold`]).
     pub fn none(self: &Rc<Self>) -> Buffer {
-        self.in_use.set(self.in_use.get() + 1);
         Buffer {
             bytes: Vec::new(),
             start: 0,
+            size: 0,
+            margin: 0,
             pool: Rc::clone(self),
         }
     }
 
-    /// Buffers that are taken and not yet given back.
+    /// Buffers that hold memory.
     pub fn in_use(&self) -> usize {
         self.in_use.get()
     }
 
     /// Buffers that are free and kept for the next.
     pub fn spare(&self) -> usize {
-        self.free.iter().map(|free| free.borrow().len()).sum()
+        self.free.iter().map(Shelf::len).sum()
     }
 
     /// Frees buffers that were not needed since the last call. To be called every second or so.
     pub fn tidy(&self) {
-        for (free, unneeded) in self.free.iter().zip(&self.unneeded) {
-            let mut free = free.borrow_mut();
-            let kept = free.len() - unneeded.get().min(TIDIED_MAX);
-            free.truncate(kept);
-            unneeded.set(kept);
-        }
+        self.free.iter().for_each(|free| free.tidy(TIDIED_MAX));
     }
 
     fn take_size(self: &Rc<Self>, size: usize) -> Buffer {
-        self.in_use.set(self.in_use.get() + 1);
-        let mut spare = self.free[size].borrow_mut();
-        let free = spare.pop();
-        let unneeded = &self.unneeded[size];
-        unneeded.set(unneeded.get().min(spare.len()));
-        drop(spare);
-        let bytes = free.unwrap_or_else(|| Vec::with_capacity(self.capacities[size]));
         Buffer {
-            bytes,
+            bytes: self.take_memory(size),
             start: 0,
+            size,
+            margin: 0,
             pool: Rc::clone(self),
         }
     }
 
-    fn size_of(&self, capacity: usize) -> Option<usize> {
-        self.capacities.iter().position(|&size| size == capacity)
+    fn take_memory(&self, size: usize) -> Vec<u8> {
+        self.in_use.set(self.in_use.get() + 1);
+        let free = self.free[size].take();
+        free.unwrap_or_else(|| Vec::with_capacity(self.capacities[size]))
     }
 
-    fn give_back(&self, mut bytes: Vec<u8>) {
+    /// Memory that was taken with this `size`.
+    fn give_back(&self, mut bytes: Vec<u8>, size: usize) {
+        let capacity = bytes.capacity();
+        if capacity == 0 {
+            return;
+        }
         self.in_use.set(self.in_use.get() - 1);
-        let Some(size) = self.size_of(bytes.capacity()) else {
-            return; // grown past every size by an encoder
-        };
-        let mut free = self.free[size].borrow_mut();
-        if free.len() < FREE_MAX[size] {
+        // An encoder may have made it larger.
+        if capacity == self.capacities[size] {
             bytes.clear();
-            free.push(bytes);
+            self.free[size].put(bytes);
         }
     }
 }
@@ -111,6 +108,10 @@ pub struct Buffer {
     bytes: Vec<u8>,
     /// Bytes before it are consumed. At most `bytes.len()`.
     start: usize,
+    /// Index of its capacity, also while it has no memory.
+    size: usize,
+    /// Bytes that are left free in front when it takes memory.
+    margin: usize,
     pool: Rc<BufferPool>,
 }
 
@@ -148,10 +149,71 @@ impl Buffer {
         self.start = 0;
     }
 
+    /// Moves what is in it, with its memory, to another one of the same pool.
+    pub fn take(&mut self) -> Self {
+        Self {
+            bytes: std::mem::take(&mut self.bytes),
+            start: std::mem::take(&mut self.start),
+            size: self.size,
+            margin: self.margin,
+            pool: Rc::clone(&self.pool),
+        }
+    }
+
+    /// Gives its memory back if nothing is in it.
+    pub fn release(&mut self) {
+        if self.is_empty() {
+            self.start = 0;
+            self.pool
+                .give_back(std::mem::take(&mut self.bytes), self.size);
+        }
+    }
+
+    /// Takes memory if it has none.
+    pub fn hold(&mut self) {
+        if self.bytes.capacity() == 0 {
+            self.bytes = self.pool.take_memory(self.size);
+            self.bytes.resize(self.margin, 0);
+            self.start = self.margin;
+        }
+    }
+
+    /// It is to leave so many bytes of room in front, for [`Self::prepend`], when it takes memory.
+    pub fn with_margin(mut self, margin: usize) -> Self {
+        self.margin = margin;
+        self
+    }
+
+    /// Puts `bytes` before what is filled, without moving that. False when there is no room.
+    pub fn prepend(&mut self, bytes: &[u8]) -> bool {
+        let Some(start) = self.start.checked_sub(bytes.len()) else {
+            return false;
+        };
+        self.bytes[start..self.start].copy_from_slice(bytes);
+        self.start = start;
+        true
+    }
+
     /// To append to, behind what is filled. Growing it past the buffer's size is allowed, but such
-    /// a buffer is not pooled again.
+    /// memory is not pooled again.
     pub fn tail(&mut self) -> &mut Vec<u8> {
+        self.hold();
         &mut self.bytes
+    }
+
+    /// Room behind what is filled, to be written to by the kernel.
+    pub(super) fn spare(&mut self) -> &mut [MaybeUninit<u8>] {
+        self.bytes.spare_capacity_mut()
+    }
+
+    /// The kernel has written so many bytes to [`Self::spare`].
+    ///
+    /// # Safety
+    /// It has.
+    pub(super) unsafe fn received(&mut self, count: usize) {
+        let length = self.bytes.len() + count;
+        // SAFETY: required of the caller.
+        unsafe { self.bytes.set_len(length) };
     }
 
     /// Bytes that fit behind what is filled.
@@ -175,8 +237,9 @@ impl Buffer {
 
     /// Moves to the next size. False when this is the largest.
     pub fn grow(&mut self) -> bool {
-        let mut sizes = self.pool.capacities.iter();
-        let Some(size) = sizes.position(|&capacity| capacity > self.bytes.capacity()) else {
+        let sizes = &self.pool.capacities;
+        let current = self.bytes.capacity().max(sizes[self.size]);
+        let Some(size) = sizes.iter().position(|&capacity| capacity > current) else {
             return false;
         };
         let mut larger = self.pool.take_size(size);
@@ -188,7 +251,8 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.pool.give_back(std::mem::take(&mut self.bytes));
+        self.pool
+            .give_back(std::mem::take(&mut self.bytes), self.size);
     }
 }
 
@@ -201,25 +265,6 @@ unsafe impl IoBuf for Buffer {
 
     fn bytes_init(&self) -> usize {
         self.filled().len()
-    }
-}
-
-/// A receive appends: the kernel writes behind what is filled.
-// SAFETY: the pointer and the length name the vector's spare capacity, which stays in place while
-// the operation owns the Buffer.
-unsafe impl IoBufMut for Buffer {
-    fn write_ptr(&mut self) -> *mut u8 {
-        self.bytes.spare_capacity_mut().as_mut_ptr().cast()
-    }
-
-    fn bytes_total(&mut self) -> usize {
-        self.room()
-    }
-
-    unsafe fn set_init(&mut self, received: usize) {
-        let length = self.bytes.len() + received;
-        // SAFETY: the kernel wrote `received` bytes from `write_ptr` on, at most `bytes_total`.
-        unsafe { self.bytes.set_len(length) };
     }
 }
 
@@ -276,6 +321,38 @@ mod tests {
         check(2, 2); // three stayed
         check(2, 2);
         check(0, 0);
+    }
+
+    #[test]
+    fn takes_a_head_in_front_of_what_is_left() {
+        let pool = BufferPool::new(SMALLEST);
+        let mut buffer = pool.none().with_margin(2);
+        buffer.hold();
+        assert_eq!((buffer.is_empty(), buffer.room()), (true, SMALLEST - 2));
+        buffer.tail().extend_from_slice(b"abc");
+        buffer.consume(1);
+        assert!(!buffer.prepend(b"1234") && buffer.prepend(b"123"));
+        assert_eq!(buffer.filled(), b"123bc");
+    }
+
+    #[test]
+    fn has_memory_only_while_there_is_something_in_it() {
+        let pool = BufferPool::new(SMALLEST);
+        let mut buffer = pool.none();
+        assert_eq!((buffer.room(), pool.in_use()), (0, 0));
+        buffer.hold();
+        assert_eq!((buffer.room(), pool.in_use()), (SMALLEST, 1));
+        buffer.tail().push(b'a');
+        buffer.release();
+        assert_eq!((buffer.filled(), pool.in_use()), (&b"a"[..], 1));
+        buffer.consume(1);
+        assert!(buffer.grow());
+        buffer.release();
+        assert_eq!((buffer.room(), pool.in_use()), (0, 0));
+        buffer.hold();
+        assert_eq!((buffer.room(), pool.in_use()), (LARGER[0], 1));
+        drop(buffer);
+        assert_eq!((pool.spare(), pool.in_use()), (2, 0));
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //! A request moves its connection's deadline several times; a timer for each move would cost more
 //! than the request's routing. So a deadline is a number in a table: setting it is a store, and the
 //! sweeper looks at the table when the earliest could have passed. A socket that is late is shut
-//! down, or its read is cancelled; the operation that waited on it then completes by itself, with
-//! its buffer. Nothing is ever dropped in mid-operation.
+//! down; the operation that waited on it then completes by itself, with its buffer. Nothing is ever
+//! dropped in mid-operation.
 
 use std::{
     cell::{Cell, RefCell},
@@ -12,18 +12,17 @@ use std::{
     os::fd::RawFd,
     rc::Rc,
     task::{Poll, Waker},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use monoio::io::{CancelHandle, Canceller};
-
-use super::race::{Either, race};
+use super::{
+    race::{Either, race},
+    ring::Rung,
+};
 
 /// What happens to a socket that is late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expiry {
-    /// Its pending cancelable read is cancelled; nothing is lost and the socket stays open.
-    CancelRead,
     /// It receives nothing more: a pending read ends as if the peer had closed. What was received
     /// can still be answered.
     StopReading,
@@ -44,65 +43,69 @@ struct Slot {
     at: Cell<Micros>,
     expiry: Cell<Expiry>,
     expired: Cell<bool>,
-    canceller: RefCell<Option<Canceller>>,
 }
 
 /// The deadlines of one core's sockets.
 pub struct Deadlines {
-    epoch: Instant,
-    slots: RefCell<Vec<Option<Slot>>>,
+    /// What the core runs on.
+    pub(super) rung: Rung,
+    epoch: Micros,
+    slots: RefCell<Vec<Option<Rc<Slot>>>>,
     free: RefCell<Vec<u32>>,
     /// When the sweeper runs next.
     next: Cell<Micros>,
     waker: RefCell<Option<Waker>>,
-    rung: Cell<bool>,
+    is_moved: Cell<bool>,
 }
 
 /// A socket's place in the table. Given back when dropped.
 pub struct Deadline {
+    slot: Rc<Slot>,
     index: u32,
     table: Rc<Deadlines>,
 }
 
 impl Deadlines {
     /// An empty table. [`Self::sweep`] must run on this core for it to have any effect.
-    pub fn new() -> Rc<Self> {
+    pub fn new(rung: Rung) -> Rc<Self> {
         Rc::new(Self {
-            epoch: Instant::now(),
+            rung,
+            epoch: monotonic(),
             slots: RefCell::default(),
             free: RefCell::default(),
             next: Cell::new(NEVER),
             waker: RefCell::default(),
-            rung: Cell::new(false),
+            is_moved: Cell::new(false),
         })
     }
 
     /// Time since the table was made.
     pub fn now(&self) -> Micros {
-        u64::try_from(self.epoch.elapsed().as_micros()).expect("half a million years are enough")
+        monotonic() - self.epoch
     }
 
     /// A place for the socket `fd`, which must stay open until the place is dropped.
     pub(super) fn watch(self: &Rc<Self>, fd: RawFd) -> Deadline {
-        let slot = Slot {
+        let slot = Rc::new(Slot {
             fd,
             at: Cell::new(NEVER),
             expiry: Cell::new(Expiry::Close),
             expired: Cell::new(false),
-            canceller: RefCell::default(),
-        };
+        });
+        let entry = Some(Rc::clone(&slot));
         let mut slots = self.slots.borrow_mut();
         let index = match self.free.borrow_mut().pop() {
             Some(index) => {
-                slots[index as usize] = Some(slot);
+                slots[index as usize] = entry;
                 index
             }
             None => {
-                slots.push(Some(slot));
+                slots.push(entry);
                 u32::try_from(slots.len() - 1).expect("sockets are limited by file descriptors")
             }
         };
         Deadline {
+            slot,
             index,
             table: Rc::clone(self),
         }
@@ -132,7 +135,7 @@ impl Deadlines {
     async fn wait(&self) {
         loop {
             let moved = poll_fn(|context| {
-                if self.rung.take() {
+                if self.is_moved.take() {
                     return Poll::Ready(());
                 }
                 *self.waker.borrow_mut() = Some(context.waker().clone());
@@ -153,7 +156,7 @@ impl Deadlines {
 
     fn bring_forward(&self, at: Micros) {
         self.next.set(at);
-        self.rung.set(true);
+        self.is_moved.set(true);
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
@@ -163,10 +166,8 @@ impl Deadlines {
 impl Deadline {
     /// From `at` on, the socket suffers `expiry`. Replaces what was set before.
     pub fn set(&self, at: Micros, expiry: Expiry) {
-        self.with(|slot| {
-            slot.at.set(at);
-            slot.expiry.set(expiry);
-        });
+        self.slot.at.set(at);
+        self.slot.expiry.set(expiry);
         if at < self.table.next.get() {
             self.table
                 .bring_forward(at.max(self.table.now() + SWEEP_INTERVAL_MIN));
@@ -184,33 +185,12 @@ impl Deadline {
 
     /// No deadline any more.
     pub fn clear(&self) {
-        self.with(|slot| slot.at.set(NEVER));
+        self.slot.at.set(NEVER);
     }
 
-    /// It passed, and the socket was shut down for it. A cancelled read does not count.
+    /// It passed, and the socket was shut down for it.
     pub fn expired(&self) -> bool {
-        self.with(|slot| slot.expired.get())
-    }
-
-    /// As if [`Expiry::CancelRead`] had been set to now.
-    pub(super) fn cancel_receive(&self) {
-        let canceller = self.with(|slot| slot.canceller.borrow_mut().take());
-        drop(canceller.map(Canceller::cancel));
-    }
-
-    /// For a read that [`Expiry::CancelRead`] is to cancel. The canceller is kept from read to read
-    /// until it is used.
-    pub(super) fn cancel_handle(&self) -> CancelHandle {
-        self.with(|slot| slot.canceller.borrow_mut().get_or_insert_default().handle())
-    }
-
-    fn with<T>(&self, read: impl FnOnce(&Slot) -> T) -> T {
-        let slots = self.table.slots.borrow();
-        read(
-            slots[self.index as usize]
-                .as_ref()
-                .expect("a slot lives as long as its deadline"),
-        )
+        self.slot.expired.get()
     }
 }
 
@@ -221,15 +201,22 @@ impl Drop for Deadline {
     }
 }
 
+/// Without the arithmetic of [`std::time::Instant`], which costs as much as the reading: a request
+/// reads the clock three times.
+fn monotonic() -> Micros {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the structure outlives the call. This clock exists on every Linux, so there is no error.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    now.tv_sec.cast_unsigned() * 1_000_000 + now.tv_nsec.cast_unsigned() / 1_000
+}
+
 impl Slot {
     fn expire(&self) {
         self.at.set(NEVER);
         let how = match self.expiry.get() {
-            Expiry::CancelRead => {
-                let canceller = self.canceller.borrow_mut().take();
-                drop(canceller.map(Canceller::cancel));
-                return;
-            }
             Expiry::StopReading => libc::SHUT_RD,
             Expiry::Close => libc::SHUT_RDWR,
         };

@@ -60,6 +60,8 @@ pub fn bind(address: SocketAddr, count: usize, sharing: Sharing) -> io::Result<V
                 address.set_port(own.port());
             }
             socket.set_reuse_port(true)?;
+            // For all that are accepted: they have the options of the socket that listens (tcp(7)).
+            socket.set_tcp_nodelay(true)?;
             socket.listen(BACKLOG)?;
             socket.set_nonblocking(true)?;
             Ok(socket.into())

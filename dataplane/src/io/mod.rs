@@ -3,9 +3,9 @@
 //!
 //! Three rules hold the rest of the data plane together:
 //!
-//! - A read or write owns its buffer until it completes, and its future is never dropped before: a
-//!   dropped read may have consumed bytes. What must stop is stopped by [`deadline`], which shuts
-//!   the socket down or cancels the read, and then the future completes.
+//! - A write owns its buffer until it completes, and its future is never dropped before: nobody
+//!   would know what was sent. What must stop is stopped by [`deadline`], which shuts the socket
+//!   down, and then the future completes. A receive waits without a buffer and may be dropped.
 //! - Nothing here blocks the core: no name resolution, no files.
 //! - Everything belongs to one core; nothing is `Send`.
 
@@ -19,6 +19,7 @@ pub mod memory;
 pub mod pipe;
 pub mod race;
 pub mod ring;
+mod socket;
 pub mod stream;
 
 use std::{future::Future, time::Duration};

@@ -2,8 +2,8 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::pin,
-    task::Poll,
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker},
 };
 
 /// Which of two futures was first.
@@ -29,14 +29,14 @@ pub async fn race<A: Future, B: Future>(first: A, second: B) -> Either<A::Output
 }
 
 /// Both futures to their ends. `on_first` is called when the first one has ended and the second,
-/// asked after that, has not: the place to make the second end, too.
+/// asked after that, has not: the place to make the second end, too. It is asked again at once.
+///
+/// The futures stay where the caller has pinned them: they are large.
 pub async fn join<A: Future, B: Future>(
-    first: A,
-    second: B,
+    mut first: Pin<&mut A>,
+    mut second: Pin<&mut B>,
     on_first: impl FnOnce(&A::Output),
 ) -> (A::Output, B::Output) {
-    let mut first = pin!(first);
-    let mut second = pin!(second);
     let mut on_first = Some(on_first);
     let mut outputs = (None, None);
     poll_fn(|context| {
@@ -50,20 +50,37 @@ pub async fn join<A: Future, B: Future>(
         {
             outputs.1 = Some(output);
         }
+        if let (Some(output), None) = &outputs
+            && let Some(on_first) = on_first.take()
+        {
+            on_first(output);
+            if let Poll::Ready(output) = second.as_mut().poll(context) {
+                outputs.1 = Some(output);
+            }
+        }
         match (outputs.0.take(), outputs.1.take()) {
             (Some(first), Some(second)) => Poll::Ready((first, second)),
             unfinished => {
-                if let (Some(first), None) = &unfinished
-                    && let Some(on_first) = on_first.take()
-                {
-                    on_first(first);
-                }
                 outputs = unfinished;
                 Poll::Pending
             }
         }
     })
     .await
+}
+
+/// A future whose first step wakes nobody when it ends. For an operation of which nothing is to be
+/// done when it has ended, beside something else that its task waits for: the task then looks at it
+/// when it is woken for that.
+pub fn quietly<F: Future>(mut future: Pin<&mut F>) -> impl Future<Output = F::Output> {
+    let mut is_first = true;
+    poll_fn(move |context| {
+        if std::mem::take(&mut is_first) {
+            let mut nobody = Context::from_waker(Waker::noop());
+            return future.as_mut().poll(&mut nobody);
+        }
+        future.as_mut().poll(context)
+    })
 }
 
 #[cfg(test)]
@@ -92,12 +109,13 @@ mod tests {
     /// `called`: what `on_first` was called with.
     fn check(first: usize, second: usize, called: &[char]) {
         let calls = RefCell::new(Vec::new());
-        let joined = join(ends_at(first, 'a'), ends_at(second, 'b'), |output| {
-            calls.borrow_mut().push(*output);
-        });
+        let one = pin!(ends_at(first, 'a'));
+        let two = pin!(ends_at(second, 'b'));
+        let joined = join(one, two, |output| calls.borrow_mut().push(*output));
         let mut joined = pin!(joined);
         let mut context = Context::from_waker(Waker::noop());
-        for _ in 1..first.max(second) {
+        // The second is asked twice when it is told to end.
+        for _ in 1..first.max(second - called.len()) {
             assert!(joined.as_mut().poll(&mut context).is_pending());
         }
         let ended = joined.as_mut().poll(&mut context);
@@ -111,6 +129,7 @@ mod tests {
         check(3, 3, &[]);
         check(2, 1, &[]);
         check(1, 2, &['a']);
+        check(1, 3, &['a']);
         check(2, 4, &['a']);
     }
 }

@@ -1,7 +1,7 @@
 //! A TCP connection that one task may read and write at the same time.
 
 use std::{
-    cell::{Cell, UnsafeCell},
+    cell::{Cell, OnceCell},
     io,
     net::SocketAddr,
     os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
@@ -9,24 +9,27 @@ use std::{
     time::Duration,
 };
 
-use monoio::{
-    io::{AsyncReadRent, AsyncWriteRent, CancelableAsyncReadRent},
-    net::TcpStream,
-};
+use monoio::{io::AsyncWriteRent, net::TcpStream};
 
 use super::{
     buffer::{Buffer, Part},
     deadline::{Deadline, Deadlines},
     pipe::Pipe,
     race::{Either, race},
+    socket::{Socket, Watch},
 };
 
 /// A connected TCP socket of this core.
 pub struct Stream {
     /// Dropped first: its slot must not outlive the descriptor.
     deadline: Deadline,
-    inner: UnsafeCell<TcpStream>,
+    /// Of a connection that was kept in a pool.
+    watch: OnceCell<Watch>,
+    socket: Rc<Socket>,
     fd: RawFd,
+    /// More may be there already: the last receive filled all the room that there was, or the
+    /// runtime would say so in any case. A wait is not begun then.
+    more: Cell<bool>,
     /// The peer has sent its last byte, or we stopped reading.
     ended: Cell<bool>,
     /// By [`Self::abort`].
@@ -40,8 +43,15 @@ pub enum Received {
     Bytes(usize),
     /// The peer will send no more, or the deadline stopped the reading.
     End,
-    /// The deadline cancelled the read ([`super::deadline::Expiry::CancelRead`]).
-    Cancelled,
+}
+
+impl Received {
+    fn of(count: usize) -> Self {
+        match count {
+            0 => Self::End,
+            count => Self::Bytes(count),
+        }
+    }
 }
 
 /// What is known of a peer without receiving.
@@ -64,7 +74,7 @@ impl Stream {
     /// # Errors
     /// When it cannot be registered with epoll.
     pub fn accepted(fd: OwnedFd, deadlines: &Rc<Deadlines>) -> io::Result<Self> {
-        Self::new(TcpStream::from_std(fd.into())?, deadlines)
+        Ok(Self::new(TcpStream::from_std(fd.into())?, deadlines))
     }
 
     /// Connects to `address`.
@@ -82,19 +92,22 @@ impl Stream {
             Either::First(connected) => connected?,
             Either::Second(()) => return Err(io::ErrorKind::TimedOut.into()),
         };
-        Self::new(stream, deadlines)
+        stream.set_nodelay(true)?;
+        Ok(Self::new(stream, deadlines))
     }
 
-    fn new(stream: TcpStream, deadlines: &Rc<Deadlines>) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
+    /// An accepted socket has its options from the one that listens ([`super::listen::bind`]).
+    fn new(stream: TcpStream, deadlines: &Rc<Deadlines>) -> Self {
         let fd = stream.as_raw_fd();
-        Ok(Self {
+        Self {
             deadline: deadlines.watch(fd),
-            inner: UnsafeCell::new(stream),
+            watch: OnceCell::new(),
+            socket: Socket::new(stream, deadlines.rung),
             fd,
+            more: Cell::new(false),
             ended: Cell::new(false),
             aborted: Cell::new(false),
-        })
+        }
     }
 
     /// When it is late, and what happens then.
@@ -107,43 +120,87 @@ impl Stream {
     /// # Errors
     /// The kernel's, when the socket is gone.
     pub fn local_address(&self) -> io::Result<SocketAddr> {
-        self.shared().local_addr()
+        self.socket.shared().local_addr()
     }
 
-    /// Appends what arrives next to `buffer`, which must have room.
-    pub async fn receive(&self, buffer: Buffer) -> (io::Result<Received>, Buffer) {
-        debug_assert!(buffer.room() > 0, "an empty read looks like the peer's end");
-        // SAFETY: see `exclusive`.
-        let (result, buffer) = unsafe { self.exclusive() }.read(buffer).await;
-        (result.map(|count| self.received(count)), buffer)
-    }
-
-    /// As [`Self::receive`], but the deadline may cancel it.
-    pub async fn receive_cancelable(&self, buffer: Buffer) -> (io::Result<Received>, Buffer) {
-        debug_assert!(buffer.room() > 0, "an empty read looks like the peer's end");
-        let handle = self.deadline.cancel_handle();
-        // SAFETY: see `exclusive`.
-        let (result, buffer) = unsafe { self.exclusive() }
-            .cancelable_read(buffer, handle)
-            .await;
-        let result = match result {
-            Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => Ok(Received::Cancelled),
-            result => result.map(|count| self.received(count)),
-        };
-        (result, buffer)
-    }
-
-    /// Makes a pending [`Self::receive_cancelable`] end now, without loss.
-    pub fn cancel_receive(&self) {
-        self.deadline.cancel_receive();
-    }
-
-    /// Waits, without a buffer, until a receive would not wait.
+    /// Waits, without a buffer, until something may have arrived. May be dropped.
     ///
     /// # Errors
     /// The kernel's.
     pub async fn readable(&self) -> io::Result<()> {
-        self.shared().readable(false).await
+        // What was not there a moment ago is seldom there now: a try would be in vain.
+        if self.more.take() {
+            return Ok(());
+        }
+        self.socket.readable().await
+    }
+
+    /// Appends what has arrived to `buffer`, which must not be full, without waiting;
+    /// [`io::ErrorKind::WouldBlock`] when nothing has.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn receive_now(&self, buffer: &mut Buffer) -> io::Result<Received> {
+        buffer.hold();
+        let count = self.socket.receive(buffer)?;
+        self.more.set(buffer.room() == 0 || self.socket.is_epoll());
+        if count == 0 {
+            self.ended.set(true);
+        }
+        Ok(Received::of(count))
+    }
+
+    /// Appends what arrives next to `buffer`, which must not be full. While it waits, an empty buffer
+    /// holds no memory. May be dropped.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub async fn receive(&self, buffer: &mut Buffer) -> io::Result<Received> {
+        loop {
+            if !self.more.take() {
+                buffer.release();
+                match self.watch.get() {
+                    Some(watch) => watch.seen(&self.socket).await?,
+                    None => self.socket.readable().await?,
+                }
+            }
+            match self.receive_now(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// To be called when an answer is complete: what arrives from now on was not asked for, and
+    /// [`Self::stayed_silent`] tells.
+    pub fn expect_nothing(&self) {
+        self.more.set(false);
+        if !self.socket.is_epoll() {
+            let watch = || Watch::new(Rc::clone(&self.socket));
+            self.watch.get_or_init(watch).arm(&self.socket);
+        }
+    }
+
+    /// Nothing has arrived since [`Self::expect_nothing`] and the peer has not closed: a pooled
+    /// connection can be used once more. When not, it cannot be used any more at all.
+    ///
+    /// On a ring this costs no system call: it is what the loop had heard of when it last waited. So
+    /// what comes within a turn of the loop is not seen, as with any proxy that asks for events once
+    /// a turn.
+    pub fn stayed_silent(&self) -> bool {
+        !self.ended.get()
+            && match self.watch.get() {
+                Some(watch) => !watch.has_seen(&self.socket),
+                None => self.socket.stayed_silent(),
+            }
+    }
+
+    /// Waits until [`Self::receive_into`] would not block.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub async fn spliceable(&self) -> io::Result<()> {
+        self.socket.shared().readable(false).await
     }
 
     /// Waits until some more can be sent.
@@ -151,7 +208,7 @@ impl Stream {
     /// # Errors
     /// The kernel's.
     pub async fn writable(&self) -> io::Result<()> {
-        self.shared().writable(false).await
+        self.socket.shared().writable(false).await
     }
 
     /// Moves at most `bytes_max` bytes that have arrived into `pipe`, which must be empty, without
@@ -162,8 +219,7 @@ impl Stream {
     /// # Errors
     /// The kernel's.
     pub fn receive_into(&self, pipe: &mut Pipe, bytes_max: usize) -> io::Result<Received> {
-        let count = pipe.fill_from(self.fd, bytes_max)?;
-        Ok(self.received(count))
+        pipe.fill_from(self.fd, bytes_max).map(Received::of)
     }
 
     /// Sends what is in `pipe` as far as that does not wait; [`io::ErrorKind::WouldBlock`] when
@@ -199,8 +255,8 @@ impl Stream {
     /// Sends all that is filled in `buffer`, and consumes it.
     pub async fn send(&self, mut buffer: Buffer) -> (io::Result<()>, Buffer) {
         while !buffer.is_empty() {
-            // SAFETY: see `exclusive`.
-            let (result, returned) = unsafe { self.exclusive() }.write(buffer).await;
+            // SAFETY: it starts one operation.
+            let (result, returned) = unsafe { self.socket.exclusive() }.write(buffer).await;
             buffer = returned;
             match result {
                 Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), buffer),
@@ -214,8 +270,8 @@ impl Stream {
     /// Sends a part of a buffer, and consumes nothing.
     pub async fn send_part(&self, mut part: Part) -> (io::Result<()>, Buffer) {
         while part.from < part.to {
-            // SAFETY: see `exclusive`.
-            let (result, returned) = unsafe { self.exclusive() }.write(part).await;
+            // SAFETY: it starts one operation.
+            let (result, returned) = unsafe { self.socket.exclusive() }.write(part).await;
             part = returned;
             match result {
                 Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), part.buffer),
@@ -248,24 +304,9 @@ impl Stream {
         self.aborted.get() || self.deadline.expired()
     }
 
-    /// Nothing is waiting to be received and the peer has not closed: a pooled connection can be
-    /// used once more. One system call.
+    /// Nothing is waiting to be received and the peer has not closed. One system call.
     pub fn is_quiet(&self) -> bool {
-        if self.ended.get() {
-            return false;
-        }
-        let mut byte = 0_u8;
-        // SAFETY: the buffer is one byte that outlives the call; MSG_PEEK takes nothing away and
-        // MSG_DONTWAIT keeps a blocking socket from blocking.
-        let count = unsafe {
-            libc::recv(
-                self.fd,
-                (&raw mut byte).cast(),
-                1,
-                libc::MSG_PEEK | libc::MSG_DONTWAIT,
-            )
-        };
-        count < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
+        !self.ended.get() && self.socket.is_quiet()
     }
 
     /// What is known of the peer without receiving. One system call.
@@ -309,35 +350,10 @@ impl Stream {
         }
     }
 
-    fn received(&self, count: usize) -> Received {
-        if count == 0 {
-            self.ended.set(true);
-            return Received::End;
-        }
-        Received::Bytes(count)
-    }
-
     fn shutdown(&self, how: libc::c_int) {
         // SAFETY: shutdown touches no memory, and the descriptor is ours. An error means that the
         // peer was faster.
         unsafe { libc::shutdown(self.fd, how) };
-    }
-
-    fn shared(&self) -> &TcpStream {
-        // SAFETY: `exclusive` references never live across an await of another operation's start;
-        // see there.
-        unsafe { &*self.inner.get() }
-    }
-
-    /// # Safety
-    /// monoio's operations take `&mut` but only clone the shared descriptor out of the stream when
-    /// they are started, which happens before the first await; the stream is declared splittable
-    /// (`monoio::io::Split`) for this reason. The reference must be used to start one operation
-    /// and for nothing else.
-    #[allow(clippy::mut_from_ref, reason = "see Safety")]
-    unsafe fn exclusive(&self) -> &mut TcpStream {
-        // SAFETY: required of the caller.
-        unsafe { &mut *self.inner.get() }
     }
 }
 

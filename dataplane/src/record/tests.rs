@@ -7,6 +7,7 @@ use ringmain_core::{http1::reject::Reject, metrics::Labels};
 use super::*;
 use crate::{
     access_log::LogReader,
+    io::ring::Rung,
     metrics::{Registry, RegistryLimits},
 };
 
@@ -34,7 +35,11 @@ impl Bench {
         let mut registry = Registry::new(workload("own"), RegistryLimits::default());
         let (sink, reader) = LogSink::read_by_hand();
         let parts = registry.add_worker(std::time::Instant::now());
-        let recorder = Recorder::new(parts, is_logged.then_some(sink), Deadlines::new());
+        let recorder = Recorder::new(
+            parts,
+            is_logged.then_some(sink),
+            Deadlines::new(Rung::Epoll),
+        );
         recorder.epoch.set(1_606_342_578_400_000);
         Self {
             recorder,

@@ -269,7 +269,6 @@ fn limits(tuning: &Tuning) -> Limits {
         idle_timeout: limits.connection_idle_timeout,
         stream_idle_timeout: limits.stream_idle_timeout,
         buffer_bytes: limits.buffer_bytes,
-        buffer_release: limits.idle_buffer_release,
         body_bytes_max: limits.body_bytes,
         connections_max: limits.downstream_connections,
         upstream_connections_max: limits.upstream_connections,
