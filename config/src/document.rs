@@ -84,12 +84,79 @@ impl Part {
 }
 
 /// A part with the version of its content.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Versioned<T> {
     /// See [`Part::version`].
     pub version: u64,
     /// The part.
     pub value: Arc<T>,
+}
+
+impl<T> Clone for Versioned<T> {
+    fn clone(&self) -> Self {
+        Self {
+            version: self.version,
+            value: Arc::clone(&self.value),
+        }
+    }
+}
+
+/// Parts of one kind by their names. Documents that follow each other share the parts of a kind of
+/// which none has changed; change them with [`Arc::make_mut`].
+pub type Parts<T> = Arc<BTreeMap<String, Versioned<T>>>;
+
+/// What leads from one Document to another.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// New parts and those with another version, in the order of [`Document::parts`].
+    pub upserts: Vec<(u64, Part)>,
+    /// Parts that are gone.
+    pub removals: Vec<PartKey>,
+}
+
+impl Changes {
+    /// Both Documents hold the same.
+    pub fn is_empty(&self) -> bool {
+        self.upserts.is_empty() && self.removals.is_empty()
+    }
+
+    /// Some part other than an endpoint set is new, changed or gone.
+    pub fn are_structural(&self) -> bool {
+        let is_other = |kind| kind != PartKind::EndpointSet;
+        self.upserts
+            .iter()
+            .any(|(_, part)| !matches!(part, Part::EndpointSet(_)))
+            || self.removals.iter().any(|key| is_other(key.kind))
+    }
+
+    /// Walks both side by side; a part whose pointer is the same is not looked into.
+    fn add<T>(
+        &mut self,
+        kind: PartKind,
+        before: &Parts<T>,
+        after: &Parts<T>,
+        part: impl Fn(Arc<T>) -> Part,
+    ) {
+        if Arc::ptr_eq(before, after) {
+            return;
+        }
+        let key = |name: &String| PartKey {
+            kind,
+            name: name.clone(),
+        };
+        let mut before = before.iter().peekable();
+        for (name, wanted) in after.iter() {
+            while let Some((gone, _)) = before.next_if(|(held, _)| *held < name) {
+                self.removals.push(key(gone));
+            }
+            let held = before.next_if(|(held, _)| *held == name);
+            if held.is_none_or(|(_, held)| held.version != wanted.version) {
+                self.upserts
+                    .push((wanted.version, part(wanted.value.clone())));
+            }
+        }
+        self.removals.extend(before.map(|(gone, _)| key(gone)));
+    }
 }
 
 /// Everything one proxy needs to know.
@@ -99,13 +166,13 @@ pub struct Document {
     /// Increases with every change that a control plane publishes; 0: none was received yet.
     pub generation: u64,
     /// By name.
-    pub listeners: BTreeMap<String, Versioned<Listener>>,
+    pub listeners: Parts<Listener>,
     /// By name.
-    pub route_tables: BTreeMap<String, Versioned<RouteTable>>,
+    pub route_tables: Parts<RouteTable>,
     /// By name.
-    pub clusters: BTreeMap<String, Versioned<Cluster>>,
+    pub clusters: Parts<Cluster>,
     /// By name of their cluster.
-    pub endpoint_sets: BTreeMap<String, Versioned<EndpointSet>>,
+    pub endpoint_sets: Parts<EndpointSet>,
 }
 
 impl Document {
@@ -139,11 +206,41 @@ impl Document {
     /// Removes a part; one that is not there stays so.
     pub fn remove(&mut self, key: &PartKey) {
         match key.kind {
-            PartKind::Listener => drop(self.listeners.remove(&key.name)),
-            PartKind::RouteTable => drop(self.route_tables.remove(&key.name)),
-            PartKind::Cluster => drop(self.clusters.remove(&key.name)),
-            PartKind::EndpointSet => drop(self.endpoint_sets.remove(&key.name)),
+            PartKind::Listener => remove(&mut self.listeners, &key.name),
+            PartKind::RouteTable => remove(&mut self.route_tables, &key.name),
+            PartKind::Cluster => remove(&mut self.clusters, &key.name),
+            PartKind::EndpointSet => remove(&mut self.endpoint_sets, &key.name),
         }
+    }
+
+    /// What leads from `before` to this one.
+    pub fn changes_since(&self, before: &Self) -> Changes {
+        let mut changes = Changes::default();
+        changes.add(
+            PartKind::Listener,
+            &before.listeners,
+            &self.listeners,
+            Part::Listener,
+        );
+        changes.add(
+            PartKind::RouteTable,
+            &before.route_tables,
+            &self.route_tables,
+            Part::RouteTable,
+        );
+        changes.add(
+            PartKind::Cluster,
+            &before.clusters,
+            &self.clusters,
+            Part::Cluster,
+        );
+        changes.add(
+            PartKind::EndpointSet,
+            &before.endpoint_sets,
+            &self.endpoint_sets,
+            Part::EndpointSet,
+        );
+        changes
     }
 
     /// Every part, in the order a reader wants them: listeners, route tables, clusters, endpoints.
@@ -203,14 +300,105 @@ impl Document {
     }
 }
 
-fn replace<T>(
-    parts: &mut BTreeMap<String, Versioned<T>>,
-    name: String,
-    version: u64,
-    value: Arc<T>,
-) {
+fn replace<T>(parts: &mut Parts<T>, name: String, version: u64, value: Arc<T>) {
     let unchanged = parts.get(&name).is_some_and(|held| held.version == version);
     if !unchanged {
-        parts.insert(name, Versioned { version, value });
+        Arc::make_mut(parts).insert(name, Versioned { version, value });
+    }
+}
+
+fn remove<T>(parts: &mut Parts<T>, name: &str) {
+    if parts.contains_key(name) {
+        Arc::make_mut(parts).remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::{Changes, Document, Part, PartKey, PartKind};
+    use crate::{cluster::Service, endpoint::EndpointSet};
+
+    fn set(cluster: &str) -> Part {
+        Part::EndpointSet(Arc::new(EndpointSet {
+            cluster: cluster.to_owned(),
+            endpoints: vec![],
+        }))
+    }
+
+    fn cluster(name: &str, subset: &str) -> Part {
+        let service = Service::default();
+        let cluster = json!({ "name": name, "service": service, "subset": subset });
+        Part::Cluster(serde_json::from_value(cluster).unwrap())
+    }
+
+    fn document(parts: &[Part]) -> Document {
+        let mut document = Document::default();
+        for part in parts {
+            document.upsert(part.clone());
+        }
+        document
+    }
+
+    fn apply(document: &mut Document, changes: Changes) {
+        for (version, part) in changes.upserts {
+            document.upsert_versioned(part, version);
+        }
+        for key in &changes.removals {
+            document.remove(key);
+        }
+    }
+
+    #[test]
+    fn changes_lead_from_one_document_to_the_other() {
+        let a = document(&[set("a"), set("b"), cluster("a", "")]);
+        let documents = [
+            Document::default(),
+            a.clone(),
+            document(&[set("b"), set("c"), cluster("a", "v1"), cluster("b", "")]),
+            document(&[set("a")]),
+        ];
+        for before in &documents {
+            for after in &documents {
+                let changes = after.changes_since(before);
+                assert_eq!(changes.is_empty(), before == after);
+                let mut made = before.clone();
+                apply(&mut made, changes);
+                assert_eq!(made, *after);
+            }
+        }
+    }
+
+    #[test]
+    fn endpoints_alone_are_no_structure() {
+        let before = document(&[set("a"), cluster("a", "")]);
+        for (after, expected) in [
+            (document(&[set("a"), cluster("a", "")]), false),
+            (document(&[set("b"), cluster("a", "")]), false),
+            (document(&[set("a"), cluster("a", "v1")]), true),
+            (document(&[set("a")]), true),
+        ] {
+            let changes = after.changes_since(&before);
+            assert_eq!(changes.are_structural(), expected, "{changes:?}");
+        }
+    }
+
+    #[test]
+    fn a_change_leaves_the_other_kinds_shared() {
+        let before = document(&[set("a"), cluster("a", "")]);
+        let mut after = before.clone();
+        after.upsert(set("b"));
+        assert!(Arc::ptr_eq(&before.clusters, &after.clusters));
+        assert!(!Arc::ptr_eq(&before.endpoint_sets, &after.endpoint_sets));
+        let again = after.clone();
+        after.upsert(set("b"));
+        after.remove(&PartKey {
+            kind: PartKind::EndpointSet,
+            name: "z".to_owned(),
+        });
+        assert!(Arc::ptr_eq(&again.endpoint_sets, &after.endpoint_sets));
     }
 }

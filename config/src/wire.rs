@@ -93,7 +93,8 @@ pub struct Upsert {
 /// Control plane to proxy: what was staged since the last commit is generation `generation`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
-    /// Greater than every generation that this control plane sent before.
+    /// Greater than every generation that this control plane sent before; or, without an update
+    /// before it, the one that the proxy named in its hello: nothing differs from what it holds.
     pub generation: u64,
 }
 

@@ -115,9 +115,12 @@ async fn a_proxy_that_comes_back_is_sent_only_what_differs() {
     edge.take().await;
     edge.disconnect();
 
-    // Nothing differs: nothing is sent, and that is known.
+    // Nothing differs: no part is sent, and both sides know it.
     plane.restart().await;
     edge.connect(&plane).await;
+    let held = edge.held.generation;
+    let received = edge.take().await;
+    assert_eq!((received.generation, received.upserts.len()), (held, 0));
     let status = plane.until_proxy("edge", Sync::InSync).await;
     assert_eq!(status.generation_sent, 0);
     assert_eq!(status.generation_held, edge.held.generation);
@@ -202,6 +205,7 @@ async fn a_proxy_that_nothing_is_for_is_told_so_once() {
         .until("it is gone", |status| status.proxies.is_empty())
         .await;
     idle.connect(&plane).await;
+    assert_eq!(idle.take().await.generation, received.generation);
     let status = plane.until_proxy("idle", Sync::InSync).await;
     assert_eq!(status.generation_sent, 0);
 }
@@ -276,6 +280,8 @@ async fn a_restart_of_the_control_plane_empties_nothing() {
     edge.disconnect();
     plane.restart().await;
     edge.connect(&plane).await;
+    let received = edge.take().await;
+    assert!(received.upserts.is_empty(), "nothing changed for it");
     let status = plane.until_proxy("edge", Sync::InSync).await;
     assert_eq!(status.generation_sent, 0, "nothing changed for it");
 

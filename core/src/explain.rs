@@ -4,6 +4,8 @@
 //! plane has no use for: the routes that were passed over with the condition that each failed, all
 //! destinations rather than the drawn one, and the file and line behind every part.
 
+pub mod tcp;
+
 use std::net::SocketAddr;
 
 use ringmain_config::{
@@ -18,7 +20,7 @@ use crate::{
     http1::Reject,
     path::{self, Refused},
     route::{Action, Destination, Direct, Forward, Request, Route, RouteTable},
-    snapshot::{Listener, ListenerProtocol, Snapshot},
+    snapshot::{ClusterEntry, Listener, ListenerProtocol, Snapshot},
     target,
 };
 
@@ -42,7 +44,7 @@ pub struct Described {
 pub struct Explanation {
     /// Where it comes in.
     pub listener: ListenerPart,
-    /// Whose virtual hosts are asked.
+    /// Whose virtual hosts are asked; empty when the listener has none.
     pub route_table: String,
     /// Its path as it is matched and forwarded; absent when it is refused for it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,6 +73,17 @@ pub struct ListenerPart {
     /// Who asked for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+}
+
+impl ListenerPart {
+    fn of(listener: &Listener) -> Self {
+        Self {
+            name: listener.config.name.clone(),
+            address: listener.config.address,
+            direction: listener.config.direction,
+            origin: listener.config.origin.clone(),
+        }
+    }
 }
 
 /// A part that has only a name.
@@ -207,21 +220,25 @@ pub struct EditsPart {
 
 /// What would happen to `described` at `listener`, which is one of `snapshot`.
 pub fn explain(snapshot: &Snapshot, listener: &Listener, described: &Described) -> Explanation {
-    let ListenerProtocol::Http(table) = &listener.protocol;
     let mut explanation = Explanation {
-        listener: ListenerPart {
-            name: listener.config.name.clone(),
-            address: listener.config.address,
-            direction: listener.config.direction,
-            origin: listener.config.origin.clone(),
-        },
-        route_table: table.name().to_owned(),
+        listener: ListenerPart::of(listener),
+        route_table: String::new(),
         path: None,
         virtual_host: None,
         passed_over: Vec::new(),
         route: None,
         outcome: Outcome::Forward(Vec::new()),
     };
+    let table = match &listener.protocol {
+        ListenerProtocol::Http(table) => table,
+        ListenerProtocol::Tcp(_) => {
+            let by = format!("listener {:?}", listener.config.name);
+            let reason = "it carries TCP and knows no requests".to_owned();
+            explanation.outcome = refused(by, reason, Failure::NoRoute);
+            return explanation;
+        }
+    };
+    explanation.route_table = table.name().to_owned();
     if described.method == "CONNECT" {
         let failure = Failure::BadRequest(Reject::Connect);
         let reason = "tunnels are not offered".to_owned();
@@ -345,11 +362,6 @@ fn destination(
     let entry = snapshot
         .cluster(to.cluster)
         .expect("a route of a snapshot names a cluster of it");
-    let endpoints = entry.endpoints.iter().map(|endpoint| EndpointPart {
-        address: endpoint.address,
-        weight: endpoint.weight,
-        workload: (*endpoint.workload).clone(),
-    });
     Ok(DestinationPart {
         cluster: entry.cluster.name.clone(),
         share: f64::from(to.weight) * 100.0 / forward.destinations.weight_sum() as f64,
@@ -363,9 +375,18 @@ fn destination(
         response_headers: target::response_edits(route, Some(to))
             .map(edits_part)
             .collect(),
-        endpoints: endpoints.collect(),
+        endpoints: endpoints(entry),
         origin: entry.cluster.origin.clone(),
     })
+}
+
+fn endpoints(entry: &ClusterEntry) -> Vec<EndpointPart> {
+    let endpoints = entry.endpoints.iter().map(|endpoint| EndpointPart {
+        address: endpoint.address,
+        weight: endpoint.weight,
+        workload: (*endpoint.workload).clone(),
+    });
+    endpoints.collect()
 }
 
 /// What is set stands among the dropped names and among the appended fields.

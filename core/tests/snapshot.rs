@@ -229,8 +229,47 @@ fn a_changed_table_reaches_its_listener() {
     document.upsert(table("t", vec![virtual_host("w", &["*"], vec![])]));
     let second = next(&first, &document);
     assert_eq!(first.listeners()[0].id, second.listeners()[0].id);
-    let ListenerProtocol::Http(table) = &second.listeners()[0].protocol;
+    let ListenerProtocol::Http(table) = &second.listeners()[0].protocol else {
+        panic!("the listener carries HTTP");
+    };
     assert_eq!(&*table.virtual_hosts()[0].name, "w");
+}
+
+#[test]
+fn names_are_found_whatever_is_known_already() {
+    let mut document = mesh(&[]);
+    let sets = [
+        ("a", &[("one.example:80", 1)][..]),
+        ("b", &[("127.0.0.1:80", 1)]),
+        ("c", &[("two.example:80", 1), ("127.0.0.1:81", 1)]),
+    ];
+    for (name, endpoints) in sets {
+        document.upsert(cluster_alone(name));
+        document.upsert(endpoints_of(name, endpoints));
+    }
+    let check = |previous: &Snapshot, document: &Document| {
+        let known = names_to_resolve(document, previous);
+        assert_eq!(known, names_to_resolve(document, &Snapshot::empty()));
+    };
+    let first = compile(&document);
+    check(&first, &document);
+    // A set that had no name gets one, others come and go around it.
+    document.upsert(endpoints_of("b", &[("three.example:80", 1)]));
+    check(&first, &document);
+    let second = next(&first, &document);
+    check(&second, &document);
+    for name in ["aa", "z"] {
+        document.upsert(cluster_alone(name));
+        document.upsert(endpoints_of(name, &[("four.example:80", 1)]));
+    }
+    for kind in [PartKind::Cluster, PartKind::EndpointSet] {
+        document.remove(&PartKey {
+            kind,
+            name: "a".to_owned(),
+        });
+    }
+    check(&first, &document);
+    check(&second, &document);
 }
 
 #[test]
@@ -246,7 +285,9 @@ fn names_are_replaced_by_their_addresses() {
         ],
     ));
     assert_eq!(
-        names_to_resolve(&document).into_iter().collect::<Vec<_>>(),
+        names_to_resolve(&document, &Snapshot::empty())
+            .into_iter()
+            .collect::<Vec<_>>(),
         ["one.example", "two.example"]
     );
     let address = |text: &str| text.parse::<IpAddr>().unwrap();

@@ -89,7 +89,10 @@ impl<'t> Plan<'t> {
             headers: &headers,
             listener_port: listener.config.address.port(),
         };
-        let ListenerProtocol::Http(table) = &listener.protocol;
+        let ListenerProtocol::Http(table) = &listener.protocol else {
+            // A listener that changes what is spoken on it is another one.
+            return Err(Failure::NoRoute);
+        };
         match table.decide(&request, worker.random()) {
             Decision::Forward {
                 route,

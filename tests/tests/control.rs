@@ -220,8 +220,18 @@ fn a_restart_without_a_control_plane(io: Io) {
     assert!(mesh.proxy.process.terminate().success());
     mesh.proxy.restart();
     check_serves_last_good(&mut mesh);
-    // The control plane comes back and is followed again.
+    // The control plane comes back, has nothing new to say, and says so.
+    let adopted = mesh.proxy.generation();
     mesh.start_control();
+    wait::until("the configuration to be confirmed", || {
+        let info = mesh.proxy.info();
+        match info["source"] == "control_plane" {
+            true => Ok(()),
+            false => Err(info["source"].to_string()),
+        }
+    });
+    assert_eq!(mesh.proxy.generation(), adopted);
+    // It is followed again.
     mesh.reroute(&direct("changed"));
     assert_eq!(mesh.client().get("/").text(), "changed");
     assert_eq!(mesh.proxy.info()["source"], "control_plane");

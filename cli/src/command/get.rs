@@ -2,7 +2,7 @@
 
 pub(super) mod rows;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use clap::{Args, ValueEnum};
 use ringmain_config::{document::Versioned, problem::nearest, wire::Query};
@@ -78,22 +78,26 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Fault> {
     match arguments.kind {
         Kind::Listeners => {
             let mut document = document()?;
-            select(&mut document.listeners, "listener", name)?;
+            select(Arc::make_mut(&mut document.listeners), "listener", name)?;
             print(format, &document.listeners, || rows::listeners(&document))?;
         }
         Kind::Routes => {
             let mut document = document()?;
-            select(&mut document.route_tables, "route table", name)?;
+            select(
+                Arc::make_mut(&mut document.route_tables),
+                "route table",
+                name,
+            )?;
             print(format, &document.route_tables, || rows::routes(&document))?;
         }
         Kind::Clusters => {
             let mut document = document()?;
-            select(&mut document.clusters, "cluster", name)?;
+            select(Arc::make_mut(&mut document.clusters), "cluster", name)?;
             print(format, &document.clusters, || rows::clusters(&document))?;
         }
         Kind::Endpoints => {
             let mut document = document()?;
-            select(&mut document.endpoint_sets, "cluster", name)?;
+            select(Arc::make_mut(&mut document.endpoint_sets), "cluster", name)?;
             print(format, &document.endpoint_sets, || {
                 rows::endpoints(&document)
             })?;

@@ -141,6 +141,7 @@ async fn proxy(
         id,
         held: holds.collect(),
         generation: hello.generation,
+        is_agreed: false,
         outstanding: None,
         again: None,
         pause: AGAIN_FIRST,
@@ -170,6 +171,8 @@ struct Session<'a> {
     held: BTreeMap<PartKey, u64>,
     /// That generation.
     generation: u64,
+    /// The proxy has been sent something on this connection: it knows that what it holds is meant.
+    is_agreed: bool,
     outstanding: Option<Outstanding>,
     /// When the target is sent again, if it was refused.
     again: Option<Instant>,
@@ -181,6 +184,8 @@ struct Session<'a> {
 /// A generation that was sent and not answered.
 struct Outstanding {
     generation: u64,
+    /// Of the target that it is sent for.
+    target: u64,
     /// What the proxy holds if it takes it.
     versions: BTreeMap<PartKey, u64>,
 }
@@ -245,6 +250,7 @@ impl Session<'_> {
                 }
             }
             _ => {
+                self.is_agreed = true;
                 self.held = outstanding.versions;
                 self.generation = answered;
                 Progress::Holds {
@@ -252,10 +258,10 @@ impl Session<'_> {
                 }
             }
         };
-        self.report(answered, progress).await
+        self.report(outstanding.target, progress).await
     }
 
-    /// True when the proxy is to answer.
+    /// True when it was sent. A proxy that holds it already is told so, once on each connection.
     async fn send(&mut self, document: &Document) -> Result<bool, FramesError> {
         let target = document.generation;
         let updates = match plan(&self.held, document) {
@@ -268,22 +274,26 @@ impl Session<'_> {
         };
         // A proxy that never had a generation is told of an empty one too: it then knows that there
         // is nothing for it, rather than nothing yet.
+        let mut generation = target;
         if updates.is_empty() && self.generation != 0 {
-            let generation = self.generation;
-            self.report(target, Progress::Holds { generation }).await?;
-            return Ok(false);
+            generation = self.generation;
+            if self.is_agreed {
+                self.report(target, Progress::Holds { generation }).await?;
+                return Ok(false);
+            }
         }
         for update in updates {
             let message = Message::Update(update);
             self.frames.write(&message, self.write_limit).await?;
         }
-        let commit = Message::Commit(Commit { generation: target });
+        let commit = Message::Commit(Commit { generation });
         self.frames.write(&commit, self.write_limit).await?;
         self.outstanding = Some(Outstanding {
-            generation: target,
+            generation,
+            target,
             versions: document.versions(),
         });
-        Ok(true)
+        Ok(generation == target)
     }
 
     async fn report(&self, target: u64, progress: Progress) -> Result<(), FramesError> {

@@ -11,16 +11,27 @@ use ringmain_config::{
     endpoint::{EndpointAddress, EndpointSet, Workload},
 };
 
+use super::{ClusterEntry, Snapshot};
 use crate::place::{Place, Problems};
 
 /// Addresses of the host names that endpoints have, as the supervisor last resolved them. A name
 /// that is not in it has no addresses.
 pub type Resolved = BTreeMap<String, Vec<IpAddr>>;
 
-/// The host names that the endpoints of `document` have: what the supervisor is to resolve.
-pub fn names_to_resolve(document: &Document) -> BTreeSet<&str> {
-    let sets = document.endpoint_sets.values();
-    let endpoints = sets.flat_map(|set| &set.value.endpoints);
+/// The host names that the endpoints of `document` have: what the supervisor is to resolve. Sets
+/// that `previous` was compiled from and that have no names are not looked into.
+pub fn names_to_resolve<'d>(document: &'d Document, previous: &Snapshot) -> BTreeSet<&'d str> {
+    let mut held = previous.clusters().map(|(_, entry)| entry).peekable();
+    let sets = document.endpoint_sets.iter().filter(|(name, set)| {
+        let is_same = |held: &ClusterEntry| Arc::ptr_eq(&held.source, &set.value);
+        while held
+            .next_if(|held| !is_same(held) && held.cluster.name < **name)
+            .is_some()
+        {}
+        let known = held.next_if(|held| is_same(held));
+        known.is_none_or(|known| known.has_names)
+    });
+    let endpoints = sets.flat_map(|(_, set)| &set.value.endpoints);
     let names = endpoints.filter_map(|endpoint| match &endpoint.address {
         EndpointAddress::Dns { host, .. } => Some(host.as_str()),
         EndpointAddress::Socket(_) => None,

@@ -8,7 +8,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use ringmain_config::{
@@ -67,6 +67,8 @@ impl AdminState for Scripted {
             node: Node::default(),
             generation: 7,
             source: ConfigSource::LastGood,
+            applied: Some(UNIX_EPOCH + Duration::from_micros(1_500_000)),
+            stalled_workers: vec![1],
             control_plane: None,
             last_good: None,
         }
@@ -206,6 +208,12 @@ async fn answers() {
         ),
         ("GET", "/server_info", 200, "\"state\": \"LIVE\""),
         ("GET", "/server_info", 200, "\"source\": \"last_good\""),
+        (
+            "GET",
+            "/server_info",
+            200,
+            "\"applied\": \"1970-01-01T00:00:01.500000Z\"",
+        ),
         (
             "GET",
             "/config_dump",

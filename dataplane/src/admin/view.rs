@@ -1,9 +1,13 @@
 //! What the supervisor shows: plain values, made anew for each request.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use ringmain_config::{document::Document, node::Node};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{control, last_good};
 
@@ -85,6 +89,11 @@ pub struct ServerInfo {
     pub generation: u64,
     /// Where that generation came from.
     pub source: ConfigSource,
+    /// When the last worker adopted it; absent while there is none.
+    #[serde(serialize_with = "moment")]
+    pub applied: Option<SystemTime>,
+    /// Workers whose loops have not turned for seconds: a defect.
+    pub stalled_workers: Vec<usize>,
     /// The connection to the control plane; absent when none is configured.
     pub control_plane: Option<control::Status>,
     /// The last good Document on disk; absent when none is configured.
@@ -169,4 +178,12 @@ pub struct EndpointView {
     pub requests: Option<u64>,
     /// Requests that failed.
     pub request_errors: Option<u64>,
+}
+
+/// `2026-01-31T10:00:00.000123Z`.
+fn moment<S: Serializer>(at: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => serializer.collect_str(&humantime::format_rfc3339_micros(*at)),
+        None => serializer.serialize_none(),
+    }
 }

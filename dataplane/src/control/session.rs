@@ -109,13 +109,19 @@ impl State {
         let limits = self.options.limits;
         let mut staging = Staging::new(limits.staging_bytes_max);
         let mut staged_since = None;
+        let mut first_update = None;
         let mut next_commit: Option<Commit> = None;
         loop {
             if self.pending.is_none()
                 && let Some(Commit { generation }) = next_commit.take()
             {
                 staged_since = None;
-                self.propose(staging.commit(&self.held, generation)).await?;
+                let merging = Instant::now();
+                let document = staging.commit(&self.held, generation);
+                let merge = merging.elapsed();
+                let staged = first_update.take().map(|first: Instant| merging - first);
+                tracing::debug!(generation, ?staged, ?merge, "generation received");
+                self.propose(document).await?;
             }
             let event = tokio::select! {
                 verdict = verdict(&mut self.pending) => Event::Verdict(verdict?),
@@ -134,6 +140,7 @@ impl State {
                 }
                 Event::Frame(Message::Update(update), bytes) => {
                     staging.add(update, bytes)?;
+                    first_update.get_or_insert_with(Instant::now);
                     staged_since.get_or_insert_with(Instant::now);
                 }
                 Event::Frame(Message::Commit(commit), _) => next_commit = Some(commit),

@@ -40,9 +40,13 @@ impl Staging {
         Ok(())
     }
 
-    /// `base` with the staged updates, as `generation`. Empty afterwards.
-    pub(super) fn commit(&mut self, base: &Document, generation: u64) -> Arc<Document> {
-        let mut document = base.clone();
+    /// `base` with the staged updates, as `generation`; `base` itself when the control plane only
+    /// confirms it. Empty afterwards.
+    pub(super) fn commit(&mut self, base: &Arc<Document>, generation: u64) -> Arc<Document> {
+        if self.updates.is_empty() && generation == base.generation {
+            return Arc::clone(base);
+        }
+        let mut document = Document::clone(base);
         document.generation = generation;
         self.bytes = 0;
         for update in std::mem::take(&mut self.updates) {

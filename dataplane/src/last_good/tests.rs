@@ -207,7 +207,7 @@ fn what_cannot_be_read_says_so() {
 #[test]
 fn versions_are_those_of_what_was_read() {
     let mut stored = document(3);
-    for held in stored.endpoint_sets.values_mut() {
+    for held in Arc::make_mut(&mut stored.endpoint_sets).values_mut() {
         *held = Versioned {
             version: 12345,
             value: held.value.clone(),

@@ -20,8 +20,8 @@ pub use self::{
     counters::WorkerCounters,
     owned::{Counter, Gauge, HistogramTotals},
     registry::{Registry, RegistryLimits},
-    scrape::{Metric, Scrape, SeriesTotals},
-    series::{Answer, Edge, Sample, Series, SeriesCache, Totals},
+    scrape::{Metric, Scrape, SeriesTotals, Value},
+    series::{Answer, ConnectionTotals, Edge, Sample, Series, SeriesCache, Totals},
     worker::{WorkerMetrics, WorkerParts},
 };
 

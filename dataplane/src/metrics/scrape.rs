@@ -1,13 +1,30 @@
 //! Every number of a moment, and its text for Prometheus.
 
-use std::io::Write as _;
+use std::{
+    io::Write as _,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use ringmain_core::metrics::{
     BOUNDS, Family, Kind, Labels, REQUEST_BYTES, REQUEST_DURATION, REQUESTS, RESPONSE_BYTES,
-    write_label,
+    TCP_CLOSED, TCP_OPENED, TCP_RECEIVED_BYTES, TCP_SENT_BYTES, write_label,
 };
 
-use super::{counters::FAMILIES, owned::HistogramTotals, series::Totals};
+use super::{
+    counters::FAMILIES,
+    owned::HistogramTotals,
+    series::{ConnectionTotals, Totals},
+};
+
+type Pick = fn(&ConnectionTotals) -> u64;
+
+/// What is shown of TCP connections.
+const TCP_FAMILIES: [(Family, Pick); 4] = [
+    (TCP_OPENED, |totals| totals.opened),
+    (TCP_CLOSED, |totals| totals.closed),
+    (TCP_SENT_BYTES, |totals| totals.sent_bytes),
+    (TCP_RECEIVED_BYTES, |totals| totals.received_bytes),
+];
 
 /// Series that nothing was counted in for the idle time and that were removed.
 const SERIES_EXPIRED: Family = Family {
@@ -28,7 +45,16 @@ pub struct Metric {
     /// Name, help and type; not a histogram.
     pub family: Family,
     /// Labels and value of each.
-    pub samples: Vec<(Vec<(&'static str, String)>, u64)>,
+    pub samples: Vec<(Vec<(&'static str, String)>, Value)>,
+}
+
+/// A number and how it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// As it is.
+    Whole(u64),
+    /// Microseconds, written as seconds.
+    Micros(u64),
 }
 
 impl Metric {
@@ -36,7 +62,33 @@ impl Metric {
     pub fn new(family: Family, value: u64) -> Self {
         Self {
             family,
-            samples: vec![(Vec::new(), value)],
+            samples: vec![(Vec::new(), Value::Whole(value))],
+        }
+    }
+
+    /// A gauge that is a moment: seconds since 1970, with microseconds; 0 for none.
+    pub fn moment(name: &'static str, help: &'static str, at: Option<SystemTime>) -> Self {
+        let since_epoch = at.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        let micros = since_epoch.unwrap_or_default().as_micros();
+        let kind = Kind::Gauge;
+        Self {
+            family: Family { name, help, kind },
+            samples: vec![(
+                Vec::new(),
+                Value::Micros(u64::try_from(micros).unwrap_or(u64::MAX)),
+            )],
+        }
+    }
+
+    /// A number of each worker, in their order.
+    pub fn of_workers(family: Family, values: impl Iterator<Item = u64>) -> Self {
+        let samples = values.enumerate().map(|(worker, value)| {
+            let label = ("worker", worker.to_string());
+            (vec![label], Value::Whole(value))
+        });
+        Self {
+            family,
+            samples: samples.collect(),
         }
     }
 
@@ -49,7 +101,7 @@ impl Metric {
         let kind = Kind::Gauge;
         Self {
             family: Family { name, help, kind },
-            samples: vec![(labels, 1)],
+            samples: vec![(labels, Value::Whole(1))],
         }
     }
 
@@ -112,14 +164,40 @@ impl Scrape {
             render_metric(&Metric::new(family, value), out);
         }
         self.render_requests(out);
+        for (family, pick) in TCP_FAMILIES {
+            self.render_connections(out, &family, pick);
+        }
+    }
+
+    fn of_requests(&self) -> impl Iterator<Item = &SeriesTotals> {
+        self.series
+            .iter()
+            .filter(|series| series.totals.requests() > 0)
+    }
+
+    fn render_connections(&self, out: &mut Vec<u8>, family: &Family, pick: Pick) {
+        let totals = self.series.iter();
+        let mut of_connections = totals
+            .filter(|series| series.totals.connections != ConnectionTotals::default())
+            .peekable();
+        if of_connections.peek().is_some() {
+            family.write_head(out);
+        }
+        let mut labels = Vec::new();
+        for series in of_connections {
+            labels.clear();
+            series.labels.write_of_connections(&mut labels);
+            family.write_sample(out, "", &labels);
+            write_value(out, pick(&series.totals.connections));
+        }
     }
 
     fn render_requests(&self, out: &mut Vec<u8>) {
         let mut labels = Vec::new();
-        if !self.series.is_empty() {
+        if self.of_requests().next().is_some() {
             REQUESTS.write_head(out);
         }
-        for series in &self.series {
+        for series in self.of_requests() {
             labels.clear();
             series.labels.write(&mut labels);
             REQUESTS.write_sample(out, "", &labels);
@@ -153,10 +231,10 @@ impl Scrape {
         write_sum: fn(&mut Vec<u8>, u64),
     ) {
         let mut labels = Vec::new();
-        if !self.series.is_empty() {
+        if self.of_requests().next().is_some() {
             family.write_head(out);
         }
-        for series in &self.series {
+        for series in self.of_requests() {
             labels.clear();
             series.labels.write(&mut labels);
             let length = labels.len();
@@ -191,13 +269,22 @@ fn render_metric(metric: &Metric, out: &mut Vec<u8>) {
             write_label(&mut labels, name, value);
         }
         metric.family.write_sample(out, "", &labels);
-        write_value(out, *value);
+        match *value {
+            Value::Whole(value) => write_value(out, value),
+            Value::Micros(micros) => write_seconds(out, micros),
+        }
     }
 }
 
 fn write_value(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     out.push(b'\n');
+}
+
+/// Microseconds as seconds.
+fn write_seconds(out: &mut Vec<u8>, micros: u64) {
+    let (seconds, rest) = (micros / 1_000_000, micros % 1_000_000);
+    writeln!(out, "{seconds}.{rest:06}").expect("writing to a Vec cannot fail");
 }
 
 /// Microseconds as milliseconds.

@@ -5,7 +5,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use proptest::prelude::*;
@@ -85,6 +85,7 @@ impl Proxy {
         let scrape = self.scrape();
         let line = |(labels, requests): (&Labels, u64)| match labels {
             Labels::Overflow => format!("overflow {requests}"),
+            Labels::Connections(labels) => format!("{} tcp", labels.destination.name),
             Labels::Requests(labels) => {
                 format!("{} {} {requests}", labels.destination.name, labels.status)
             }
@@ -163,6 +164,7 @@ fn the_reporter_decides_who_is_the_source() {
         .iter()
         .map(|series| match &series.labels {
             Labels::Requests(labels) => (&*labels.source.name, &*labels.destination.name),
+            Labels::Connections(labels) => (&*labels.source.name, &*labels.destination.name),
             Labels::Overflow => ("overflow", "overflow"),
         })
         .collect();
@@ -295,6 +297,11 @@ fn text() {
                 "What it runs on.",
                 vec![("backend", "a\"b".into())],
             ),
+            Metric::moment(
+                "ringmain_then",
+                "When.",
+                Some(UNIX_EPOCH + Duration::from_micros(12_000_345)),
+            ),
         ],
         &mut text,
     );
@@ -316,6 +323,7 @@ fn text() {
             .any(|window| window == expected);
         assert!(found, "{expected:#?} in {lines:#?}");
     };
+    has(&["# TYPE ringmain_then gauge", "ringmain_then 12.000345"]);
     has(&[
         "# HELP istio_build Version of the component.",
         "# TYPE istio_build gauge",

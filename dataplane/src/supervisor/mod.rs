@@ -5,6 +5,7 @@
 
 pub mod listeners;
 pub mod memory;
+pub mod stall;
 pub mod view;
 pub mod workers;
 
@@ -14,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
     pin::pin,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use ringmain_config::{
@@ -31,12 +32,14 @@ use thiserror::Error;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, oneshot},
+    time::MissedTickBehavior,
 };
 
 pub use self::workers::StartError;
 use self::{
     listeners::Listeners,
     memory::Memory,
+    stall::Stalls,
     view::{Request, View},
     workers::Workers,
 };
@@ -57,6 +60,8 @@ use crate::{
 const TICK: Duration = Duration::from_secs(1);
 /// A configuration waits so long for the names of its endpoints to be looked up.
 const RESOLVE_DEADLINE: Duration = Duration::from_secs(2);
+/// A worker that has not adopted a configuration by then is reported, and nobody waits for it.
+const ADOPT_DEADLINE: Duration = Duration::from_secs(2);
 /// Wait before the last good configuration is tried again; doubles to [`RETRY_MAX`].
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 /// See [`RETRY_FIRST`].
@@ -140,6 +145,7 @@ struct Supervisor {
     view: Arc<View>,
     workers: Workers,
     memory: Memory,
+    stalls: Stalls,
     listeners: Listeners,
     snapshot: Arc<Snapshot>,
     document: Arc<Document>,
@@ -191,7 +197,9 @@ impl Supervisor {
         let parts: Vec<_> = (0..count)
             .map(|_| registry.add_worker(Instant::now()))
             .collect();
-        let memory = Memory::new(parts.iter().map(WorkerParts::counters).collect());
+        let counters: Vec<_> = parts.iter().map(WorkerParts::counters).collect();
+        let stalls = Stalls::new(counters.clone());
+        let memory = Memory::new(counters);
         let workers = Workers::start(tuning, parts, sinks)?;
         report_rung(&workers);
 
@@ -233,6 +241,7 @@ impl Supervisor {
             view,
             workers,
             memory,
+            stalls,
             listeners: Listeners::default(),
             snapshot: Arc::new(Snapshot::empty()),
             document: Arc::default(),
@@ -266,6 +275,8 @@ impl Supervisor {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hang_up = signal(SignalKind::hangup())?;
         let mut tick = tokio::time::interval(TICK);
+        // Looks are counted, so those that were missed are not made up for.
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 Some(proposal) = self.proposals.recv() => self.consider(proposal).await,
@@ -283,7 +294,7 @@ impl Supervisor {
                     retry.as_mut().reset(tokio::time::Instant::now() + wait);
                 }
                 _ = tick.tick() => {
-                    self.view.tick();
+                    self.view.tick(self.stalls.tick());
                     self.workers.free_retired();
                     self.memory.tick();
                     if self.workers.have_ended() {
@@ -320,6 +331,13 @@ impl Supervisor {
 
     /// Uses what the control plane proposes, or says why not.
     async fn consider(&mut self, proposal: Proposal) {
+        if Arc::ptr_eq(&proposal.document, &self.document) {
+            // Nothing differs: it only says so, to a proxy that served from the disk until now.
+            self.source = ConfigSource::ControlPlane;
+            self.view.confirmed();
+            proposal.applied();
+            return;
+        }
         match self
             .apply(Arc::clone(&proposal.document), ConfigSource::ControlPlane)
             .await
@@ -352,25 +370,39 @@ impl Supervisor {
         document: Arc<Document>,
         source: ConfigSource,
     ) -> Result<(), Vec<Problem>> {
+        let began = Instant::now();
         let resolved = self.resolve(&document).await;
+        let named = Instant::now();
         let snapshot = Arc::new(Snapshot::compile(
             Some(&self.snapshot),
             &document,
             &resolved,
         )?);
+        let compiled = Instant::now();
         let prepared = self
             .listeners
             .prepare(&snapshot, self.workers.inboxes.len())?;
+        let bound = Instant::now();
         // A connection must find its listener in the snapshot, so the workers have that first.
-        self.workers.publish(&snapshot).await;
+        let late = self.workers.publish(&snapshot, ADOPT_DEADLINE).await;
+        let (adopted, at) = (Instant::now(), SystemTime::now());
+        self.report_late(&late, document.generation);
         let new = self.listeners.follow(&snapshot, prepared, &self.workers);
+        tracing::debug!(
+            generation = document.generation,
+            names = ?named - began,
+            compile = ?compiled - named,
+            bind = ?bound - compiled,
+            adopt = ?adopted - bound,
+            "configuration applied on all workers"
+        );
         self.memory.configured();
         self.said.clear();
         self.snapshot = Arc::clone(&snapshot);
         self.document = Arc::clone(&document);
         self.source = source;
         self.view
-            .applied(document, snapshot, source, self.listeners.bound());
+            .applied(document, snapshot, source, at, self.listeners.bound());
         for listener in new {
             (self.events)(Event::Listening {
                 name: listener.name,
@@ -385,9 +417,21 @@ impl Supervisor {
         Ok(())
     }
 
+    /// Workers that have not adopted what was published are passed over: they adopt it before
+    /// anything that they are told later, and the other cores must not wait for them.
+    fn report_late(&self, late: &[usize], generation: u64) {
+        for worker in late {
+            tracing::error!(
+                "worker {worker} has not adopted generation {generation} within \
+                 {ADOPT_DEADLINE:?}; the others use it"
+            );
+        }
+        self.view.late(late);
+    }
+
     /// The addresses of the names among the endpoints, as far as they are known in time.
     async fn resolve(&self, document: &Document) -> resolve::Answers {
-        let names = names_to_resolve(document);
+        let names = names_to_resolve(document, &self.snapshot);
         let has_names = !names.is_empty();
         self.resolver.follow(names);
         if has_names {

@@ -7,7 +7,7 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use ringmain_config::{document::Document, node::Node};
@@ -81,6 +81,12 @@ struct Changing {
     document: Arc<Document>,
     snapshot: Arc<Snapshot>,
     source: ConfigSource,
+    /// When all workers used it.
+    applied: Option<SystemTime>,
+    /// Workers that do not turn.
+    stalled: Vec<usize>,
+    /// For each worker: configurations that it had not adopted in time.
+    late: Vec<u64>,
     listeners: Vec<BoundListener>,
     listening: bool,
     draining: bool,
@@ -96,6 +102,9 @@ impl View {
             document: Arc::default(),
             snapshot: Arc::new(Snapshot::empty()),
             source: ConfigSource::None,
+            applied: None,
+            stalled: Vec::new(),
+            late: vec![0; facts.pins.len()],
             listeners: Vec::new(),
             listening: true,
             draining: false,
@@ -117,23 +126,40 @@ impl View {
         (Arc::new(view), receiver)
     }
 
-    /// To be called every second.
-    pub fn tick(&self) {
-        self.changing().registry.tick(Instant::now());
+    /// To be called every second, with the workers that do not turn.
+    pub fn tick(&self, stalled: Vec<usize>) {
+        let mut changing = self.changing();
+        changing.registry.tick(Instant::now());
+        changing.stalled = stalled;
     }
 
-    /// All workers use `document` now.
+    /// These workers have not adopted a configuration in time.
+    pub fn late(&self, workers: &[usize]) {
+        let mut changing = self.changing();
+        for &worker in workers {
+            changing.late[worker] += 1;
+        }
+    }
+
+    /// What is in force was found to be what the control plane wants, too.
+    pub fn confirmed(&self) {
+        self.changing().source = ConfigSource::ControlPlane;
+    }
+
+    /// All workers use `document` since `at`.
     pub fn applied(
         &self,
         document: Arc<Document>,
         snapshot: Arc<Snapshot>,
         source: ConfigSource,
+        at: SystemTime,
         listeners: Vec<BoundListener>,
     ) {
         let mut changing = self.changing();
         changing.document = document;
         changing.snapshot = snapshot;
         changing.source = source;
+        changing.applied = Some(at);
         changing.listeners = listeners;
     }
 
@@ -193,6 +219,8 @@ impl AdminState for View {
             node: self.node.clone(),
             generation: changing.document.generation,
             source: changing.source,
+            applied: changing.applied,
+            stalled_workers: changing.stalled.clone(),
             control_plane: self.control.as_ref().map(|status| status.borrow().clone()),
             last_good: self
                 .last_good
@@ -256,6 +284,28 @@ impl AdminState for View {
             "ringmain_generation",
             "Generation of the configuration that all workers use.",
             changing.document.generation,
+        ));
+        metrics.push(Metric::moment(
+            "ringmain_snapshot_applied_timestamp_seconds",
+            "When the last worker adopted the configuration in force, in seconds since 1970.",
+            changing.applied,
+        ));
+        let is_stalled = |worker| u64::from(changing.stalled.contains(&worker));
+        metrics.push(Metric::of_workers(
+            Family {
+                name: "ringmain_worker_stalled",
+                help: "1 while the worker's loop has not turned for seconds.",
+                kind: Kind::Gauge,
+            },
+            (0..self.pins.len()).map(is_stalled),
+        ));
+        metrics.push(Metric::of_workers(
+            Family {
+                name: "ringmain_snapshots_late_total",
+                help: "Configurations that the worker had not adopted within 2 s.",
+                kind: Kind::Counter,
+            },
+            changing.late.iter().copied(),
         ));
         if let Some(status) = &self.control {
             let status = status.borrow();

@@ -6,12 +6,13 @@ use std::{
         mpsc::{Sender, channel},
     },
     thread,
+    time::Duration,
 };
 
 use ringmain_config::tuning::{Io, Tuning};
 use ringmain_core::{http1, snapshot::Snapshot};
 use thiserror::Error;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::timeout};
 
 use crate::{
     access_log::LogSink,
@@ -121,23 +122,22 @@ impl Workers {
         })
     }
 
-    /// Makes `snapshot` the one that all workers use, and waits until they do.
-    pub async fn publish(&mut self, snapshot: &Arc<Snapshot>) {
+    /// Makes `snapshot` the one that all workers use, and waits until they do, but not longer than
+    /// `patience`. Says which do not use it yet; they will before they look at anything that they
+    /// are told later.
+    pub async fn publish(&mut self, snapshot: &Arc<Snapshot>, patience: Duration) -> Vec<usize> {
         self.published += 1;
         for inbox in &*self.inboxes {
             inbox.publish(self.published, Arc::clone(snapshot));
         }
-        while self
-            .inboxes
-            .iter()
-            .any(|inbox| inbox.adopted() < self.published)
-        {
-            if self.have_ended() {
-                return;
+        let adopted = async {
+            while !self.have_ended() && !late(&self.inboxes, self.published).is_empty() {
+                self.noticed.notified().await;
             }
-            self.noticed.notified().await;
-        }
-        self.free_retired();
+        };
+        // What it leads to is looked at below.
+        let _ = timeout(patience, adopted).await;
+        late(&self.inboxes, self.published)
     }
 
     /// Tells each worker something.
@@ -168,6 +168,13 @@ impl Workers {
     pub async fn noticed(&self) {
         self.noticed.notified().await;
     }
+}
+
+/// Workers that do not use the snapshot of this number, or a later one.
+fn late(inboxes: &[Arc<Inbox>], number: u64) -> Vec<usize> {
+    let inboxes = inboxes.iter().enumerate();
+    let late = inboxes.filter(|(_, inbox)| inbox.adopted() < number);
+    late.map(|(index, _)| index).collect()
 }
 
 /// The rung that a worker reached and why it is not a better one, or why there is none.
@@ -238,6 +245,7 @@ fn rungs(io: Io) -> &'static [Rung] {
     match io {
         Io::Auto => &Rung::ALL,
         Io::Uring => &Rung::ALL[..3],
+        Io::UringCoop => &Rung::ALL[1..3],
         Io::Epoll => &Rung::ALL[3..],
     }
 }
@@ -266,5 +274,84 @@ fn limits(tuning: &Tuning) -> Limits {
         connections_max: limits.downstream_connections,
         upstream_connections_max: limits.upstream_connections,
         upstream_idle_max: limits.upstream_idle_connections as usize,
+        pipes_max: limits.tcp_pipes as usize,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use ringmain_core::snapshot::Snapshot;
+    use tokio::sync::Notify;
+
+    use super::Workers;
+    use crate::{
+        inbox::Inbox,
+        io::{doorbell::doorbell, ring::Rung},
+    };
+
+    fn workers(count: usize) -> Workers {
+        let noticed = Arc::new(Notify::new());
+        let inbox = |_| {
+            let (button, _) = doorbell().expect("a socket pair");
+            Inbox::new(button, Arc::clone(&noticed))
+        };
+        Workers {
+            inboxes: (0..count).map(inbox).collect(),
+            rung: Rung::Epoll,
+            refusals: Vec::new(),
+            pins: vec![None; count],
+            threads: Vec::new(),
+            noticed,
+            published: 0,
+        }
+    }
+
+    /// What a worker's thread does with its inbox.
+    fn adopt(inbox: &Inbox) -> Option<u64> {
+        let (number, _) = inbox.take_snapshot()?;
+        inbox.set_adopted(number);
+        Some(number)
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_does_not_turn_holds_up_nobody() {
+        let mut workers = workers(2);
+        let snapshot = Arc::new(Snapshot::empty());
+        let inboxes = Arc::clone(&workers.inboxes);
+        let turning = tokio::spawn({
+            let inboxes = Arc::clone(&inboxes);
+            async move {
+                while inboxes[0].adopted() < 2 {
+                    adopt(&inboxes[0]);
+                    tokio::task::yield_now().await;
+                }
+            }
+        });
+        let patience = Duration::from_millis(20);
+        assert_eq!(workers.publish(&snapshot, patience).await, [1]);
+        assert_eq!(workers.publish(&snapshot, patience).await, [1]);
+        turning.await.expect("it adopted both");
+        assert_eq!(adopt(&inboxes[1]), Some(2), "the newest, once it turns");
+        assert_eq!(adopt(&inboxes[1]), None);
+        inboxes.iter().for_each(|inbox| inbox.free_retired());
+    }
+
+    #[tokio::test]
+    async fn publishing_ends_when_the_last_has_adopted() {
+        let mut workers = workers(2);
+        let snapshot = Arc::new(Snapshot::empty());
+        let inboxes = Arc::clone(&workers.inboxes);
+        let turning = tokio::spawn(async move {
+            for inbox in &*inboxes {
+                while adopt(inbox).is_none() {
+                    tokio::task::yield_now().await;
+                }
+            }
+        });
+        let hour = Duration::from_secs(3600);
+        assert!(workers.publish(&snapshot, hour).await.is_empty());
+        turning.await.expect("both adopted");
     }
 }
