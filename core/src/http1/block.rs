@@ -114,7 +114,7 @@ pub(super) fn find_not_in_target(bytes: &[u8], from: usize) -> Option<usize> {
 
 /// Is there a byte in `chunk` that `is_meant`? A few vector instructions.
 #[inline(always)]
-pub(super) fn any(chunk: &[u8; LENGTH], is_meant: impl Fn(u8) -> bool) -> bool {
+pub(super) fn any<const N: usize>(chunk: &[u8; N], is_meant: impl Fn(u8) -> bool) -> bool {
     // Without a way out the loop runs on all bytes at once.
     chunk
         .iter()
@@ -123,13 +123,21 @@ pub(super) fn any(chunk: &[u8; LENGTH], is_meant: impl Fn(u8) -> bool) -> bool {
 
 /// Are all bytes such that `is_meant`?
 #[inline(always)]
-pub(super) fn are_all(bytes: &[u8], is_meant: impl Fn(u8) -> bool) -> bool {
-    let Some(last) = bytes.last_chunk() else {
-        return bytes.iter().all(|byte| is_meant(*byte));
-    };
-    let (chunks, _) = bytes.as_chunks();
-    let mut chunks = chunks.iter().chain([last]);
-    chunks.all(|chunk| !any(chunk, |byte| !is_meant(byte)))
+pub(crate) fn are_all(bytes: &[u8], is_meant: impl Fn(u8) -> bool) -> bool {
+    let is_other = |byte| !is_meant(byte);
+    if let Some(last) = bytes.last_chunk::<LENGTH>() {
+        let (chunks, _) = bytes.as_chunks::<LENGTH>();
+        for chunk in chunks {
+            if any(chunk, is_other) {
+                return false;
+            }
+        }
+        return !any(last, is_other);
+    }
+    match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        (Some(first), Some(last)) => !any(first, is_other) && !any(last, is_other),
+        _ => bytes.iter().all(|byte| is_meant(*byte)),
+    }
 }
 
 /// Passes block after block in which nothing `is_meant`, which costs a few vector instructions for
