@@ -13,6 +13,7 @@ use std::{io::Write as _, net::SocketAddr, time::Duration};
 use crate::{
     ending::Ending,
     failure::{Failure, Flag},
+    http1::block,
 };
 
 /// Bytes of one value that are logged, before escaping.
@@ -208,9 +209,22 @@ fn write_escaped(out: &mut Vec<u8>, value: &[u8], delimiter: u8) {
         None => (value, false),
     };
     let is_plain = |byte: u8| {
-        matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\' && byte != delimiter
+        matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\') & (byte != delimiter)
     };
-    let mut rest = shown;
+    // As nearly all are: looked at in blocks, which a loop that notes the place would not be.
+    if block::are_all(shown, is_plain) {
+        out.extend_from_slice(shown);
+    } else {
+        write_each(out, shown, is_plain);
+    }
+    if cut {
+        out.extend_from_slice(b"...");
+    }
+}
+
+#[inline(never)]
+fn write_each(out: &mut Vec<u8>, value: &[u8], is_plain: impl Fn(u8) -> bool) {
+    let mut rest = value;
     while let Some(end) = rest.iter().position(|byte| !is_plain(*byte)) {
         out.extend_from_slice(&rest[..end]);
         match rest[end] {
@@ -223,9 +237,6 @@ fn write_escaped(out: &mut Vec<u8>, value: &[u8], delimiter: u8) {
         rest = &rest[end + 1..];
     }
     out.extend_from_slice(rest);
-    if cut {
-        out.extend_from_slice(b"...");
-    }
 }
 
 fn write_number(out: &mut Vec<u8>, number: u64) {

@@ -2,6 +2,7 @@
 
 mod balance;
 mod http1;
+mod record;
 mod route;
 mod snapshot;
 mod way;
@@ -49,6 +50,7 @@ pub(crate) const ALL: &[Case] = &[
     case("http1/request encode, browser", || {
         http1::encode_request(http1::BROWSER)
     }),
+    case("http1/request encode, rewritten", http1::encode_rewritten),
     case("http1/response decode, small", || {
         http1::decode_response(http1::ANSWER)
     }),
@@ -91,6 +93,7 @@ pub(crate) const ALL: &[Case] = &[
     case("route/100k routes of one host, spread", || {
         route::one_host(route::Order::Spread)
     }),
+    case("record/access log line", record::line),
     case("balance/least request", || balance::pick(0)),
     case("balance/round robin", || balance::pick(1)),
     case("balance/random", || balance::pick(2)),
@@ -101,9 +104,47 @@ pub(crate) const ALL: &[Case] = &[
         balance::pick_weighted(1)
     }),
     case("balance/random, by weight", || balance::pick_weighted(2)),
-    slow("snapshot/10k clusters, all new", snapshot::whole),
+    slow("snapshot/10k clusters, all new", || {
+        snapshot::whole(CLUSTERS)
+    }),
+    slow("snapshot/10k clusters, one endpoint changed", || {
+        snapshot::one_endpoint(CLUSTERS)
+    }),
+    slow("snapshot/10k clusters and routes, all new", || {
+        snapshot::whole(ROUTED)
+    }),
     slow(
-        "snapshot/10k clusters, one endpoint changed",
-        snapshot::one_endpoint,
+        "snapshot/10k clusters and routes, one endpoint changed",
+        || snapshot::one_endpoint(ROUTED),
     ),
+    slow("snapshot/100 clusters, all new", || snapshot::whole(LARGE)),
+    slow("snapshot/100 clusters, one endpoint changed", || {
+        snapshot::one_endpoint(LARGE)
+    }),
+    slow("snapshot/1 cluster, one endpoint changed", || {
+        snapshot::one_endpoint(ONE)
+    }),
 ];
+
+/// Ten endpoints each.
+const CLUSTERS: snapshot::Mesh = snapshot::Mesh {
+    clusters: 10_000,
+    has_routes: false,
+};
+
+const ROUTED: snapshot::Mesh = snapshot::Mesh {
+    has_routes: true,
+    ..CLUSTERS
+};
+
+/// A thousand endpoints each.
+const LARGE: snapshot::Mesh = snapshot::Mesh {
+    clusters: 100,
+    ..CLUSTERS
+};
+
+/// All endpoints.
+const ONE: snapshot::Mesh = snapshot::Mesh {
+    clusters: 1,
+    ..CLUSTERS
+};

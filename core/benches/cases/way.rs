@@ -24,10 +24,11 @@ struct Proxy {
 
 pub(super) fn exchange(request: &'static str, answer: &'static str) -> Run {
     let mut proxy = Proxy::new();
+    let (request, answer) = (http1::received(request), http1::received(answer));
     Box::new(move |times| {
         for _ in 0..times {
-            proxy.forward(black_box(request.as_bytes()));
-            proxy.answer(black_box(answer.as_bytes()));
+            proxy.forward(black_box(&request));
+            proxy.answer(black_box(&answer));
         }
     })
 }

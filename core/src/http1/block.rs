@@ -81,25 +81,63 @@ impl Block {
     }
 }
 
-/// Position of the first control character at `from` or behind it, HTAB among them.
+/// A control character, HTAB among them.
+#[inline(always)]
+pub(super) fn is_control(byte: u8) -> bool {
+    (byte < b' ') | (byte == 0x7f)
+}
+
+/// A byte that a target cannot hold (RFC 9112 section 3.2): a space, a control character, `#`, or
+/// what is not ASCII.
+#[inline(always)]
+pub(super) fn is_not_in_target(byte: u8) -> bool {
+    !(0x21..0x7f).contains(&byte) | (byte == b'#')
+}
+
+/// Position of the first control character at `from` or behind it.
 #[inline(always)]
 pub(super) fn find_control(bytes: &[u8], from: usize) -> Option<usize> {
-    let is_control = |byte: u8| (byte < b' ') | (byte == 0x7f);
     let tops = |word: u64| word.wrapping_sub(EACH * 0x20) & !word | up_to_first(word, 0x7f);
     find(bytes, from, is_control, tops)
 }
 
-/// Position of the first byte, at `from` or behind it, that a target cannot hold (RFC 9112 section
-/// 3.2): a space, a control character, `#`, or what is not ASCII.
+/// Position of the first byte, at `from` or behind it, that a target cannot hold.
 #[inline(always)]
 pub(super) fn find_not_in_target(bytes: &[u8], from: usize) -> Option<usize> {
-    let is_meant = |byte: u8| !(0x21..0x7f).contains(&byte) | (byte == b'#');
     let tops = |word: u64| {
         let is_low = word.wrapping_sub(EACH * 0x21);
         let is_high = word | word.wrapping_add(EACH);
         is_low | is_high | up_to_first(word, b'#')
     };
-    find(bytes, from, is_meant, tops)
+    find(bytes, from, is_not_in_target, tops)
+}
+
+/// Is there a byte in `chunk` that `is_meant`? A few vector instructions.
+#[inline(always)]
+pub(super) fn any<const N: usize>(chunk: &[u8; N], is_meant: impl Fn(u8) -> bool) -> bool {
+    // Without a way out the loop runs on all bytes at once.
+    chunk
+        .iter()
+        .fold(false, |found, byte| found | is_meant(*byte))
+}
+
+/// Are all bytes such that `is_meant`?
+#[inline(always)]
+pub(crate) fn are_all(bytes: &[u8], is_meant: impl Fn(u8) -> bool) -> bool {
+    let is_other = |byte| !is_meant(byte);
+    if let Some(last) = bytes.last_chunk::<LENGTH>() {
+        let (chunks, _) = bytes.as_chunks::<LENGTH>();
+        for chunk in chunks {
+            if any(chunk, is_other) {
+                return false;
+            }
+        }
+        return !any(last, is_other);
+    }
+    match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        (Some(first), Some(last)) => !any(first, is_other) && !any(last, is_other),
+        _ => bytes.iter().all(|byte| is_meant(*byte)),
+    }
 }
 
 /// Passes block after block in which nothing `is_meant`, which costs a few vector instructions for
@@ -112,11 +150,7 @@ fn find(
     tops: impl Fn(u64) -> u64,
 ) -> Option<usize> {
     while let Some(chunk) = bytes.get(from..)?.first_chunk::<LENGTH>() {
-        // Without a way out the loop runs on all bytes at once.
-        if chunk
-            .iter()
-            .fold(false, |found, byte| found | is_meant(*byte))
-        {
+        if any(chunk, &is_meant) {
             break;
         }
         from += LENGTH;
@@ -139,7 +173,7 @@ const TOP: u64 = 0x80 * EACH;
 
 #[cfg(test)]
 mod tests {
-    use super::{Block, LENGTH, find_control, find_not_in_target};
+    use super::{Block, LENGTH, are_all, find_control, find_not_in_target};
 
     /// Every byte among every other, so that none spills over to its neighbour unseen.
     #[test]
@@ -178,6 +212,19 @@ mod tests {
         let is_special = |byte| matches!(byte, b'.' | b'%' | b'\\');
         assert_eq!(block.find_special_in_path(), first(is_special), "{bytes:?}");
         assert_eq!(block.number().to_le_bytes(), *bytes);
+    }
+
+    #[test]
+    fn all_are_looked_at() {
+        let mut bytes = [b'a'; 70];
+        for end in 0..=bytes.len() {
+            assert!(are_all(&bytes[..end], |byte| byte == b'a'));
+            for place in 0..end {
+                bytes[place] = b'b';
+                assert!(!are_all(&bytes[..end], |byte| byte == b'a'));
+                bytes[place] = b'a';
+            }
+        }
     }
 
     #[test]

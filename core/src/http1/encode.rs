@@ -271,7 +271,7 @@ fn is_writable_name(name: &str) -> bool {
 fn push_value(out: &mut Vec<u8>, value: &[u8]) {
     let start = out.len();
     out.extend_from_slice(value);
-    if block::find_control(out, start).is_some() {
+    if may_hold_control(out, start) {
         for byte in &mut out[start..] {
             if is_control_byte(*byte) {
                 *byte = b' ';
@@ -280,13 +280,23 @@ fn push_value(out: &mut Vec<u8>, value: &[u8]) {
     }
 }
 
+/// Is there a control character behind `start`? Perhaps not: it may be among the last sixteen bytes
+/// before it, or a tab.
+#[inline(always)]
+fn may_hold_control(out: &[u8], start: usize) -> bool {
+    let (blocks, _) = out[start..].as_chunks::<{ block::LENGTH }>();
+    let last = out.last_chunk::<{ block::LENGTH }>();
+    let holds = |chunk| block::any(chunk, block::is_control);
+    blocks.iter().any(holds) || last.is_none_or(holds)
+}
+
 /// A target: what cannot stand in one (space, control, `#`, not ASCII) is percent-encoded.
 fn push_target(out: &mut Vec<u8>, target: &str) {
-    if block::find_not_in_target(target.as_bytes(), 0).is_none() {
+    let is_safe = |byte: u8| !block::is_not_in_target(byte);
+    if block::are_all(target.as_bytes(), is_safe) {
         out.extend_from_slice(target.as_bytes());
         return;
     }
-    let is_safe = |byte: u8| (0x21..0x7f).contains(&byte) && byte != b'#';
     for byte in target.bytes() {
         if is_safe(byte) {
             out.push(byte);

@@ -37,6 +37,13 @@ enum Coding {
 impl Declared {
     /// A Content-Length field: digits, or a list of them that are all the same number.
     pub(super) fn content_length(&mut self, value: &[u8]) -> Result<(), Reject> {
+        // What nearly every sender writes: one number.
+        if self.length.is_none()
+            && let Some(length) = decimal(value)
+        {
+            self.length = Some(length);
+            return Ok(());
+        }
         for element in value.split(|&byte| byte == b',') {
             let length = decimal(element.trim_ascii()).ok_or(Reject::ContentLength)?;
             if self.length.is_some_and(|earlier| earlier != length) {

@@ -28,15 +28,8 @@ impl Fields {
     ) -> Option<usize> {
         self.clear();
         let mut line_start = start;
-        loop {
-            let line_end = block::find_control(window, line_start)?;
-            if *window.get(line_end..)?.first_chunk()? != *b"\r\n" {
-                return None;
-            }
-            if line_end == line_start {
-                return Some(line_end + 2);
-            }
-            let field = field(window, line_start, line_end)?;
+        while window.get(line_start..)?.first_chunk()? != b"\r\n" {
+            let (field, line_end) = field(window, line_start)?;
             if let Some(known) = field.known {
                 each(known, field.value.of(window)).ok()?;
             }
@@ -44,42 +37,54 @@ impl Fields {
             if self.iter().len() > lines_max {
                 return None;
             }
-            line_start = line_end + 2;
+            line_start = line_end;
         }
+        Some(line_start + 2)
     }
 }
 
-/// The field of a line that is not empty and holds no control character.
+/// The field of the line that begins at `line_start`, and where the next line begins.
 #[inline(always)]
-fn field(window: &[u8], line_start: usize, line_end: usize) -> Option<Field> {
+fn field(window: &[u8], line_start: usize) -> Option<(Field, usize)> {
     let first = Block::at(window, line_start)?;
     let mut name_end = line_start + first.find(b':');
     if name_end == line_start + block::LENGTH {
-        name_end = find_colon(window.get(name_end..line_end)?)? + name_end;
+        name_end = find_colon(window.get(name_end..)?)? + name_end;
     }
-    if name_end >= line_end {
-        return None;
-    }
+    // Also refuses what a colon of a later line would be the end of: no name holds a line end.
     let name = window.get(line_start..name_end)?;
     let known = Known::of_block(first, name);
     if known.is_none() && !is_token(name) {
         return None;
     }
-    let mut start = name_end + 1;
-    while start < line_end && window[start] == b' ' {
-        start += 1;
+    let line_end = block::find_control(window, name_end + 1)?;
+    if window.get(line_end..)?.first_chunk()? != b"\r\n" {
+        return None;
     }
-    let mut end = line_end;
-    while start < end && window[end - 1] == b' ' {
-        end -= 1;
-    }
-    Some(Field {
+    // As nearly every sender writes it: one space, and none at the end.
+    let value = window.get(name_end + 1..line_end)?;
+    let (start, end) = match value {
+        [b' ', first, ..] if *first != b' ' && value[value.len() - 1] != b' ' => {
+            (name_end + 2, line_end)
+        }
+        _ => trim(value, name_end + 1),
+    };
+    let field = Field {
         name: Span::new(line_start..name_end),
         value: Span::new(start..end),
         known,
         passes: !known.is_some_and(Known::is_connection_bound),
         canonical: start == name_end + 2 && end == line_end,
-    })
+    };
+    Some((field, line_end + 2))
+}
+
+/// Where `value`, which begins at `start`, stands without the spaces around it. There are no tabs.
+#[inline(never)]
+fn trim(value: &[u8], start: usize) -> (usize, usize) {
+    let left = value.trim_ascii_start();
+    let start = start + value.len() - left.len();
+    (start, start + left.trim_ascii_end().len())
 }
 
 /// The colon of a long name.

@@ -232,7 +232,8 @@ impl Target {
     }
 }
 
-/// The method that a line begins with and that ends at `length`, if it is one of these.
+/// The method that a line begins with, if it is one of these. The space behind it stands at
+/// `length`, and is compared too: without it a method with a NUL behind it would be the same number.
 #[inline]
 fn method(line: Block, length: usize) -> Option<(MethodKind, &'static str)> {
     const fn word(name: &[u8]) -> u64 {
@@ -244,17 +245,15 @@ fn method(line: Block, length: usize) -> Option<(MethodKind, &'static str)> {
         }
         word
     }
-    const GET: u64 = word(b"GET");
-    const POST: u64 = word(b"POST");
-    const HEAD: u64 = word(b"HEAD");
-    const PUT: u64 = word(b"PUT");
-    const DELETE: u64 = word(b"DELETE");
-    const PATCH: u64 = word(b"PATCH");
-    const OPTIONS: u64 = word(b"OPTIONS");
-    if length > 7 {
-        return None;
-    }
-    match line.number() as u64 & ((1 << (8 * length)) - 1) {
+    const GET: u64 = word(b"GET ");
+    const POST: u64 = word(b"POST ");
+    const HEAD: u64 = word(b"HEAD ");
+    const PUT: u64 = word(b"PUT ");
+    const DELETE: u64 = word(b"DELETE ");
+    const PATCH: u64 = word(b"PATCH ");
+    const OPTIONS: u64 = word(b"OPTIONS ");
+    let behind = 7_usize.checked_sub(length)?;
+    match line.number() as u64 & u64::MAX >> (8 * behind) {
         GET => Some((MethodKind::Other, "GET")),
         POST => Some((MethodKind::Other, "POST")),
         HEAD => Some((MethodKind::Head, "HEAD")),

@@ -10,21 +10,22 @@ use ringmain_config::{
 use super::matcher::Matcher;
 use crate::{header::Edits, snapshot::ClusterIndex};
 
-/// A match and what to do with what it matched. What every request needs stands here, so that it
-/// lies together; the rest is behind a pointer.
+/// A match and what to do with what it matched. What every request needs stands here, in two lines
+/// of memory; the rest is behind a pointer.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub struct Route {
-    /// ROUTE_NAME of the access log.
-    pub name: Box<str>,
     /// What is done.
     pub action: Action,
+    /// From the end of the request to the end of the response, all tries together. Absent:
+    /// no limit.
+    pub timeout: Option<Duration>,
     /// On the request, after the destination's; absent when it changes nothing.
     pub request_headers: Option<Box<Edits>>,
     /// On the response, after the destination's; absent when it changes nothing.
     pub response_headers: Option<Box<Edits>>,
-    /// From the end of the request to the end of the response, all tries together. Absent:
-    /// no limit.
-    pub timeout: Option<Duration>,
+    /// ROUTE_NAME of the access log.
+    pub name: Box<str>,
     /// What few requests need.
     pub details: Box<Details>,
 }
@@ -154,6 +155,6 @@ impl Forward {
 }
 
 const _: () = assert!(
-    size_of::<Route>() <= 96,
+    size_of::<Route>() <= 128,
     "a table of many routes is read line by line"
 );

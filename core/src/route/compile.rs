@@ -8,7 +8,8 @@ use std::{
 use ringmain_config::route::{self as config, HeaderEdits, PathMatch, RedirectPath, StringMatch};
 
 use super::{
-    Action, Destination, Destinations, Details, Direct, Forward, Route, RouteTable, VirtualHost,
+    Action, Destination, Destinations, Details, Direct, Forward, Places, Route, RouteTable,
+    VirtualHost,
     hosts::{Domains, Hosts, Refusal},
     matcher::{Condition, Matcher, PathCondition, Text},
     paths::{Builder, Candidate, Key, Root},
@@ -48,18 +49,23 @@ impl RouteTable {
         let hosts = compiler.hosts(source, place);
         let mut paths = Builder::default();
         let mut routes = Vec::new();
+        let mut places = Vec::new();
+        let narrow = |count| u32::try_from(count).expect("a table has fewer than 2^30 routes");
         let virtual_hosts = source.virtual_hosts.iter().map(|virtual_host| {
             let place = virtual_host_place(virtual_host, place);
             let start = routes.len();
             let own = virtual_host.routes.iter();
             routes.extend(own.map(|route| compiler.route(route, &place)));
-            let narrow = |count| u32::try_from(count).expect("a table has fewer than 2^30 routes");
+            places.push(Places {
+                routes_start: narrow(start),
+                routes_end: narrow(routes.len()),
+                root: paths.add_routes(&routes[start..], false),
+                root_ignoring_case: paths.add_routes(&routes[start..], true),
+            });
             VirtualHost {
                 name: virtual_host.name.as_str().into(),
                 origin: virtual_host.origin.clone(),
-                routes: narrow(start)..narrow(routes.len()),
-                root: paths.add_routes(&routes[start..], false),
-                root_ignoring_case: paths.add_routes(&routes[start..], true),
+                position: narrow(places.len() - 1),
             }
         });
         let virtual_hosts = virtual_hosts.collect();
@@ -67,6 +73,7 @@ impl RouteTable {
             source: source.clone(),
             hosts,
             virtual_hosts,
+            places: places.into(),
             paths: paths.finish(),
             routes: routes.into(),
         })

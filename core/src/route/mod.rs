@@ -13,7 +13,7 @@ mod names;
 mod paths;
 pub mod regex;
 
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
 use ringmain_config::{origin::Origin, route as config};
 
@@ -59,6 +59,8 @@ pub struct RouteTable {
     source: Arc<config::RouteTable>,
     hosts: Hosts,
     virtual_hosts: Box<[VirtualHost]>,
+    /// What is read of each virtual host to find a route, close together.
+    places: Box<[Places]>,
     paths: Paths,
     /// Of all virtual hosts, one after the other.
     routes: Box<[Route]>,
@@ -71,8 +73,16 @@ pub struct VirtualHost {
     pub name: Box<str>,
     /// Who asked for it.
     pub origin: Option<Origin>,
-    /// Its routes among those of the table.
-    routes: Range<u32>,
+    /// Its place among those of the table.
+    position: u32,
+}
+
+/// Where what belongs to a virtual host stands.
+#[derive(Clone, Copy, Debug)]
+struct Places {
+    /// Its routes begin here among those of the table.
+    routes_start: u32,
+    routes_end: u32,
     /// Of the tree of its routes' paths.
     root: Root,
     /// Of the tree of those that ignore the case of paths.
@@ -134,7 +144,7 @@ impl RouteTable {
                 virtual_host: Some(virtual_host),
             };
         };
-        let route = &self.routes[virtual_host.routes.start as usize + position];
+        let route = &self.routes(virtual_host)[position];
         match &route.action {
             Action::Forward(forward) => Decision::Forward {
                 virtual_host,
@@ -163,8 +173,8 @@ impl RouteTable {
 
     /// The routes of one of its virtual hosts: the first that matches decides.
     pub fn routes(&self, virtual_host: &VirtualHost) -> &[Route] {
-        let Range { start, end } = virtual_host.routes;
-        &self.routes[start as usize..end as usize]
+        let places = self.places[virtual_host.position as usize];
+        &self.routes[places.routes_start as usize..places.routes_end as usize]
     }
 
     /// Position of the first route of one of its virtual hosts that matches.
@@ -174,20 +184,19 @@ impl RouteTable {
         request: &Request<'_, H>,
     ) -> Option<usize> {
         let path = request.path.as_bytes();
-        let start = virtual_host.routes.start;
+        let places = self.places[virtual_host.position as usize];
         let mut found = u32::MAX;
         let mut visit = |candidates: &[Candidate]| {
             let before = candidates.iter();
             let mut before = before.take_while(|candidate| candidate.position() < found);
             let matching = before.find(|candidate| {
-                let route = || &self.routes[(start + candidate.position()) as usize];
+                let route = || &self.routes[(places.routes_start + candidate.position()) as usize];
                 !candidate.is_asked() || route().details.matcher.is_met_behind_index(request)
             });
             found = matching.map_or(found, |candidate| candidate.position());
         };
-        self.paths
-            .walk::<false>(virtual_host.root, path, &mut visit);
-        let root = virtual_host.root_ignoring_case;
+        self.paths.walk::<false>(places.root, path, &mut visit);
+        let root = places.root_ignoring_case;
         self.paths.walk::<true>(root, path, &mut visit);
         (found != u32::MAX).then_some(found as usize)
     }

@@ -49,8 +49,12 @@ impl Candidate {
     }
 }
 
-/// Where the tree of a virtual host begins; `None` when it has no routes.
-pub(super) type Root = Option<u32>;
+/// Where the tree of a virtual host begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Root(u32);
+
+/// Of a virtual host without routes: behind the end of all trees.
+const NO_TREE: Root = Root(u32::MAX);
 
 /// The trees of a table.
 #[derive(Debug, Default)]
@@ -104,20 +108,18 @@ impl Paths {
         path: &[u8],
         mut visit: impl FnMut(&[Candidate]),
     ) {
-        if let Some(root) = root {
-            self.walk_from::<IGNORE_CASE>(root, path, &mut visit);
-        }
+        self.walk_from::<IGNORE_CASE>(root, path, &mut visit);
     }
 
     /// `None` is its only value, and means that the walk has come to its end.
     #[inline]
     fn walk_from<const IGNORE_CASE: bool>(
         &self,
-        root: u32,
+        root: Root,
         mut rest: &[u8],
         visit: &mut impl FnMut(&[Candidate]),
     ) -> Option<std::convert::Infallible> {
-        let mut start = root as usize;
+        let mut start = root.0 as usize;
         loop {
             let (numbers, behind) = self.nodes.get(start..)?.split_first_chunk()?;
             let node = Node::of(numbers);
@@ -198,9 +200,9 @@ impl Builder {
                 .then_with(|| of(left).cmp(&of(right)))
         });
         if keys.is_empty() {
-            return None;
+            return NO_TREE;
         }
-        let root = narrow(self.nodes.len());
+        let root = Root(narrow(self.nodes.len()));
         // Breadth first, so that the children of a node lie side by side.
         let mut pending = VecDeque::from([Pending {
             keys: &keys,
@@ -214,7 +216,7 @@ impl Builder {
             }
             self.node(next.keys, next.depth, &mut pending);
         }
-        Some(root)
+        root
     }
 
     pub(super) fn finish(self) -> Paths {

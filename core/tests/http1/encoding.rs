@@ -117,6 +117,43 @@ fn target_and_authority() {
     check("/", "n\r\nX: 1", "GET / HTTP/1.1\r\nhost: n  X: 1\r\n\r\n");
 }
 
+/// However long a text is, and wherever in it the byte stands: it is looked at in blocks.
+#[test]
+fn bytes_that_may_not_stand_in_a_text() {
+    let table = [
+        ("\0", "%00", " "),
+        ("\t", "%09", "\t"),
+        ("\r", "%0D", " "),
+        ("\n", "%0A", " "),
+        ("\x1f", "%1F", " "),
+        (" ", "%20", " "),
+        ("#", "%23", "#"),
+        ("~", "~", "~"),
+        ("\x7f", "%7F", " "),
+        ("\u{e4}", "%C3%A4", "\u{e4}"),
+    ];
+    for (text, in_target, in_value) in table {
+        for (before, after) in (0..40).flat_map(|end| (0..=end).map(move |at| (at, end - at))) {
+            let with = |text: &str| format!("{}{text}{}", "a".repeat(before), "b".repeat(after));
+            let given = with(text);
+            let write = RequestWrite {
+                target: &given,
+                authority: "a",
+                set: &[("x", given.as_bytes())],
+                ..RequestWrite::default()
+            };
+            assert_eq!(
+                request("GET / HTTP/1.1\r\nHost: a\r\n\r\n", write),
+                format!(
+                    "GET {} HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n",
+                    with(in_target),
+                    with(in_value)
+                ),
+            );
+        }
+    }
+}
+
 #[test]
 fn connection_bound_fields_stay_behind() {
     for name in [

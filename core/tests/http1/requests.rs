@@ -92,6 +92,8 @@ fn request_lines() {
             b"GET: / HTTP/1.1\r\nHost: a\r\n\r\n",
             b"G\xc3\xa4T / HTTP/1.1\r\nHost: a\r\n\r\n",
             b"G\x00T / HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"GET\x00 / HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"PUT\x00\x00\x00\x00 / HTTP/1.1\r\nHost: a\r\n\r\n",
         ],
     );
     refused(
