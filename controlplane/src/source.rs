@@ -82,6 +82,8 @@ pub async fn follow(mut files: Files, readings: latest::Sender<Reading>) {
             // The runtime shuts down.
             Err(_) => return,
         };
+        let took = files.took();
+        tracing::debug!(read = ?took.read, parse = ?took.parse, changed, "resources read");
         if changed {
             readings.send_replace(files.reading());
         }

@@ -6,7 +6,10 @@
 //! and merge keys are expanded here; depth and size are bounded, so that no file costs more than
 //! its own length many times over.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 
@@ -68,18 +71,42 @@ pub(super) struct SyntaxError {
     pub(super) hint: Option<String>,
 }
 
-/// Reads every document of `text`. Those without content are left out; a broken one is an error in
-/// its place.
-pub(super) fn documents(text: &str) -> Vec<Result<Document, SyntaxError>> {
+/// The texts of the documents of a file, each with the number of lines before it. Not all of them
+/// have content, see [`document`].
+///
+/// # Errors
+/// When the whole file is no YAML.
+pub(super) fn texts(text: &str) -> Result<Vec<(usize, &str)>, SyntaxError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if let Err(error) = split::check_characters(text) {
-        return vec![Err(error)];
+    split::check_characters(text)?;
+    Ok(split::documents(text))
+}
+
+/// Reads one of [`texts`]; `None` when it is empty.
+///
+/// # Errors
+/// The first reason for which it is no YAML.
+pub(super) fn document(
+    (line, text): (usize, &str),
+    expansion: &Expansion,
+) -> Result<Option<Document>, SyntaxError> {
+    Tree::new(line, expansion).read(text)
+}
+
+/// Values that the aliases of one file stand for so far; its documents share the limit.
+#[derive(Debug, Default)]
+pub(super) struct Expansion(AtomicUsize);
+
+impl Expansion {
+    /// No alias was met.
+    pub(super) fn is_none(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
     }
-    let mut expansion = 0;
-    split::documents(text)
-        .into_iter()
-        .filter_map(|(line, text)| Tree::new(line, &mut expansion).read(text).transpose())
-        .collect()
+
+    /// What they come to with `values` more.
+    fn add(&self, values: usize) -> usize {
+        self.0.fetch_add(values, Ordering::Relaxed) + values
+    }
 }
 
 /// Levels of nesting; the deepest field of any mesh resource is below twenty.
@@ -99,8 +126,7 @@ struct Tree<'a> {
     /// Anchored values by the parser's number.
     anchors: HashMap<usize, Node>,
     repeated: Vec<SyntaxError>,
-    /// Values that the file's aliases stand for so far.
-    expansion: &'a mut usize,
+    expansion: &'a Expansion,
 }
 
 /// A list or map whose end has not come.
@@ -133,7 +159,7 @@ enum Role {
 }
 
 impl<'a> Tree<'a> {
-    fn new(line_offset: usize, expansion: &'a mut usize) -> Self {
+    fn new(line_offset: usize, expansion: &'a Expansion) -> Self {
         Self {
             line_offset,
             open: Vec::new(),
@@ -290,8 +316,7 @@ impl<'a> Tree<'a> {
             return Err(SyntaxError::new(span, message));
         };
         let (nodes, depth) = extent(node);
-        *self.expansion += nodes;
-        if *self.expansion > EXPANSION_MAX {
+        if self.expansion.add(nodes) > EXPANSION_MAX {
             let message = format!("aliases stand for more than {EXPANSION_MAX} values");
             return Err(SyntaxError::new(span, message).hint("write the values out"));
         }

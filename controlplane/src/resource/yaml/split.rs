@@ -20,7 +20,7 @@ pub(super) fn documents(text: &str) -> Vec<(usize, &str)> {
         position = end;
     }
     documents.push((start_line, &text[start..]));
-    documents.retain(|(_, document)| has_content(document));
+    documents.retain(|(_, document)| has_content(document.strip_prefix("---").unwrap_or(document)));
     documents
 }
 

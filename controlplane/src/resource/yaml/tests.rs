@@ -1,4 +1,18 @@
-use super::{Node, Scalar, SyntaxError, Value, documents};
+use super::{Document, Expansion, Node, Scalar, SyntaxError, Value, document, texts};
+
+/// Every document of a text that is not empty.
+fn documents(text: &str) -> Vec<Result<Document, SyntaxError>> {
+    let expansion = Expansion::default();
+    match texts(text) {
+        Ok(texts) => {
+            let documents = texts.into_iter();
+            documents
+                .filter_map(|text| document(text, &expansion).transpose())
+                .collect()
+        }
+        Err(error) => vec![Err(error)],
+    }
+}
 
 /// The only document of a text, in a short form of its own: `{key: [1, "text"]}`.
 fn read(text: &str) -> Result<String, String> {
