@@ -23,6 +23,7 @@ use std::{
 
 use ringmain_config::{
     document::{Document, Part},
+    endpoint::EndpointSet,
     listener::{Direction, Listener, ListenerProtocol},
     node::Node,
     origin::Origin,
@@ -51,6 +52,21 @@ pub fn assemble(world: &World, node: &Node) -> (Document, Vec<Problem>) {
         assembly.problems.insert(nothing_to_do(node));
     }
     assembly.finish()
+}
+
+/// The endpoint sets of `document`, which is [`assemble`]'s for `node`, that services of `hosts` have
+/// in `world`, where nothing but endpoints differs from the world it was made of.
+pub(crate) fn endpoint_sets(
+    world: &World,
+    node: &Node,
+    document: &Document,
+    hosts: &BTreeSet<String>,
+) -> Vec<EndpointSet> {
+    let clusters = document.clusters.values().map(|part| &part.value);
+    let touched = clusters.filter(|cluster| hosts.contains(&cluster.service.host));
+    touched
+        .filter_map(|cluster| clusters::endpoints_of(world, node, cluster))
+        .collect()
 }
 
 /// A Document in the making.

@@ -27,14 +27,20 @@ use self::{
 };
 use crate::{
     analyze::{Extent, analyze},
-    compile::check_world,
+    compile::{Checked, check_and_keep},
     publish::{Event, FramesError},
-    registry::registrations::{Change, Registrations},
+    registry::{
+        Workload,
+        registrations::{Change, Registrations},
+    },
     resource::Resource,
     run::Limits,
     source::Reading,
     status::{ResourceSummary, SourceStatus, Status},
-    world::World,
+    world::{
+        World,
+        change::{Touched, endpoints_only},
+    },
 };
 
 /// The state of the control plane.
@@ -63,6 +69,14 @@ pub(crate) struct Control {
     generation: u64,
     /// Something changed since the targets were brought up to date.
     stale: Stale,
+    /// Workloads that registered, or whose registration ended, since then: namespace and name.
+    registered: BTreeSet<(String, String)>,
+    /// What else changed in the world since then, if nothing but endpoints did.
+    touched: Touched,
+    /// Documents of the world, made when it was checked.
+    checked: Checked,
+    /// When what nobody waits for is done: warnings, and freeing parts.
+    tidy: Option<Instant>,
     /// The world is not made anew before: registrations that come one after the other must not
     /// each cost a round through all proxies.
     not_before: Instant,
@@ -75,7 +89,9 @@ enum Stale {
     Nothing,
     /// Proxies without a target yet.
     NewProxies,
-    /// The world, hence every proxy.
+    /// Endpoints in the world, hence every proxy that can reach them.
+    Endpoints,
+    /// Every proxy: the world is another one.
     World,
 }
 
@@ -92,7 +108,7 @@ impl Control {
         limits: Limits,
     ) -> Result<Self, Vec<Problem>> {
         let world = World::new(&reading.resources, registrations.nodes());
-        let problems = check_world(&world, []);
+        let (checked, problems) = check_and_keep(&world, []);
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -112,6 +128,10 @@ impl Control {
             parts: SharedParts::default(),
             generation: first_generation(),
             stale: Stale::Nothing,
+            registered: BTreeSet::new(),
+            touched: Touched::default(),
+            checked,
+            tidy: None,
             not_before: Instant::now(),
         };
         report::log(control.reading.problems());
@@ -141,6 +161,7 @@ impl Control {
                 },
                 () = until(self.registrations.next_expiry()) => self.expire(Instant::now()),
                 () = until(self.due()) => {}
+                () = until(self.tidy) => self.tidy(),
             }
             // Whoever connects together is published together.
             while let Ok(event) = events.try_recv() {
@@ -180,6 +201,9 @@ impl Control {
             Event::Disconnected { id, error } => self.disconnected(id, &error),
             Event::Asked { query, answer } => {
                 self.refresh();
+                if self.tidy.is_some() {
+                    self.tidy();
+                }
                 // A tool that is gone needs no answer.
                 let _ = answer.send(self.answer(&query));
             }
@@ -198,7 +222,9 @@ impl Control {
             ),
         }
         self.write_registrations();
-        self.stale = Stale::World;
+        self.registered
+            .insert((node.namespace.clone(), node.name.clone()));
+        self.stale = self.stale.max(Stale::Endpoints);
     }
 
     fn disconnected(&mut self, id: u64, error: &FramesError) {
@@ -216,9 +242,11 @@ impl Control {
     }
 
     fn expire(&mut self, now: Instant) {
-        if self.registrations.expire(now) {
+        let expired = self.registrations.expire(now);
+        if !expired.is_empty() {
             self.write_registrations();
-            self.stale = Stale::World;
+            self.registered.extend(expired);
+            self.stale = self.stale.max(Stale::Endpoints);
         }
     }
 
@@ -235,20 +263,16 @@ impl Control {
     fn read(&mut self, reading: Reading) {
         let before = std::mem::replace(&mut self.reading, reading);
         report::log_changes(&before, &self.reading);
-        let candidate = World::new(&self.reading.resources, self.registrations.nodes());
-        let connected = self.proxies.values().map(|proxy| &proxy.node);
-        let problems = check_world(&candidate, connected);
+        drop(before);
+        let problems = self.enforce();
         if problems.is_empty() {
             self.resources = self.reading.resources.clone();
-            self.world = candidate;
             if !self.refused.is_empty() {
                 tracing::info!(
                     directory = self.directory,
                     "the resources fit together again"
                 );
             }
-            self.look_for_warnings();
-            self.stale = Stale::World;
             // Files settled before they were read.
             self.not_before = Instant::now();
         } else if problems != self.refused {
@@ -262,9 +286,37 @@ impl Control {
         self.refused = problems;
     }
 
+    /// Makes the world that of the last reading, or says why not. Endpoints of a world that is fit
+    /// to be used may change; the registry makes no bad ones.
+    fn enforce(&mut self) -> Vec<Problem> {
+        let began = Instant::now();
+        if let Some(pairs) = endpoints_only(&self.resources, &self.reading.resources) {
+            self.world.replace(&pairs, &mut self.touched);
+            if !self.touched.is_empty() {
+                self.stale = self.stale.max(Stale::Endpoints);
+            }
+            let took = began.elapsed();
+            tracing::debug!(resources = pairs.len(), ?took, "endpoints changed");
+            return Vec::new();
+        }
+        let candidate = World::new(&self.reading.resources, self.registrations.nodes());
+        let made = Instant::now();
+        let connected = self.proxies.values().map(|proxy| &proxy.node);
+        let (checked, problems) = check_and_keep(&candidate, connected);
+        tracing::debug!(make = ?made - began, check = ?made.elapsed(), "world made");
+        if problems.is_empty() {
+            self.world = candidate;
+            self.checked = checked;
+            self.registered.clear();
+            self.touched = Touched::default();
+            self.stale = Stale::World;
+        }
+        problems
+    }
+
     /// When what is stale is to be brought up to date.
     fn due(&self) -> Option<Instant> {
-        (self.stale == Stale::World).then_some(self.not_before)
+        (self.stale >= Stale::Endpoints).then_some(self.not_before)
     }
 
     /// Brings the world up to date with the registrations, and targets with the world; not sooner
@@ -277,28 +329,54 @@ impl Control {
         match std::mem::take(&mut self.stale) {
             Stale::Nothing => {}
             Stale::NewProxies => {
-                self.retarget(|proxy| !proxy.has_target());
+                self.retarget(Stale::NewProxies);
             }
-            Stale::World => {
-                self.world = World::new(&self.resources, self.registrations.nodes());
-                let changed = self.retarget(|_| true);
-                self.parts.prune();
+            stale @ (Stale::Endpoints | Stale::World) => {
+                self.follow_registrations();
+                if !self.touched.is_empty() {
+                    // They were made before.
+                    self.checked = Checked::default();
+                }
+                let changed = self.retarget(stale);
+                self.touched = Touched::default();
+                self.checked = Checked::default();
                 let proxies = self.proxies.len();
                 let generation = self.generation;
+                let took = began.elapsed();
                 if changed > 0 {
-                    tracing::info!(changed, proxies, generation, "publishing to proxies");
+                    tracing::info!(changed, proxies, generation, ?took, "publishing to proxies");
                 }
-                self.not_before = began + REFRESH_PAUSE_MIN.max(began.elapsed() * REFRESH_SHARE);
+                self.tidy = Some(began + TIDY_PAUSE);
+                self.not_before = began + REFRESH_PAUSE_MIN.max(took * REFRESH_SHARE);
             }
         }
     }
 
-    /// How many of these proxies have a new target.
-    fn retarget(&mut self, which: impl Fn(&Proxy) -> bool) -> usize {
+    /// Brings the world up to date with who registered and who is registered no more.
+    fn follow_registrations(&mut self) {
+        for (namespace, name) in std::mem::take(&mut self.registered) {
+            let node = self.registrations.node(&namespace, &name);
+            let workload = node.and_then(Workload::from_node);
+            let touched = &mut self.touched;
+            self.world.register(&namespace, &name, workload, touched);
+        }
+    }
+
+    /// How many proxies have a new target.
+    fn retarget(&mut self, stale: Stale) -> usize {
         let mut changed = 0;
-        for proxy in self.proxies.values_mut().filter(|proxy| which(proxy)) {
+        for proxy in self.proxies.values_mut() {
             let generation = self.generation + 1;
-            match proxy.retarget(&self.world, &mut self.parts, generation) {
+            let (world, parts) = (&self.world, &mut self.parts);
+            let published = match stale {
+                Stale::Nothing => continue,
+                Stale::NewProxies if proxy.has_target() => continue,
+                Stale::Endpoints => proxy.follow(world, &self.touched, parts, generation),
+                Stale::NewProxies | Stale::World => {
+                    proxy.retarget(world, &self.checked, parts, generation)
+                }
+            };
+            match published {
                 Published::New => {
                     self.generation = generation;
                     changed += 1;
@@ -313,6 +391,15 @@ impl Control {
             }
         }
         changed
+    }
+
+    /// What can wait until proxies have what they need.
+    fn tidy(&mut self) {
+        let began = Instant::now();
+        self.tidy = None;
+        self.parts.prune();
+        self.look_for_warnings();
+        tracing::debug!(took = ?began.elapsed(), "looked for warnings");
     }
 
     /// Warnings do not depend on who is connected, but on what the files say.
@@ -409,6 +496,8 @@ async fn until(expiry: Option<Instant>) {
     }
 }
 
+/// After the last change, before warnings are looked for.
+const TIDY_PAUSE: Duration = Duration::from_secs(1);
 /// Between two rounds through all proxies at least.
 const REFRESH_PAUSE_MIN: Duration = Duration::from_millis(20);
 /// A round begins after this many times what the last one took: sessions need the thread, too.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ringmain_config::{
     cluster::{Cluster, Connections, Service as ServiceName},
-    endpoint::EndpointSet,
+    endpoint::{Endpoint, EndpointSet},
     node::Node,
 };
 
@@ -91,14 +91,6 @@ impl<'a> Clusters<'a> {
             (None, None, Some(service)) => Some(service.origin.clone()),
             (None, None, None) => None,
         };
-        let labels = match found {
-            Some((_, subset)) => Some(&subset.labels),
-            None if subset.is_empty() => Some(&EVERY_WORKLOAD),
-            None => None,
-        };
-        let endpoints = service
-            .zip(labels)
-            .and_then(|(service, labels)| Some(service.endpoints(service.port(port)?, labels)));
         let cluster = Cluster {
             name: name.to_owned(),
             service: named,
@@ -109,10 +101,42 @@ impl<'a> Clusters<'a> {
         };
         let endpoints = EndpointSet {
             cluster: name.to_owned(),
-            endpoints: endpoints.unwrap_or_default(),
+            endpoints: endpoints(service, &rules, subset, port),
         };
         (cluster, endpoints)
     }
+}
+
+/// The endpoints that a cluster of a service has in `world`; the cluster itself stays as it is.
+/// `None` for one that is not a service's.
+pub(super) fn endpoints_of(world: &World, node: &Node, cluster: &Cluster) -> Option<EndpointSet> {
+    let rest = cluster.name.strip_prefix("outbound|")?;
+    let port = rest.split_once('|')?.0.parse().ok()?;
+    let host = &cluster.service.host;
+    let service = world.registry().service(host);
+    let rules = world.rules_of(&node.namespace, &cluster.service.namespace, host);
+    Some(EndpointSet {
+        cluster: cluster.name.clone(),
+        endpoints: endpoints(service, &rules, &cluster.subset, port),
+    })
+}
+
+/// Who answers for a subset of a service at a port; without a subset, for the service.
+fn endpoints(
+    service: Option<&Service>,
+    rules: &[&DestinationRule],
+    subset: &str,
+    port: u16,
+) -> Vec<Endpoint> {
+    let labels = match find_subset(rules, subset) {
+        Some((_, subset)) => Some(&subset.labels),
+        None if subset.is_empty() => Some(&EVERY_WORKLOAD),
+        None => None,
+    };
+    let endpoints = service
+        .zip(labels)
+        .and_then(|(service, labels)| Some(service.endpoints(service.port(port)?, labels)));
+    endpoints.unwrap_or_default()
 }
 
 /// The port written; else the only one of the service; else the one the request came in at.
