@@ -146,6 +146,11 @@ impl Changes {
         };
         let mut before = before.iter().peekable();
         for (name, wanted) in after.iter() {
+            // The most frequent case, and one that looks at no name.
+            let is_same = |held: &Versioned<T>| Arc::ptr_eq(&held.value, &wanted.value);
+            if before.next_if(|(_, held)| is_same(held)).is_some() {
+                continue;
+            }
             while let Some((gone, _)) = before.next_if(|(held, _)| *held < name) {
                 self.removals.push(key(gone));
             }

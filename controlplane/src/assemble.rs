@@ -62,10 +62,10 @@ pub(crate) fn endpoint_sets(
     document: &Document,
     hosts: &BTreeSet<String>,
 ) -> Vec<EndpointSet> {
-    let clusters = document.clusters.values().map(|part| &part.value);
-    let touched = clusters.filter(|cluster| hosts.contains(&cluster.service.host));
-    touched
-        .filter_map(|cluster| clusters::endpoints_of(world, node, cluster))
+    let held = |cluster: &str| document.endpoint_sets.contains_key(cluster);
+    hosts
+        .iter()
+        .flat_map(|host| clusters::endpoint_sets(world, node, host, held))
         .collect()
 }
 

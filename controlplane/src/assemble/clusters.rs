@@ -1,6 +1,6 @@
 //! Clusters and their endpoints, made when a route first leads to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ringmain_config::{
     cluster::{Cluster, Connections, Service as ServiceName},
@@ -66,7 +66,7 @@ impl<'a> Clusters<'a> {
     }
 
     fn named(&mut self, host: &str, subset: &str, port: u16) -> String {
-        let name = format!("outbound|{port}|{subset}|{host}");
+        let name = cluster_name(host, subset, port);
         if !self.by_name.contains_key(&name) {
             let made = self.make(&name, host, subset, port);
             self.by_name.insert(name.clone(), made);
@@ -107,18 +107,36 @@ impl<'a> Clusters<'a> {
     }
 }
 
-/// The endpoints that a cluster of a service has in `world`; the cluster itself stays as it is.
-/// `None` for one that is not a service's.
-pub(super) fn endpoints_of(world: &World, node: &Node, cluster: &Cluster) -> Option<EndpointSet> {
-    let rest = cluster.name.strip_prefix("outbound|")?;
-    let port = rest.split_once('|')?.0.parse().ok()?;
-    let host = &cluster.service.host;
-    let service = world.registry().service(host);
-    let rules = world.rules_of(&node.namespace, &cluster.service.namespace, host);
-    Some(EndpointSet {
-        cluster: cluster.name.clone(),
-        endpoints: endpoints(service, &rules, &cluster.subset, port),
-    })
+/// The endpoint sets that clusters of the service of `host` have in `world`, of those clusters that
+/// are `wanted`. A cluster for a port or subset that is not there has no endpoints, whatever
+/// workloads there are, and is left out.
+pub(super) fn endpoint_sets(
+    world: &World,
+    node: &Node,
+    host: &str,
+    wanted: impl Fn(&str) -> bool,
+) -> Vec<EndpointSet> {
+    let Some(service) = world.registry().service(host) else {
+        return Vec::new();
+    };
+    let rules = world.rules_of(&node.namespace, &service.namespace, host);
+    let named = rules.iter().flat_map(|rule| &rule.subsets);
+    let named: BTreeSet<&str> = named.map(|subset| subset.name.as_str()).collect();
+    let mut sets = Vec::new();
+    for port in &service.ports {
+        for subset in std::iter::once("").chain(named.iter().copied()) {
+            let cluster = cluster_name(host, subset, port.number);
+            if wanted(&cluster) {
+                let endpoints = endpoints(Some(service), &rules, subset, port.number);
+                sets.push(EndpointSet { cluster, endpoints });
+            }
+        }
+    }
+    sets
+}
+
+fn cluster_name(host: &str, subset: &str, port: u16) -> String {
+    format!("outbound|{port}|{subset}|{host}")
 }
 
 /// Who answers for a subset of a service at a port; without a subset, for the service.

@@ -19,8 +19,11 @@ impl Registry {
             if let Some(service) = self.services.get_mut(&host.value)
                 && service.origin == origin
             {
-                service.workloads = entry_workloads(entry, host);
-                hosts.insert(host.value.clone());
+                let workloads = entry_workloads(entry, host);
+                if service.workloads != workloads {
+                    service.workloads = workloads;
+                    hosts.insert(host.value.clone());
+                }
             }
         }
     }
