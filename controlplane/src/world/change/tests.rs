@@ -37,7 +37,7 @@ spec:
 ---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
-metadata: {name: later}
+metadata: {name: other}
 spec:
   hosts: [listed.example]
   resolution: STATIC
