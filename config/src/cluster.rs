@@ -59,11 +59,48 @@ pub struct Connections {
     /// Time for the TCP handshake.
     #[serde(with = "crate::duration")]
     pub connect_timeout: Duration,
-    /// A connection without requests is closed after it.
+    /// A connection without requests is closed after it. Zero: never.
     #[serde(with = "crate::duration")]
     pub idle_timeout: Duration,
     /// Requests that one connection carries at most; 0: no limit.
     pub requests_max: u32,
+    /// What holds for connections that carry bytes rather than requests.
+    #[serde(skip_serializing_if = "is_default")]
+    pub tcp: TcpConnections,
+}
+
+/// Bounds on the TCP connections that a proxy carries to a cluster
+/// (`DestinationRule.trafficPolicy.connectionPool.tcp`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TcpConnections {
+    /// A connection on which no byte has moved, in either direction, is closed after it. Zero: never.
+    #[serde(with = "crate::duration")]
+    pub idle_timeout: Duration,
+    /// A connection is closed when it is so old. Absent: never.
+    #[serde(
+        with = "crate::duration::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub duration_max: Option<Duration>,
+    /// Connections of one proxy to all endpoints together. Absent: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections_max: Option<u32>,
+}
+
+impl Default for TcpConnections {
+    /// Istio's: idle for an hour, of any age, any number.
+    fn default() -> Self {
+        Self {
+            idle_timeout: Duration::from_secs(3600),
+            duration_max: None,
+            connections_max: None,
+        }
+    }
+}
+
+fn is_default(tcp: &TcpConnections) -> bool {
+    *tcp == TcpConnections::default()
 }
 
 impl Default for Connections {
@@ -73,6 +110,7 @@ impl Default for Connections {
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(3600),
             requests_max: 0,
+            tcp: TcpConnections::default(),
         }
     }
 }

@@ -17,5 +17,6 @@ pub mod node;
 pub mod origin;
 pub mod problem;
 pub mod route;
+pub mod tcp;
 pub mod tuning;
 pub mod wire;

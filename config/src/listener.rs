@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::origin::Origin;
+use crate::{origin::Origin, tcp::TcpRoute};
 
 /// One address that is listened on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,5 +43,10 @@ pub enum ListenerProtocol {
     Http {
         /// Key of the Document's route tables.
         route_table: String,
+    },
+    /// Bytes, of which nothing is read: each connection goes to one endpoint as a whole.
+    Tcp {
+        /// The first that matches decides. A connection that none matches is closed.
+        routes: Vec<TcpRoute>,
     },
 }

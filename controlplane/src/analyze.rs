@@ -94,12 +94,22 @@ impl Findings<'_> {
 
     fn virtual_service(&mut self, service: &VirtualService) {
         self.gateway_references(service);
+        self.tcp_rules(service);
         for (rule_index, rule) in service.http.iter().enumerate() {
             let HttpAction::Route(forward) = &rule.action else {
                 continue;
             };
             for (index, destination) in forward.destinations.iter().enumerate() {
                 let path = format!("spec.http[{rule_index}].route[{index}].destination");
+                self.destination(&service.metadata, &destination.destination, &path);
+            }
+        }
+    }
+
+    fn tcp_rules(&mut self, service: &VirtualService) {
+        for (rule_index, rule) in service.tcp.iter().enumerate() {
+            for (index, destination) in rule.destinations.iter().enumerate() {
+                let path = format!("spec.tcp[{rule_index}].route[{index}].destination");
                 self.destination(&service.metadata, &destination.destination, &path);
             }
         }

@@ -14,6 +14,7 @@ mod egress;
 mod gateway;
 mod ingress;
 mod routes;
+mod tcp;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,6 +30,7 @@ use ringmain_config::{
     origin::Origin,
     problem::{Problem, Severity},
     route::{RouteTable, VirtualHost},
+    tcp::TcpRoute,
 };
 
 use self::clusters::Clusters;
@@ -92,16 +94,58 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    /// Opens an HTTP listener with a route table of its own. Of two that want one address the first
-    /// gets it; the other becomes a problem at its place.
-    fn listen(&mut self, wanted: Wanted<'_>, virtual_hosts: Vec<VirtualHost>) {
-        let Wanted {
+    /// Opens an HTTP listener with a route table of its own, named `table`.
+    fn listen(&mut self, wanted: Wanted<'_>, table: String, virtual_hosts: Vec<VirtualHost>) {
+        if !self.is_free(&wanted) {
+            return;
+        }
+        // Two addresses may share a port, and the port alone names a sidecar's tables.
+        let name = if self.route_tables.contains_key(&table) {
+            format!("{table}.{}", wanted.address.ip())
+        } else {
+            table
+        };
+        self.open(
+            &wanted,
+            ListenerProtocol::Http {
+                route_table: name.clone(),
+            },
+        );
+        let table = RouteTable {
+            name: name.clone(),
+            virtual_hosts,
+        };
+        self.route_tables.insert(name, table);
+    }
+
+    /// Opens a TCP listener.
+    fn listen_tcp(&mut self, wanted: &Wanted<'_>, routes: Vec<TcpRoute>) {
+        if self.is_free(wanted) {
+            self.open(wanted, ListenerProtocol::Tcp { routes });
+        }
+    }
+
+    fn open(&mut self, wanted: &Wanted<'_>, protocol: ListenerProtocol) {
+        let address = wanted.address;
+        let listener = Listener {
+            name: format!("{}_{}", address.ip(), address.port()),
             address,
-            direction,
-            table,
+            direction: wanted.direction,
+            protocol,
+            origin: Some(wanted.metadata.origin_at(wanted.span)),
+        };
+        self.listeners.insert(address, listener);
+    }
+
+    /// Of two listeners that want one address the first gets it; the other becomes a problem at its
+    /// place.
+    fn is_free(&mut self, wanted: &Wanted<'_>) -> bool {
+        let &Wanted {
+            address,
             metadata,
             span,
             path,
+            ..
         } = wanted;
         if let Some(first) = self.listeners.get(&address) {
             let holder = first.origin.as_ref().map(Origin::to_string);
@@ -114,29 +158,9 @@ impl<'a> Assembly<'a> {
                     .problem(Severity::Warning, span, path, message)
                     .hint("the first is served; give the other an address or a port of its own"),
             );
-            return;
+            return false;
         }
-        // Two addresses may share a port, and the port alone names a sidecar's tables.
-        let name = if self.route_tables.contains_key(&table) {
-            format!("{table}.{}", address.ip())
-        } else {
-            table
-        };
-        let listener = Listener {
-            name: format!("{}_{}", address.ip(), address.port()),
-            address,
-            direction,
-            protocol: ListenerProtocol::Http {
-                route_table: name.clone(),
-            },
-            origin: Some(metadata.origin_at(span)),
-        };
-        self.listeners.insert(address, listener);
-        let table = RouteTable {
-            name: name.clone(),
-            virtual_hosts,
-        };
-        self.route_tables.insert(name, table);
+        true
     }
 
     fn warn(&mut self, problem: Problem) {
@@ -163,8 +187,6 @@ impl<'a> Assembly<'a> {
 struct Wanted<'a> {
     address: SocketAddr,
     direction: Direction,
-    /// Name of its route table.
-    table: String,
     metadata: &'a Metadata,
     span: Span,
     /// Where in the resource, for example `spec.egress[0]`.

@@ -154,7 +154,7 @@ spec:
 }
 
 #[test]
-fn tcp_is_named_and_left_out() {
+fn tcp_is_carried() {
     let gateway = GATEWAY.replace("protocol: HTTP", "protocol: TCP");
     let service = "apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -195,13 +195,6 @@ spec:
     check(
         &[&gateway, service, kubernetes],
         &[
-            "sample.yaml:13:17: warning: Gateway default/shop-gateway > \
-             spec.servers[0].port.protocol: protocol TCP is not supported yet: nothing listens on \
-             it",
-            "sample.yaml:26:3: warning: VirtualService default/echo > spec.tcp: `tcp` is not \
-             supported yet: none of it is routed",
-            "sample.yaml:43:11: warning: Service default/echo > spec.ports[0].name: protocol TCP \
-             is not supported yet: requests to the port are not routed",
             "sample.yaml:48:1: warning: Deployment default/echo: Deployment means nothing on a \
              host: it is ignored",
         ],

@@ -10,7 +10,10 @@
 
 use std::{io::Write as _, net::SocketAddr, time::Duration};
 
-use crate::failure::{Failure, Flag};
+use crate::{
+    ending::Ending,
+    failure::{Failure, Flag},
+};
 
 /// Bytes of one value that are logged, before escaping.
 pub const FIELD_BYTES_MAX: usize = 4096;
@@ -46,6 +49,8 @@ pub enum Outcome {
     DirectResponse,
     /// Ours because of a failure, or none, or one that was cut short.
     Failed(Failure),
+    /// There was no request: it is a connection that carried bytes.
+    Carried(Ending),
 }
 
 impl Outcome {
@@ -54,24 +59,27 @@ impl Outcome {
         match self {
             Self::ViaUpstream | Self::DirectResponse => None,
             Self::Failed(failure) => Some(failure.facts().flag),
+            Self::Carried(ending) => ending.facts().flag,
         }
     }
 
-    /// `RESPONSE_CODE_DETAILS`.
+    /// `RESPONSE_CODE_DETAILS`; empty when there is nothing to say.
     pub fn details(self) -> &'static str {
         match self {
             Self::ViaUpstream => "via_upstream",
             Self::DirectResponse => "direct_response",
             Self::Failed(failure) => failure.facts().details,
+            Self::Carried(ending) => ending.facts().details,
         }
     }
 }
 
-/// What is logged of one request. Byte strings are as received, empty when absent.
+/// What is logged of one request, or of one connection that carried bytes. Byte strings are as
+/// received, empty when absent.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
-    /// START_TIME: when the request's first byte was read, milliseconds since 1970 UTC. Later
-    /// than the year 9999 is logged as its end.
+    /// START_TIME: when the request's first byte was read, or the connection was accepted;
+    /// milliseconds since 1970 UTC. Later than the year 9999 is logged as its end.
     pub start_unix_millis: u64,
     /// METHOD.
     pub method: &'a [u8],

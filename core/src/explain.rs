@@ -4,6 +4,8 @@
 //! plane has no use for: the routes that were passed over with the condition that each failed, all
 //! destinations rather than the drawn one, and the file and line behind every part.
 
+pub mod tcp;
+
 use std::net::SocketAddr;
 
 use ringmain_config::{
@@ -17,8 +19,8 @@ use crate::{
     header::Edits,
     http1::Reject,
     path::{self, Refused},
-    route::{Action, Destination, Direct, Forward, Request, Route, RouteTable, VirtualHost},
-    snapshot::{Listener, ListenerProtocol, Snapshot},
+    route::{Action, Destination, Direct, Forward, Request, Route, RouteTable},
+    snapshot::{ClusterEntry, Listener, ListenerProtocol, Snapshot},
     target,
 };
 
@@ -42,7 +44,7 @@ pub struct Described {
 pub struct Explanation {
     /// Where it comes in.
     pub listener: ListenerPart,
-    /// Whose virtual hosts are asked.
+    /// Whose virtual hosts are asked; empty when the listener has none.
     pub route_table: String,
     /// Its path as it is matched and forwarded; absent when it is refused for it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,6 +73,17 @@ pub struct ListenerPart {
     /// Who asked for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+}
+
+impl ListenerPart {
+    fn of(listener: &Listener) -> Self {
+        Self {
+            name: listener.config.name.clone(),
+            address: listener.config.address,
+            direction: listener.config.direction,
+            origin: listener.config.origin.clone(),
+        }
+    }
 }
 
 /// A part that has only a name.
@@ -207,21 +220,25 @@ pub struct EditsPart {
 
 /// What would happen to `described` at `listener`, which is one of `snapshot`.
 pub fn explain(snapshot: &Snapshot, listener: &Listener, described: &Described) -> Explanation {
-    let ListenerProtocol::Http(table) = &listener.protocol;
     let mut explanation = Explanation {
-        listener: ListenerPart {
-            name: listener.config.name.clone(),
-            address: listener.config.address,
-            direction: listener.config.direction,
-            origin: listener.config.origin.clone(),
-        },
-        route_table: table.name().to_owned(),
+        listener: ListenerPart::of(listener),
+        route_table: String::new(),
         path: None,
         virtual_host: None,
         passed_over: Vec::new(),
         route: None,
         outcome: Outcome::Forward(Vec::new()),
     };
+    let table = match &listener.protocol {
+        ListenerProtocol::Http(table) => table,
+        ListenerProtocol::Tcp(_) => {
+            let by = format!("listener {:?}", listener.config.name);
+            let reason = "it carries TCP and knows no requests".to_owned();
+            explanation.outcome = refused(by, reason, Failure::NoRoute);
+            return explanation;
+        }
+    };
+    explanation.route_table = table.name().to_owned();
     if described.method == "CONNECT" {
         let failure = Failure::BadRequest(Reject::Connect);
         let reason = "tunnels are not offered".to_owned();
@@ -266,18 +283,19 @@ fn routed(
         name: virtual_host.name.to_string(),
         origin: virtual_host.origin.clone(),
     });
-    let position = virtual_host.position(request);
-    let before = position.unwrap_or(virtual_host.routes.len());
-    explanation.passed_over = passed_over(virtual_host, before, request);
+    let position = table.position(virtual_host, request);
+    let routes = table.routes(virtual_host);
+    let before = &routes[..position.unwrap_or(routes.len())];
+    explanation.passed_over = passed_over(before, request);
     let Some(position) = position else {
         let by = format!("virtual host {:?}", virtual_host.name);
         return no_route(by, "none of its routes matches".to_owned());
     };
-    let route = &virtual_host.routes[position];
+    let route = &routes[position];
     explanation.route = Some(RoutePart {
         name: route.name.to_string(),
         timeout: route.timeout.map(duration::format),
-        origin: route.origin.clone(),
+        origin: route.details.origin.clone(),
     });
     if let (BLOCK_ALL, Action::Direct(direct)) = (&*virtual_host.name, &route.action) {
         return blocked(direct.status, request.authority);
@@ -286,19 +304,16 @@ fn routed(
         .unwrap_or_else(|refused| refused_path(format!("route {:?}", route.name), refused))
 }
 
-fn passed_over(
-    virtual_host: &VirtualHost,
-    before: usize,
-    request: &DescribedRequest<'_>,
-) -> Vec<PassedOver> {
-    let routes = virtual_host.routes[..before].iter();
-    let unmet = routes.filter_map(|route| Some((route, route.matcher.first_unmet(request)?)));
+fn passed_over(before: &[Route], request: &DescribedRequest<'_>) -> Vec<PassedOver> {
+    let unmet = before
+        .iter()
+        .filter_map(|route| Some((route, route.details.matcher.first_unmet(request)?)));
     unmet
         .map(|(route, unmet)| PassedOver {
             route: route.name.to_string(),
             condition: unmet.to_string(),
             found: unmet.found(request),
-            origin: route.origin.clone(),
+            origin: route.details.origin.clone(),
         })
         .collect()
 }
@@ -347,14 +362,9 @@ fn destination(
     let entry = snapshot
         .cluster(to.cluster)
         .expect("a route of a snapshot names a cluster of it");
-    let endpoints = entry.endpoints.iter().map(|endpoint| EndpointPart {
-        address: endpoint.address,
-        weight: endpoint.weight,
-        workload: (*endpoint.workload).clone(),
-    });
     Ok(DestinationPart {
         cluster: entry.cluster.name.clone(),
-        share: f64::from(to.weight) * 100.0 / forward.weight_sum as f64,
+        share: f64::from(to.weight) * 100.0 / forward.destinations.weight_sum() as f64,
         service: entry.cluster.service.clone(),
         subset: entry.cluster.subset.clone(),
         target,
@@ -365,9 +375,18 @@ fn destination(
         response_headers: target::response_edits(route, Some(to))
             .map(edits_part)
             .collect(),
-        endpoints: endpoints.collect(),
+        endpoints: endpoints(entry),
         origin: entry.cluster.origin.clone(),
     })
+}
+
+fn endpoints(entry: &ClusterEntry) -> Vec<EndpointPart> {
+    let endpoints = entry.endpoints.iter().map(|endpoint| EndpointPart {
+        address: endpoint.address,
+        weight: endpoint.weight,
+        workload: (*endpoint.workload).clone(),
+    });
+    endpoints.collect()
 }
 
 /// What is set stands among the dropped names and among the appended fields.

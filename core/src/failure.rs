@@ -67,6 +67,11 @@ pub enum Flag {
     Upe,
     /// Upstream request timeout.
     Ut,
+    /// Upstream connection failure, and as many tries as are allowed were made: what Envoy says of a
+    /// TCP connection whose endpoint cannot be connected to.
+    UfUrx,
+    /// Duration timeout: a connection reached its greatest age.
+    Dt,
 }
 
 impl Flag {
@@ -84,6 +89,8 @@ impl Flag {
             Self::Uc => "UC",
             Self::Upe => "UPE",
             Self::Ut => "UT",
+            Self::UfUrx => "UF,URX",
+            Self::Dt => "DT",
         }
     }
 }

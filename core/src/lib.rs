@@ -5,17 +5,20 @@
 //! only described.
 //!
 //! A Document becomes a [`snapshot`]; its listeners' tables [`route`] requests to clusters, of
-//! which [`balance`] picks an endpoint.
+//! which [`balance`] picks an endpoint; connections that carry bytes are routed by [`tcp`].
 
 pub mod access_log;
 pub mod balance;
+pub mod ending;
 pub mod explain;
 pub mod failure;
 pub mod header;
 pub mod http1;
+pub mod limit;
 pub mod metrics;
 pub mod path;
 mod place;
 pub mod route;
 pub mod snapshot;
 pub mod target;
+pub mod tcp;

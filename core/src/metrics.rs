@@ -50,13 +50,15 @@ impl Reporter {
     }
 }
 
-/// What tells one series of request metrics from another. Equal by content, not by pointer.
+/// What tells one series of metrics from another. Equal by content, not by pointer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Labels {
     /// Requests alike.
     Requests(RequestLabels),
-    /// The one series of all requests for which no more series could be made: every label is
-    /// `overflow`.
+    /// TCP connections alike.
+    Connections(ConnectionLabels),
+    /// The one series of all requests and connections for which no more series could be made: every
+    /// label is `overflow`.
     Overflow,
 }
 
@@ -77,17 +79,39 @@ pub struct RequestLabels {
     pub flag: Option<Flag>,
 }
 
+/// Labels of TCP connections alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionLabels {
+    /// `reporter`.
+    pub reporter: Reporter,
+    /// `source_*`.
+    pub source: Arc<Workload>,
+    /// `destination_*` that name a workload.
+    pub destination: Arc<Workload>,
+    /// `destination_service*`.
+    pub service: Arc<Service>,
+    /// `response_flags`.
+    pub flag: Option<Flag>,
+}
+
 impl Hash for Labels {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self::Requests(labels) = self else {
-            return;
+        let (source, destination, service) = match self {
+            Self::Requests(labels) => {
+                (labels.reporter, labels.status, labels.flag).hash(state);
+                (&labels.source, &labels.destination, &labels.service)
+            }
+            Self::Connections(labels) => {
+                (labels.reporter, labels.flag).hash(state);
+                (&labels.source, &labels.destination, &labels.service)
+            }
+            Self::Overflow => return,
         };
-        (labels.reporter, labels.status, labels.flag).hash(state);
-        labels.source.hash(state);
-        labels.destination.hash(state);
-        labels.service.host.hash(state);
-        labels.service.name.hash(state);
-        labels.service.namespace.hash(state);
+        source.hash(state);
+        destination.hash(state);
+        service.host.hash(state);
+        service.name.hash(state);
+        service.namespace.hash(state);
     }
 }
 
@@ -97,15 +121,51 @@ impl Labels {
         let mut digits = itoa::Buffer::new();
         let values = match self {
             Self::Requests(labels) => labels.values(&mut digits),
+            Self::Connections(labels) => return labels.write(out),
             Self::Overflow => ["overflow"; LABEL_NAMES.len()],
         };
-        for (index, (name, value)) in LABEL_NAMES.iter().zip(values).enumerate() {
-            if index > 0 {
-                out.push(b',');
+        write_labels(out, LABEL_NAMES.into_iter().zip(values));
+    }
+
+    /// As [`Self::write`], without what only requests have: the labels of connections when there is
+    /// no series of their own.
+    pub fn write_of_connections(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Overflow => {
+                let names = LABEL_NAMES
+                    .into_iter()
+                    .filter(|name| is_of_connections(name));
+                write_labels(out, names.map(|name| (name, "overflow")));
             }
-            write_label(out, name, value);
+            Self::Requests(_) | Self::Connections(_) => self.write(out),
         }
     }
+}
+
+impl ConnectionLabels {
+    fn write(&self, out: &mut Vec<u8>) {
+        let alike = RequestLabels {
+            reporter: self.reporter,
+            source: Arc::clone(&self.source),
+            destination: Arc::clone(&self.destination),
+            service: Arc::clone(&self.service),
+            status: 0,
+            flag: self.flag,
+        };
+        let mut digits = itoa::Buffer::new();
+        let labels = LABEL_NAMES.into_iter().zip(alike.values(&mut digits));
+        let labels = labels.filter(|(name, _)| is_of_connections(name));
+        let labels = labels.map(|(name, value)| match name {
+            PROTOCOL => (name, "tcp"),
+            _ => (name, value),
+        });
+        write_labels(out, labels);
+    }
+}
+
+/// Not every label of requests says something of connections.
+fn is_of_connections(name: &str) -> bool {
+    !matches!(name, "response_code" | "grpc_response_status")
 }
 
 impl RequestLabels {
@@ -142,7 +202,8 @@ impl RequestLabels {
     }
 }
 
-/// Label names of request metrics, in the order they are written.
+/// Label names of request metrics, in the order they are written. Connections have all of them but
+/// two ([`is_of_connections`]).
 const LABEL_NAMES: [&str; 25] = [
     "reporter",
     "source_workload",
@@ -164,13 +225,14 @@ const LABEL_NAMES: [&str; 25] = [
     "destination_service_name",
     "destination_service_namespace",
     "destination_cluster",
-    "request_protocol",
+    PROTOCOL,
     "response_code",
     "grpc_response_status",
     "response_flags",
     "connection_security_policy",
 ];
 
+const PROTOCOL: &str = "request_protocol";
 const UNKNOWN: &str = "unknown";
 
 fn known(value: &str) -> &str {
@@ -305,6 +367,31 @@ pub const RESPONSE_BYTES: Family = Family {
     kind: Kind::Histogram,
 };
 
+/// TCP connections by labels.
+pub const TCP_OPENED: Family = Family {
+    name: "istio_tcp_connections_opened_total",
+    help: "TCP connections that were opened to their destination, or were to be.",
+    kind: Kind::Counter,
+};
+/// Those that ended.
+pub const TCP_CLOSED: Family = Family {
+    name: "istio_tcp_connections_closed_total",
+    help: "TCP connections that ended, however they did.",
+    kind: Kind::Counter,
+};
+/// Bytes of the answering side, as Istio counts.
+pub const TCP_SENT_BYTES: Family = Family {
+    name: "istio_tcp_sent_bytes_total",
+    help: "Bytes that destinations of TCP connections sent to their clients.",
+    kind: Kind::Counter,
+};
+/// Bytes of the asking side.
+pub const TCP_RECEIVED_BYTES: Family = Family {
+    name: "istio_tcp_received_bytes_total",
+    help: "Bytes that destinations of TCP connections received from their clients.",
+    kind: Kind::Counter,
+};
+
 impl Family {
     /// Appends the HELP and TYPE lines that precede a family's samples.
     pub fn write_head(&self, out: &mut Vec<u8>) {
@@ -332,6 +419,15 @@ impl Family {
             out.push(b'}');
         }
         out.push(b' ');
+    }
+}
+
+fn write_labels<'a>(out: &mut Vec<u8>, labels: impl Iterator<Item = (&'a str, &'a str)>) {
+    for (index, (name, value)) in labels.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write_label(out, name, value);
     }
 }
 

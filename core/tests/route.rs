@@ -22,7 +22,9 @@ fn compile_hosts(virtual_hosts: Vec<VirtualHost>) -> Snapshot {
 }
 
 fn table_of(snapshot: &Snapshot) -> &RouteTable {
-    let ListenerProtocol::Http(table) = &snapshot.listeners()[0].protocol;
+    let ListenerProtocol::Http(table) = &snapshot.listeners()[0].protocol else {
+        panic!("the listener carries HTTP");
+    };
     table
 }
 

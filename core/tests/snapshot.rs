@@ -229,7 +229,9 @@ fn a_changed_table_reaches_its_listener() {
     document.upsert(table("t", vec![virtual_host("w", &["*"], vec![])]));
     let second = next(&first, &document);
     assert_eq!(first.listeners()[0].id, second.listeners()[0].id);
-    let ListenerProtocol::Http(table) = &second.listeners()[0].protocol;
+    let ListenerProtocol::Http(table) = &second.listeners()[0].protocol else {
+        panic!("the listener carries HTTP");
+    };
     assert_eq!(&*table.virtual_hosts()[0].name, "w");
 }
 

@@ -22,7 +22,9 @@ fn compile_route(route: Route) -> Snapshot {
 }
 
 fn decide<'s>(snapshot: &'s Snapshot, request: &Request<'_, Fields>) -> Decision<'s> {
-    let ListenerProtocol::Http(table) = &snapshot.listeners()[0].protocol;
+    let ListenerProtocol::Http(table) = &snapshot.listeners()[0].protocol else {
+        panic!("the listener carries HTTP");
+    };
     table.decide(request, 0)
 }
 

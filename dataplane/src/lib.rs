@@ -24,4 +24,5 @@ pub mod relay;
 pub mod resolve;
 pub mod session;
 pub mod supervisor;
+pub mod tunnel;
 pub mod worker;

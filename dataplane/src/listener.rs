@@ -6,12 +6,13 @@
 
 use std::{rc::Rc, time::Duration};
 
-use ringmain_core::snapshot::ListenerId;
+use ringmain_core::snapshot::{ListenerId, ListenerProtocol};
 
 use crate::{
     connection,
     io::{self, listen::Listener, stream::Accepted},
     session::Session,
+    tunnel,
     worker::Worker,
 };
 
@@ -79,5 +80,16 @@ pub fn admit(worker: &Rc<Worker>, listener: ListenerId, accepted: Accepted) {
     let session = Session::new(stream, listener, peer);
     // It counts from now on, not from its task's first turn: the next one may follow at once.
     let place = worker.open(Rc::clone(&session));
-    io::spawn(connection::serve(Rc::clone(worker), session, place));
+    let snapshot = worker.snapshot(listener);
+    match snapshot
+        .listener(listener)
+        .map(|listener| &listener.protocol)
+    {
+        Some(ListenerProtocol::Tcp(_)) => {
+            io::spawn(tunnel::serve(Rc::clone(worker), session, place));
+        }
+        Some(ListenerProtocol::Http(_)) | None => {
+            io::spawn(connection::serve(Rc::clone(worker), session, place));
+        }
+    }
 }

@@ -20,7 +20,9 @@ use ringmain_config::{
 };
 use ringmain_core::{
     balance,
+    ending::Ending,
     failure::Failure,
+    limit::{OpenConnection, OpenConnections},
     snapshot::{ClusterEntry, ClusterId, ClusterIndex, Endpoint, Endpoints, Snapshot},
 };
 
@@ -50,6 +52,8 @@ pub struct ClusterState {
     id: ClusterId,
     service: Arc<Service>,
     endpoints: Arc<Endpoints>,
+    /// TCP connections of all cores.
+    open: Arc<OpenConnections>,
     balancer: RefCell<balance::State>,
     /// In the order of `endpoints`.
     states: Box<[Rc<EndpointState>]>,
@@ -232,6 +236,7 @@ impl ClusterState {
             edge: Edge::new(Arc::default(), Arc::clone(&service)),
             service,
             endpoints: Arc::clone(&entry.endpoints),
+            open: Arc::clone(&entry.open),
             balancer: RefCell::new(balance::State::new(entry.cluster.balancer)),
             states,
         }
@@ -278,7 +283,10 @@ impl EndpointState {
     }
 
     fn sweep(&self, now: Micros, timeout: Duration, looks: &mut usize) {
-        let timeout = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
+        let timeout = match timeout.is_zero() {
+            true => u64::MAX,
+            false => u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX),
+        };
         self.idle.borrow_mut().retain(|idle| {
             if now.saturating_sub(idle.since) >= timeout {
                 return false;
@@ -363,6 +371,29 @@ async fn connect(
             };
             Err((failure, Some(error)))
         }
+    }
+}
+
+/// A new connection to the leased endpoint that carries bytes and is nobody else's. One try: that is
+/// Envoy's `max_connect_attempts`.
+///
+/// # Errors
+/// Why there is none, and what the kernel said about it.
+pub async fn connect_for_bytes(
+    worker: &Worker,
+    lease: &Lease,
+) -> Result<(Upstream, OpenConnection), (Ending, Option<io::Error>)> {
+    let cluster = &lease.cluster;
+    let max = cluster.cluster.connections.tcp.connections_max;
+    let Some(open) = cluster.open.take(max) else {
+        worker.counters.upstream_overflows.increment();
+        return Err((Ending::Overflow, None));
+    };
+    match connect(worker, lease, Micros::MAX).await {
+        Ok(upstream) => Ok((upstream, open)),
+        Err((Failure::Overflow, error)) => Err((Ending::Overflow, error)),
+        Err((Failure::ConnectTimeout, error)) => Err((Ending::ConnectTimeout, error)),
+        Err((_, error)) => Err((Ending::ConnectFailed, error)),
     }
 }
 

@@ -9,6 +9,7 @@
 //! to write it to, into an arena that the worker reuses.
 
 mod text;
+mod tunnel;
 
 use std::{
     cell::{Cell, RefCell},
@@ -23,6 +24,8 @@ use ringmain_core::{
     failure::Failure,
     metrics::Reporter,
 };
+
+pub use self::tunnel::TunnelRecord;
 
 use self::text::{Field, Measured, Text};
 use crate::{

@@ -7,11 +7,14 @@ use std::{
     rc::Rc,
 };
 
-use ringmain_core::snapshot::ListenerId;
+use ringmain_core::{ending::Ending, snapshot::ListenerId};
 
-use crate::io::{
-    deadline::Micros,
-    stream::{PeerState, Stream},
+use crate::{
+    io::{
+        deadline::Micros,
+        stream::{PeerState, Stream},
+    },
+    tunnel::Tunnel,
 };
 
 /// One downstream connection.
@@ -22,22 +25,32 @@ pub struct Session {
     pub listener: ListenerId,
     /// Who connected.
     pub peer: SocketAddr,
-    /// The upstream that its request waits for.
-    upstream: RefCell<Option<Rc<Stream>>>,
+    serving: RefCell<Serving>,
     /// Since when it has waited for a request; `None` while it serves one.
     idle_since: Cell<Option<Micros>>,
     is_gone: Cell<bool>,
 }
 
+/// What it is busy with.
+#[derive(Default)]
+enum Serving {
+    #[default]
+    Nothing,
+    /// A request, which waits for this upstream.
+    Request(Rc<Stream>),
+    /// Bytes.
+    Tunnel(Rc<Tunnel>),
+}
+
 impl Session {
     /// A connection that was just accepted.
     pub fn new(stream: Stream, listener: ListenerId, peer: SocketAddr) -> Rc<Self> {
-        let (upstream, idle_since) = (RefCell::default(), Cell::new(None));
+        let (serving, idle_since) = (RefCell::default(), Cell::new(None));
         Rc::new(Self {
             stream,
             listener,
             peer,
-            upstream,
+            serving,
             idle_since,
             is_gone: Cell::new(false),
         })
@@ -55,7 +68,21 @@ impl Session {
 
     /// Its request waits for this upstream from now on.
     pub fn set_upstream(&self, upstream: Option<Rc<Stream>>) {
-        *self.upstream.borrow_mut() = upstream;
+        *self.serving.borrow_mut() = upstream.map_or(Serving::Nothing, Serving::Request);
+    }
+
+    /// It carries bytes from now on.
+    pub fn set_tunnel(&self, tunnel: Option<Rc<Tunnel>>) {
+        *self.serving.borrow_mut() = tunnel.map_or(Serving::Nothing, Serving::Tunnel);
+    }
+
+    /// To be called every second.
+    pub fn look_after(&self, now: Micros) {
+        match &*self.serving.borrow() {
+            Serving::Nothing => {}
+            Serving::Request(upstream) => self.give_up_if_gone(upstream),
+            Serving::Tunnel(tunnel) => tunnel.look_after(&self.stream, now),
+        }
     }
 
     /// Ends the wait for the upstream when the client has gone: nobody is there to take the answer.
@@ -63,9 +90,7 @@ impl Session {
     /// A client that has only finished sending still wants its answer, and on the wire looks like
     /// one that has closed. So it is asked: the kernel probes it from now on, and a host that has
     /// forgotten the connection resets it.
-    pub fn give_up_if_gone(&self) {
-        let upstream = self.upstream.borrow();
-        let Some(upstream) = &*upstream else { return };
+    fn give_up_if_gone(&self, upstream: &Stream) {
         match self.stream.peer_state() {
             PeerState::Open => {}
             PeerState::Finished => self.stream.probe(),
@@ -80,8 +105,10 @@ impl Session {
     pub fn cut(&self) {
         self.is_gone.set(true);
         self.stream.abort();
-        if let Some(upstream) = &*self.upstream.borrow() {
-            upstream.abort();
+        match &*self.serving.borrow() {
+            Serving::Nothing => {}
+            Serving::Request(upstream) => upstream.abort(),
+            Serving::Tunnel(tunnel) => tunnel.end(&self.stream, Ending::Drained),
         }
     }
 

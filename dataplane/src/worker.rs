@@ -25,6 +25,7 @@ use crate::{
         deadline::{Deadlines, Micros},
         doorbell::Bell,
         listen::Listener,
+        pipe::{Pipes, may_splice},
         ring::Rung,
     },
     listener,
@@ -70,6 +71,8 @@ pub struct Limits {
     pub upstream_connections_max: u32,
     /// Idle upstream connections of one worker to one endpoint.
     pub upstream_idle_max: usize,
+    /// Pipes of one worker that hold bytes of TCP connections.
+    pub pipes_max: usize,
 }
 
 /// One core's state.
@@ -82,6 +85,8 @@ pub struct Worker {
     pub limits: Limits,
     /// Buffers for receiving and sending.
     pub buffers: Rc<BufferPool>,
+    /// Pipes for moving bytes from socket to socket.
+    pub pipes: Pipes,
     /// Deadlines of its sockets.
     pub deadlines: Rc<Deadlines>,
     /// Upstream connections and balancer state.
@@ -172,6 +177,10 @@ impl Worker {
             index,
             rung,
             buffers: BufferPool::new(limits.buffer_bytes),
+            pipes: Pipes::new(match may_splice(rung != Rung::Epoll) {
+                true => limits.pipes_max,
+                false => 0,
+            }),
             limits,
             recorder: Recorder::new(metrics, log, Rc::clone(&deadlines)),
             deadlines,
@@ -413,11 +422,15 @@ impl Worker {
             self.counters.turns.increment();
             let now = self.now();
             self.clusters.sweep(now, &self.counters);
-            self.sessions.each(Session::give_up_if_gone);
+            self.sessions.each(|session| session.look_after(now));
             self.close_quiet();
             self.forget_listeners();
             self.recorder.tick();
             self.buffers.tidy();
+            self.pipes.tidy();
+            self.counters
+                .tcp_pipes_in_use
+                .set(self.pipes.in_use() as u64);
             self.counters
                 .buffers_in_use
                 .set(self.buffers.in_use() as u64);

@@ -9,6 +9,7 @@
 //! threads sleep.
 
 mod connection;
+pub mod origin;
 mod pacer;
 mod plan;
 mod report;

@@ -42,7 +42,8 @@ section! {
         /// cores.
         pin: bool = true;
         /// Interface to the kernel. `auto` takes io_uring with the best flags the kernel accepts,
-        /// else epoll, and says so; `uring` refuses to start without io_uring.
+        /// else epoll, and says so; `uring` refuses to start without io_uring. `uring-coop`
+        /// does too, and does without the flags of kernel 6.1: for a comparison.
         io: Io = Io::Auto;
         /// Entries in a worker's submission ring: operations started before the kernel is entered.
         entries: u32 = 4096, power_of_two(256, 32_768);
@@ -110,6 +111,10 @@ section! {
         upstream_connections: u32 = 20_000, between(1, 10_000_000);
         /// Idle connections that one worker keeps to one endpoint for the next request.
         upstream_idle_connections: u32 = 128, between(0, 100_000);
+        /// Pipes of one worker through which long TCP transfers go to receivers that are slow, each
+        /// with up to 1 MiB in it. Over it: such a transfer goes through its small buffer. 0: no
+        /// pipes are used.
+        tcp_pipes: u32 = 64, between(0, 100_000);
         /// Bytes of a connection's buffer while it is busy. A transfer that keeps filling it gets a
         /// larger one.
         buffer_bytes: usize = 16 * KIB, between(4 * KIB, 64 * KIB);

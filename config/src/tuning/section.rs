@@ -22,7 +22,7 @@ pub(super) struct Key {
     pub(super) name: &'static str,
     /// What it means.
     pub(super) doc: String,
-    /// What a value looks like: `duration`, `"auto"`, `"uring"` or `"epoll"`.
+    /// What a value looks like: `duration`, `"auto"`, `"uring"`, `"uring-coop"` or `"epoll"`.
     pub(super) form: String,
     /// Which of those values are taken; empty: all.
     pub(super) limits: String,

@@ -306,7 +306,7 @@ macro_rules! words {
         }
     };
 }
-words!(Io { Auto = "auto", Uring = "uring", Epoll = "epoll" });
+words!(Io { Auto = "auto", Uring = "uring", UringCoop = "uring-coop", Epoll = "epoll" });
 words!(GatewayScope { Selected = "selected", All = "all" });
 words!(Level {
     Off = "off",

@@ -185,7 +185,7 @@ fn refuses_with_place_and_remedy() {
         ),
         (
             "[workers]\nio = 'iouring'",
-            "t:2:6: error: workers.io: \"iouring\" is not `\"auto\"`, `\"uring\"` or `\"epoll\"`; \
+            "t:2:6: error: workers.io: \"iouring\" is not `\"auto\"`, `\"uring\"`, `\"uring-coop\"` or `\"epoll\"`; \
              did you mean \"uring\"?",
         ),
         (

@@ -1,6 +1,10 @@
 //! Messages of every kind with every field in use now and then.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use proptest::{
     collection::{btree_map, vec},
@@ -8,7 +12,7 @@ use proptest::{
     prelude::*,
 };
 use ringmain_config::{
-    cluster::{Balancer, Cluster, Connections, Service},
+    cluster::{Balancer, Cluster, Connections, Service, TcpConnections},
     document::{Part, PartKey, PartKind},
     endpoint::{Endpoint, EndpointAddress, EndpointSet, Workload},
     listener::{Direction, Listener, ListenerProtocol},
@@ -20,6 +24,7 @@ use ringmain_config::{
         PathMatch, QueryMatch, Redirect, RedirectPath, RedirectPort, Rewrite, Route, RouteMatch,
         RouteTable, StringMatch, VirtualHost,
     },
+    tcp::{Subnet, TcpDestination, TcpMatch, TcpRoute},
     wire::{
         Ack, Answer, Commit, Held, Hello, Message, Nack, Query, Refused, Update, Upsert, Welcome,
     },
@@ -88,7 +93,7 @@ fn node() -> impl Strategy<Value = Node> {
         text(),
         text(),
         btree_map(text(), text(), 0..3),
-        option::of(any::<std::net::IpAddr>()),
+        option::of(any::<IpAddr>()),
         btree_map(text(), any::<u16>(), 0..3),
         prop_oneof![Just(GatewayScope::Selected), Just(GatewayScope::All)],
     )
@@ -185,15 +190,40 @@ fn listener() -> impl Strategy<Value = Listener> {
         Just(Direction::Outbound),
         Just(Direction::Gateway),
     ];
-    (text(), any::<SocketAddr>(), direction, text(), origin()).prop_map(
-        |(name, address, direction, route_table, origin)| Listener {
+    let protocol = prop_oneof![
+        text().prop_map(|route_table| ListenerProtocol::Http { route_table }),
+        vec(tcp_route(), 0..3).prop_map(|routes| ListenerProtocol::Tcp { routes }),
+    ];
+    (text(), any::<SocketAddr>(), direction, protocol, origin()).prop_map(
+        |(name, address, direction, protocol, origin)| Listener {
             name,
             address: without_flow(address),
             direction,
-            protocol: ListenerProtocol::Http { route_table },
+            protocol,
             origin,
         },
     )
+}
+
+fn tcp_route() -> impl Strategy<Value = TcpRoute> {
+    let subnet = (any::<IpAddr>(), 0..=32_u8)
+        .prop_map(|(address, bits)| Subnet::new(address, bits).expect("every address has 32 bits"));
+    let matches =
+        (vec(subnet.clone(), 0..3), vec(subnet, 0..3)).prop_map(|(destinations, sources)| {
+            TcpMatch {
+                destinations,
+                sources,
+            }
+        });
+    let destination =
+        (text(), any::<u32>()).prop_map(|(cluster, weight)| TcpDestination { cluster, weight });
+    (matches, vec(destination, 0..3), origin()).prop_map(|(matches, destinations, origin)| {
+        TcpRoute {
+            matches,
+            destinations,
+            origin,
+        }
+    })
 }
 
 /// Flow labels of IPv6 are not part of an address's text.
@@ -357,11 +387,19 @@ fn cluster() -> impl Strategy<Value = Cluster> {
         Just(Balancer::RoundRobin),
         Just(Balancer::Random),
     ];
-    let connections = (duration(), duration(), any::<u32>()).prop_map(
-        |(connect_timeout, idle_timeout, requests_max)| Connections {
+    let tcp = (duration(), option::of(duration()), option::of(any::<u32>())).prop_map(
+        |(idle_timeout, duration_max, connections_max)| TcpConnections {
+            idle_timeout,
+            duration_max,
+            connections_max,
+        },
+    );
+    let connections = (duration(), duration(), any::<u32>(), tcp).prop_map(
+        |(connect_timeout, idle_timeout, requests_max, tcp)| Connections {
             connect_timeout,
             idle_timeout,
             requests_max,
+            tcp,
         },
     );
     let service = (text(), text(), text()).prop_map(|(host, name, namespace)| Service {

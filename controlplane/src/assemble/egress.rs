@@ -13,6 +13,7 @@ use std::{
 use ringmain_config::{
     listener::Direction,
     origin::Origin,
+    problem::Severity,
     route::{Action, BLOCK_ALL, DirectResponse, VirtualHost},
 };
 
@@ -20,11 +21,13 @@ use super::{
     Assembly, Wanted,
     domains::{VirtualHosts, aliases, with_port},
     routes::{Place, default_route, everything, routes},
+    tcp,
 };
 use crate::{
     registry::Service,
     resource::{
         host::{ScopedHost, overlaps},
+        port::Protocol,
         sidecar::{Capture, EgressListener, Sidecar},
         span::Spanned,
         virtual_service::{GatewayReference, VirtualService},
@@ -38,33 +41,99 @@ use crate::{
 pub(super) fn assemble(assembly: &mut Assembly<'_>, sidecar: &Sidecar) {
     let mut named = BTreeSet::new();
     for (index, egress) in sidecar.egress.iter().enumerate() {
-        if let Some(port) = &egress.port
-            && port.protocol.is_http()
-        {
+        let Some(port) = &egress.port else { continue };
+        if port.protocol.is_http() {
             named.insert(port.number);
             open(assembly, sidecar, index, egress, port.number);
+        } else if port.protocol.is_tcp() {
+            named.insert(port.number);
+            open_tcp(assembly, sidecar, index, egress, port.number);
         }
     }
     for (index, egress) in sidecar.egress.iter().enumerate() {
         if egress.port.is_some() || egress.capture != Capture::None {
             continue;
         }
-        for port in ports_in_scope(assembly, egress) {
+        for port in ports_in_scope(assembly, egress, Protocol::is_http) {
             if named.insert(port) {
                 open(assembly, sidecar, index, egress, port);
+            }
+        }
+        for port in ports_in_scope(assembly, egress, Protocol::is_tcp) {
+            if named.insert(port) {
+                open_tcp(assembly, sidecar, index, egress, port);
             }
         }
     }
 }
 
-fn ports_in_scope(assembly: &Assembly<'_>, egress: &EgressListener) -> BTreeSet<u16> {
+fn ports_in_scope(
+    assembly: &Assembly<'_>,
+    egress: &EgressListener,
+    is_meant: fn(Protocol) -> bool,
+) -> BTreeSet<u16> {
     let services = assembly.world.registry().services();
     services
         .filter(|service| in_scope(&egress.hosts, service))
         .flat_map(|service| &service.ports)
-        .filter(|port| port.protocol.is_http())
+        .filter(|port| is_meant(port.protocol))
         .map(|port| port.number)
         .collect()
+}
+
+/// Nothing in a connection says which service is meant, so a TCP port leads to one: the first in
+/// scope that has it.
+fn open_tcp(
+    assembly: &mut Assembly<'_>,
+    sidecar: &Sidecar,
+    index: usize,
+    egress: &Spanned<EgressListener>,
+    port: u16,
+) {
+    let world = assembly.world;
+    let path = format!("spec.egress[{index}]");
+    let has_port = |service: &&Service| {
+        let port = service.port(port);
+        port.is_some_and(|port| port.protocol.is_tcp()) && in_scope(&egress.hosts, service)
+    };
+    let mut services = world.registry().services().filter(has_port);
+    let mut routes = Vec::new();
+    if let Some(service) = services.next() {
+        let visible =
+            |rules: &VirtualService, host: &str| rules_in_scope(&egress.hosts, rules, host);
+        if let Some((rules, _)) = world.mesh_rules_of(&service.host, visible) {
+            let place = Place {
+                node: assembly.node,
+                gateway: GatewayReference::Mesh,
+                port,
+            };
+            routes = tcp::routes(&mut assembly.clusters, &place, rules);
+        }
+        // A connection that no rule is for goes to the service.
+        let cluster = assembly.clusters.of_service(service, port);
+        routes.push(tcp::everything_to(cluster, Some(service.origin.clone())));
+        for other in services {
+            let message = format!(
+                "TCP port {port} leads to {}, so {} cannot be reached at it",
+                service.host, other.host
+            );
+            let problem = sidecar
+                .metadata
+                .problem(Severity::Warning, egress.span, &path, message);
+            assembly.warn(problem.hint(
+                "give one of them an egress listener of its own with another `bind`, and name only \
+                 its host there",
+            ));
+        }
+    }
+    let wanted = Wanted {
+        address: SocketAddr::new(egress.bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), port),
+        direction: Direction::Outbound,
+        metadata: &sidecar.metadata,
+        span: egress.span,
+        path: &path,
+    };
+    assembly.listen_tcp(&wanted, routes);
 }
 
 fn open(
@@ -83,12 +152,11 @@ fn open(
     let wanted = Wanted {
         address: SocketAddr::new(address, port),
         direction: Direction::Outbound,
-        table: port.to_string(),
         metadata: &sidecar.metadata,
         span: egress.span,
         path: &format!("spec.egress[{index}]"),
     };
-    assembly.listen(wanted, hosts.finish());
+    assembly.listen(wanted, port.to_string(), hosts.finish());
 }
 
 /// A virtual host for each service in scope that has an HTTP port of this number.

@@ -2,16 +2,17 @@
 //! the VirtualServices that are bound to them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
-use ringmain_config::{listener::Direction, route::VirtualHost};
+use ringmain_config::{listener::Direction, problem::Severity, route::VirtualHost};
 
 use super::{
     Assembly, Wanted,
     domains::{VirtualHosts, intersection, with_port},
     routes::{Place, matches_all, routes},
+    tcp,
 };
 use crate::resource::{
     gateway::{Gateway, Server},
@@ -19,21 +20,28 @@ use crate::resource::{
     virtual_service::{GatewayReference, VirtualService},
 };
 
-/// Adds the listeners of `gateways`. HTTP servers with one address share a listener; a server of
-/// another protocol is not opened.
+/// Adds the listeners of `gateways`. HTTP servers with one address share a listener, and so do TCP
+/// servers; a server of another protocol is not opened.
 pub(super) fn assemble(assembly: &mut Assembly<'_>, gateways: &[&Gateway]) {
     let mut servers: BTreeMap<SocketAddr, Vec<Bound<'_>>> = BTreeMap::new();
+    let mut tcp: BTreeMap<SocketAddr, Vec<Bound<'_>>> = BTreeMap::new();
     for gateway in gateways {
         for (index, server) in gateway.servers.iter().enumerate() {
-            if !server.port.protocol.is_http() {
-                continue;
-            }
             let address = server.bind.unwrap_or(EVERY_ADDRESS);
             let bound = Bound {
                 gateway,
                 server,
                 index,
             };
+            let protocol = server.port.protocol;
+            if protocol.is_tcp() {
+                tcp.entry(SocketAddr::new(address, server.port.number))
+                    .or_default()
+                    .push(bound);
+            }
+            if !protocol.is_http() {
+                continue;
+            }
             servers
                 .entry(SocketAddr::new(address, server.port.number))
                 .or_default()
@@ -52,13 +60,57 @@ pub(super) fn assemble(assembly: &mut Assembly<'_>, gateways: &[&Gateway]) {
         let wanted = Wanted {
             address,
             direction: Direction::Gateway,
-            table,
             metadata: &first.gateway.metadata,
             span: first.server.span,
             path: &format!("spec.servers[{}]", first.index),
         };
-        assembly.listen(wanted, virtual_hosts);
+        assembly.listen(wanted, table, virtual_hosts);
     }
+    for (address, servers) in tcp {
+        open_tcp(assembly, address, &servers);
+    }
+}
+
+/// One TCP listener, with the rules of all VirtualServices that are bound to its servers.
+fn open_tcp(assembly: &mut Assembly<'_>, address: SocketAddr, servers: &[Bound<'_>]) {
+    let Some(first) = servers.first() else {
+        return;
+    };
+    let mut routes = Vec::new();
+    for service in assembly.world.virtual_services() {
+        let mut by_host: BTreeMap<&str, Vec<Bearer<'_>>> = BTreeMap::new();
+        for bound in servers {
+            bind(&mut by_host, service, bound);
+        }
+        let bearers = by_host.into_values().flatten();
+        let gateways: BTreeSet<_> = bearers.map(|bearer| bearer.gateway).collect();
+        for gateway in gateways {
+            let place = Place {
+                node: assembly.node,
+                gateway,
+                port: address.port(),
+            };
+            routes.extend(tcp::routes(&mut assembly.clusters, &place, service));
+        }
+    }
+    let (metadata, path) = (
+        &first.gateway.metadata,
+        format!("spec.servers[{}]", first.index),
+    );
+    if routes.is_empty() {
+        let message =
+            "no VirtualService has a rule in `tcp` for the server: connections are closed";
+        let span = first.server.span;
+        assembly.warn(metadata.problem(Severity::Warning, span, &path, message));
+    }
+    let wanted = Wanted {
+        address,
+        direction: Direction::Gateway,
+        metadata,
+        span: first.server.span,
+        path: &path,
+    };
+    assembly.listen_tcp(&wanted, routes);
 }
 
 /// A server of a Gateway.

@@ -9,7 +9,7 @@ use ringmain_config::{
     route::VirtualHost,
 };
 
-use super::{Assembly, Wanted, clusters::name_of, routes::default_route};
+use super::{Assembly, Wanted, clusters::name_of, routes::default_route, tcp};
 use crate::{
     registry::describe_node,
     resource::sidecar::{IngressListener, Sidecar},
@@ -19,7 +19,8 @@ use crate::{
 /// packet filter, but who connects to them is served.
 pub(super) fn assemble(assembly: &mut Assembly<'_>, sidecar: &Sidecar) {
     for (index, ingress) in sidecar.ingress.iter().enumerate() {
-        if !ingress.port.protocol.is_http() {
+        let protocol = ingress.port.protocol;
+        if !protocol.is_http() && !protocol.is_tcp() {
             continue;
         }
         let number = ingress.port.number;
@@ -48,7 +49,7 @@ pub(super) fn assemble(assembly: &mut Assembly<'_>, sidecar: &Sidecar) {
                 subset: String::new(),
                 balancer: Balancer::default(),
                 connections: Connections::default(),
-                origin: Some(origin),
+                origin: Some(origin.clone()),
             },
             EndpointSet {
                 cluster: cluster.clone(),
@@ -58,12 +59,15 @@ pub(super) fn assemble(assembly: &mut Assembly<'_>, sidecar: &Sidecar) {
         let wanted = Wanted {
             address: SocketAddr::new(address, number),
             direction: Direction::Inbound,
-            table: cluster,
             metadata: &sidecar.metadata,
             span: ingress.span,
             path: &format!("spec.ingress[{index}]"),
         };
-        assembly.listen(wanted, vec![virtual_host]);
+        if protocol.is_tcp() {
+            assembly.listen_tcp(&wanted, vec![tcp::everything_to(cluster, Some(origin))]);
+            continue;
+        }
+        assembly.listen(wanted, cluster, vec![virtual_host]);
     }
 }
 

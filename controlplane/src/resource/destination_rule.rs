@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use ringmain_config::cluster::{Balancer, Connections};
+use ringmain_config::cluster::{Balancer, Connections, TcpConnections};
 
 use super::{
     cursor::{Cursor, Fault, Report},
@@ -74,6 +74,12 @@ pub struct ConnectionPool {
     pub idle_timeout: Option<Duration>,
     /// `http.maxRequestsPerConnection`; 0: no limit.
     pub requests_max: Option<u32>,
+    /// `tcp.idleTimeout`.
+    pub tcp_idle_timeout: Option<Duration>,
+    /// `tcp.maxConnectionDuration`.
+    pub tcp_duration_max: Option<Duration>,
+    /// `tcp.maxConnections`; 0 says nothing.
+    pub tcp_connections_max: Option<u32>,
 }
 
 impl DestinationRule {
@@ -101,6 +107,11 @@ impl DestinationRule {
             connect_timeout: pool.connect_timeout.unwrap_or(defaults.connect_timeout),
             idle_timeout: pool.idle_timeout.unwrap_or(defaults.idle_timeout),
             requests_max: pool.requests_max.unwrap_or(defaults.requests_max),
+            tcp: TcpConnections {
+                idle_timeout: pool.tcp_idle_timeout.unwrap_or(defaults.tcp.idle_timeout),
+                duration_max: pool.tcp_duration_max,
+                connections_max: pool.tcp_connections_max,
+            },
         };
         (settings.balancer.unwrap_or_default(), connections)
     }
@@ -250,11 +261,12 @@ pub(super) static CONNECTION_POOL: [Field; 2] = [
 ];
 
 static TCP_POOL: [Field; 5] = [
-    Field::new("maxConnections", LIMIT).later(NO_LIMIT),
+    Field::new("maxConnections", LIMIT),
     Field::new("connectTimeout", DURATION),
     Field::new("tcpKeepalive", Shape::Object(&TCP_KEEPALIVE)).later("no probes are sent"),
-    Field::new("maxConnectionDuration", DURATION).later("connections live on while in use"),
-    Field::new("idleTimeout", DURATION),
+    Field::new("maxConnectionDuration", DURATION),
+    // Unlike other durations it may be 0, which is never.
+    Field::new("idleTimeout", Shape::Duration(Duration::ZERO)),
 ];
 
 const NO_LIMIT: &str = "there is no limit";
@@ -413,7 +425,7 @@ fn read_settings(at: &Cursor<'_>, report: &mut Report) -> Settings {
             .map(|balancer| read_balancer(&balancer, report)),
         connections: at
             .field("connectionPool")
-            .map(|pool| read_connections(&pool)),
+            .map(|pool| read_connections(&pool, report)),
     }
 }
 
@@ -429,7 +441,18 @@ fn read_balancer(at: &Cursor<'_>, report: &mut Report) -> Balancer {
     }
 }
 
-fn read_connections(at: &Cursor<'_>) -> ConnectionPool {
+fn read_connections(at: &Cursor<'_>, report: &mut Report) -> ConnectionPool {
+    if let Some(tcp) = at.field("tcp") {
+        for name in ["maxConnections", "maxConnectionDuration"] {
+            if let Some(field) = tcp.field(name) {
+                let message = format!(
+                    "`{name}` holds for connections of TCP ports only so far: those that carry HTTP \
+                     are not limited by it"
+                );
+                report.warning(&field, message);
+            }
+        }
+    }
     let duration = |block: &str, name| format::duration(at.field(block)?.text_of(name)?);
     ConnectionPool {
         connect_timeout: duration("tcp", "connectTimeout"),
@@ -437,6 +460,12 @@ fn read_connections(at: &Cursor<'_>) -> ConnectionPool {
         requests_max: at
             .field("http")
             .and_then(|http| http.integer_of("maxRequestsPerConnection")),
+        tcp_idle_timeout: duration("tcp", "idleTimeout"),
+        tcp_duration_max: duration("tcp", "maxConnectionDuration"),
+        tcp_connections_max: at
+            .field("tcp")
+            .and_then(|tcp| tcp.integer_of("maxConnections"))
+            .filter(|max| *max > 0),
     }
 }
 

@@ -207,8 +207,8 @@ mod tests {
         let http = "port: {number: 80, name: http, protocol: HTTP}";
         for (server, expected) in [
             (
-                "hosts: ['*'], port: {number: 31400, name: tcp, protocol: TCP}".to_owned(),
-                "1:69 warning: spec.servers[0].port.protocol: protocol TCP is not supported yet: \
+                "hosts: ['*'], port: {number: 31400, name: udp, protocol: UDP}".to_owned(),
+                "1:69 warning: spec.servers[0].port.protocol: protocol UDP is not supported yet: \
                  nothing listens on it",
             ),
             (

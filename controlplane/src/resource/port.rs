@@ -60,6 +60,23 @@ impl Protocol {
     }
 }
 
+impl Protocol {
+    /// Carried as bytes of which nothing is read.
+    pub fn is_tcp(self) -> bool {
+        match self {
+            Self::Tcp | Self::Mongo | Self::Mysql | Self::Redis => true,
+            Self::Http
+            | Self::Http2
+            | Self::Grpc
+            | Self::GrpcWeb
+            | Self::Https
+            | Self::Tls
+            | Self::Udp
+            | Self::Detect => false,
+        }
+    }
+}
+
 impl fmt::Display for Protocol {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
@@ -191,7 +208,7 @@ pub(super) fn of_name(name: &str) -> Option<Protocol> {
     protocol(name.split('-').next().unwrap_or_default())
 }
 
-/// Says that requests to a port are not carried yet when its protocol is not HTTP.
+/// Says that what comes to a port is not carried yet when its protocol is neither HTTP nor TCP.
 pub(super) fn warn_unless_supported(
     port: &Cursor<'_>,
     field: &str,
@@ -199,7 +216,7 @@ pub(super) fn warn_unless_supported(
     instead: &str,
     report: &mut Report,
 ) {
-    if !protocol.is_http() {
+    if !protocol.is_http() && !protocol.is_tcp() {
         let at = port.field(field).unwrap_or_else(|| port.clone());
         let message = format!("protocol {protocol} is not supported yet: {instead}");
         report.warning(&at, message);

@@ -191,11 +191,6 @@ mod tests {
     fn what_is_wrong_with_a_service() {
         for (spec, expected) in [
             (
-                "ports: [{name: tcp, port: 9000}]",
-                "1:16 warning: spec.ports[0].name: protocol TCP is not supported yet: requests to \
-                 the port are not routed",
-            ),
-            (
                 "ports: [{port: 9000, appProtocol: grpc}]",
                 "1:35 warning: spec.ports[0].appProtocol: protocol GRPC is not supported yet: \
                  requests to the port are not routed",
@@ -204,11 +199,6 @@ mod tests {
                 "ports: [{port: 53, protocol: UDP}]",
                 "1:30 warning: spec.ports[0].protocol: protocol UDP is not supported yet: \
                  requests to the port are not routed",
-            ),
-            (
-                "ports: [{port: 3306}]",
-                "1:9 warning: spec.ports[0]: protocol TCP is not supported yet: requests to the \
-                 port are not routed",
             ),
             (
                 "ports: [{name: a, port: 1}, {port: 2}]",

@@ -8,7 +8,7 @@ use std::{
 
 use ringmain_config::{
     cluster::Cluster, document::Document, endpoint::EndpointSet, listener as config,
-    problem::Problem,
+    problem::Problem, tcp::TcpRoute,
 };
 
 use super::{
@@ -18,6 +18,7 @@ use super::{
 use crate::{
     place::{Place, Problems},
     route::{self, RouteTable},
+    tcp::TcpRoutes,
 };
 
 impl Snapshot {
@@ -41,7 +42,7 @@ impl Snapshot {
         };
         let clusters = compiler.clusters(resolved);
         let tables = compiler.route_tables(&clusters);
-        let listeners = compiler.listeners(&tables);
+        let listeners = compiler.listeners(&tables, &clusters);
         compiler.problems.finish()?;
         Ok(Self {
             generation: document.generation,
@@ -151,6 +152,7 @@ impl<'a> Compiler<'a> {
             id: held.map_or_else(|| ClusterId(self.id()), |held| held.id),
             cluster: cluster.clone(),
             endpoints,
+            open: held.map_or_else(Arc::default, |held| held.open.clone()),
             source,
             has_names,
         })
@@ -173,15 +175,16 @@ impl<'a> Compiler<'a> {
         let document = self.document;
         let mut users: HashMap<&str, &config::Listener> = HashMap::new();
         for listener in document.listeners.values() {
-            let config::ListenerProtocol::Http { route_table } = &listener.value.protocol;
-            users.entry(route_table).or_insert(&*listener.value);
+            if let config::ListenerProtocol::Http { route_table } = &listener.value.protocol {
+                users.entry(route_table).or_insert(&*listener.value);
+            }
         }
         let tables = document.route_tables.iter().map(|(name, part)| {
             let source = &part.value;
             let held = self.previous.route_table_named(name);
             if let Some(held) = held
                 && Arc::ptr_eq(held.source(), source)
-                && clusters.still_has_all(held, self.previous)
+                && clusters.still_has_all(held.clusters(), self.previous)
             {
                 return (name.as_str(), Some(held.clone()));
             }
@@ -197,7 +200,7 @@ impl<'a> Compiler<'a> {
         tables.collect()
     }
 
-    fn listeners(&mut self, tables: &Tables<'a>) -> Listeners {
+    fn listeners(&mut self, tables: &Tables<'a>, clusters: &Clusters) -> Listeners {
         let document = self.document;
         self.check_addresses();
         let mut slots = Slots::default();
@@ -206,7 +209,9 @@ impl<'a> Compiler<'a> {
             .iter()
             .map(|(name, part)| {
                 let held = self.previous.listener_named(name)?;
-                (held.config.address == part.value.address).then_some(held)
+                let is_same = held.config.address == part.value.address
+                    && is_alike(&held.protocol, &part.value.protocol);
+                is_same.then_some(held)
             })
             .collect();
         for held in held.iter().flatten() {
@@ -214,7 +219,15 @@ impl<'a> Compiler<'a> {
         }
         let mut listeners = Vec::with_capacity(document.listeners.len());
         for (part, held) in document.listeners.values().zip(held) {
-            let Some(protocol) = self.protocol(&part.value, tables) else {
+            let protocol = match &part.value.protocol {
+                config::ListenerProtocol::Http { route_table } => {
+                    self.http(&part.value, route_table, tables)
+                }
+                config::ListenerProtocol::Tcp { routes } => {
+                    self.tcp(&part.value, routes, held, clusters)
+                }
+            };
+            let Some(protocol) = protocol else {
                 continue;
             };
             let listener = match held {
@@ -239,13 +252,13 @@ impl<'a> Compiler<'a> {
         ListenerId(self.id() << SLOT_BITS | slot)
     }
 
-    fn protocol(
+    fn http(
         &mut self,
         listener: &config::Listener,
+        route_table: &str,
         tables: &Tables<'a>,
     ) -> Option<ListenerProtocol> {
-        let config::ListenerProtocol::Http { route_table } = &listener.protocol;
-        match tables.get(route_table.as_str()) {
+        match tables.get(route_table) {
             Some(table) => table.clone().map(ListenerProtocol::Http),
             None => {
                 let place = listener_place(listener);
@@ -257,6 +270,25 @@ impl<'a> Compiler<'a> {
                 None
             }
         }
+    }
+
+    fn tcp(
+        &mut self,
+        listener: &Arc<config::Listener>,
+        routes: &[TcpRoute],
+        held: Option<&Arc<Listener>>,
+        clusters: &Clusters,
+    ) -> Option<ListenerProtocol> {
+        if let Some(held) = held
+            && let ListenerProtocol::Tcp(routes) = &held.protocol
+            && Arc::ptr_eq(&held.config, listener)
+            && clusters.still_has_all(routes.clusters(), self.previous)
+        {
+            return Some(held.protocol.clone());
+        }
+        let place = listener_place(listener);
+        let routes = TcpRoutes::compile(routes, &place, clusters, &mut self.problems);
+        routes.map(|routes| ListenerProtocol::Tcp(Arc::new(routes)))
     }
 
     /// Port 0 asks the kernel for any free port, so it is never taken twice.
@@ -288,9 +320,23 @@ fn listener_place(listener: &config::Listener) -> Place<'_> {
 }
 
 fn is_same(held: &Listener, config: &Arc<config::Listener>, protocol: &ListenerProtocol) -> bool {
-    let ListenerProtocol::Http(held_table) = &held.protocol;
-    let ListenerProtocol::Http(table) = protocol;
-    Arc::ptr_eq(&held.config, config) && Arc::ptr_eq(held_table, table)
+    let is_same = match (&held.protocol, protocol) {
+        (ListenerProtocol::Http(held), ListenerProtocol::Http(table)) => Arc::ptr_eq(held, table),
+        (ListenerProtocol::Tcp(held), ListenerProtocol::Tcp(routes)) => Arc::ptr_eq(held, routes),
+        (ListenerProtocol::Http(_), ListenerProtocol::Tcp(_))
+        | (ListenerProtocol::Tcp(_), ListenerProtocol::Http(_)) => false,
+    };
+    is_same && Arc::ptr_eq(&held.config, config)
+}
+
+/// Connections that one accepted can be served by the other.
+fn is_alike(held: &ListenerProtocol, config: &config::ListenerProtocol) -> bool {
+    match (held, config) {
+        (ListenerProtocol::Http(_), config::ListenerProtocol::Http { .. })
+        | (ListenerProtocol::Tcp(_), config::ListenerProtocol::Tcp { .. }) => true,
+        (ListenerProtocol::Http(_), config::ListenerProtocol::Tcp { .. })
+        | (ListenerProtocol::Tcp(_), config::ListenerProtocol::Http { .. }) => false,
+    }
 }
 
 /// The listeners of the new snapshot.
@@ -352,10 +398,14 @@ impl Clusters {
         self.by_name.push(index);
     }
 
-    /// Every cluster that `table`, compiled for `previous`, sends to is still there.
-    fn still_has_all(&self, table: &RouteTable, previous: &Snapshot) -> bool {
+    /// Every cluster that something compiled for `previous` sends to is still there.
+    fn still_has_all(
+        &self,
+        mut used: impl Iterator<Item = ClusterIndex>,
+        previous: &Snapshot,
+    ) -> bool {
         let is_there = |index: ClusterIndex| self.slots[index.0 as usize].is_some();
-        self.kept == previous.clusters().len() || table.clusters().all(is_there)
+        self.kept == previous.clusters().len() || used.all(is_there)
     }
 
     fn entry(&self, index: ClusterIndex) -> &ClusterEntry {

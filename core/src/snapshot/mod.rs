@@ -14,7 +14,7 @@ use ringmain_config::{cluster::Cluster, endpoint::EndpointSet, listener as confi
 
 pub use endpoints::{Endpoint, Endpoints, Resolved, names_to_resolve};
 
-use crate::route::RouteTable;
+use crate::{limit::OpenConnections, route::RouteTable, tcp::TcpRoutes};
 
 /// A compiled Document.
 #[derive(Debug, Default)]
@@ -34,7 +34,8 @@ pub struct Snapshot {
     next_id: u64,
 }
 
-/// Names a listener as long as it keeps its name and address, and is never used for another.
+/// Names a listener as long as it keeps its name, its address and what is spoken on it, and is never
+/// used for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ListenerId(pub u64);
 
@@ -73,6 +74,8 @@ pub struct Listener {
 pub enum ListenerProtocol {
     /// HTTP, routed by the table.
     Http(Arc<RouteTable>),
+    /// Bytes, routed by who connected to what.
+    Tcp(Arc<TcpRoutes>),
 }
 
 /// A cluster and its endpoints.
@@ -84,6 +87,8 @@ pub struct ClusterEntry {
     pub cluster: Arc<Cluster>,
     /// Who answers. The pointer changes exactly when a list, weight or workload does.
     pub endpoints: Arc<Endpoints>,
+    /// TCP connections of all cores to it. The same as long as its id is.
+    pub open: Arc<OpenConnections>,
     /// What `endpoints` was made from.
     source: Arc<EndpointSet>,
     has_names: bool,

@@ -16,6 +16,7 @@ pub mod deadline;
 pub mod doorbell;
 pub mod listen;
 pub mod memory;
+pub mod pipe;
 pub mod race;
 pub mod ring;
 pub mod stream;

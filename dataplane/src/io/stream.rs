@@ -17,6 +17,7 @@ use monoio::{
 use super::{
     buffer::{Buffer, Part},
     deadline::{Deadline, Deadlines},
+    pipe::Pipe,
     race::{Either, race},
 };
 
@@ -143,6 +144,56 @@ impl Stream {
     /// The kernel's.
     pub async fn readable(&self) -> io::Result<()> {
         self.shared().readable(false).await
+    }
+
+    /// Waits until some more can be sent.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub async fn writable(&self) -> io::Result<()> {
+        self.shared().writable(false).await
+    }
+
+    /// Moves at most `bytes_max` bytes that have arrived into `pipe`, which must be empty, without
+    /// copying them. Does not wait; [`io::ErrorKind::WouldBlock`] when nothing has arrived.
+    ///
+    /// To be called after [`Self::readable`] only: nothing else keeps a blocking socket from blocking.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn receive_into(&self, pipe: &mut Pipe, bytes_max: usize) -> io::Result<Received> {
+        let count = pipe.fill_from(self.fd, bytes_max)?;
+        Ok(self.received(count))
+    }
+
+    /// Sends what is in `pipe` as far as that does not wait; [`io::ErrorKind::WouldBlock`] when
+    /// nothing can be sent. Says how many bytes were sent.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn send_from(&self, pipe: &mut Pipe) -> io::Result<usize> {
+        pipe.empty_into(self.fd)
+    }
+
+    /// Ends the connection at once, in both directions, with a reset for the peer. Pending
+    /// operations end with an error.
+    pub fn reset(&self) {
+        self.aborted.set(true);
+        let nowhere = libc::sockaddr {
+            sa_family: libc::AF_UNSPEC as libc::sa_family_t,
+            sa_data: [0; 14],
+        };
+        // SAFETY: connecting to AF_UNSPEC dissolves a TCP association (connect(2)); the address
+        // outlives the call. An error means that there is no connection any more.
+        unsafe {
+            libc::connect(
+                self.fd,
+                &raw const nowhere,
+                size_of::<libc::sockaddr>() as libc::socklen_t,
+            );
+        }
+        // Where the kernel would not, because an operation is under way.
+        self.shutdown(libc::SHUT_RDWR);
     }
 
     /// Sends all that is filled in `buffer`, and consumes it.

@@ -21,7 +21,7 @@ pub use self::{
     owned::{Counter, Gauge, HistogramTotals},
     registry::{Registry, RegistryLimits},
     scrape::{Metric, Scrape, SeriesTotals, Value},
-    series::{Answer, Edge, Sample, Series, SeriesCache, Totals},
+    series::{Answer, ConnectionTotals, Edge, Sample, Series, SeriesCache, Totals},
     worker::{WorkerMetrics, WorkerParts},
 };
 

@@ -66,8 +66,8 @@ struct Group {
     series: Vec<Arc<Cells>>,
     /// Of those whose worker has let go.
     settled: Totals,
-    /// Requests when last looked at.
-    requests: u64,
+    /// [`Totals::activity`] when last looked at.
+    activity: u64,
     /// When that number was last seen to change.
     changed: Instant,
     /// Idle for too long to be shown.
@@ -124,7 +124,7 @@ impl Registry {
         });
         Scrape {
             series: series
-                .filter(|series| series.totals.requests() > 0)
+                .filter(|series| series.totals.activity() > 0)
                 .collect(),
             workers: workers.collect(),
             expired_series: self.expired_series,
@@ -152,7 +152,7 @@ impl Registry {
                 labels: cells.labels.clone(),
                 series: Vec::new(),
                 settled: Totals::default(),
-                requests: 0,
+                activity: 0,
                 changed: now,
                 hidden: false,
             });
@@ -240,9 +240,9 @@ impl Group {
 
     /// Whether series were retired, now or before, that their workers still hold.
     fn hide_if_idle(&mut self, now: Instant, idle: Duration) -> bool {
-        let requests = self.totals().requests();
-        if requests != self.requests {
-            self.requests = requests;
+        let activity = self.totals().activity();
+        if activity != self.activity {
+            self.activity = activity;
             self.changed = now;
             self.hidden = false;
         }

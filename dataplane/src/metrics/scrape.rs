@@ -7,10 +7,24 @@ use std::{
 
 use ringmain_core::metrics::{
     BOUNDS, Family, Kind, Labels, REQUEST_BYTES, REQUEST_DURATION, REQUESTS, RESPONSE_BYTES,
-    write_label,
+    TCP_CLOSED, TCP_OPENED, TCP_RECEIVED_BYTES, TCP_SENT_BYTES, write_label,
 };
 
-use super::{counters::FAMILIES, owned::HistogramTotals, series::Totals};
+use super::{
+    counters::FAMILIES,
+    owned::HistogramTotals,
+    series::{ConnectionTotals, Totals},
+};
+
+type Pick = fn(&ConnectionTotals) -> u64;
+
+/// What is shown of TCP connections.
+const TCP_FAMILIES: [(Family, Pick); 4] = [
+    (TCP_OPENED, |totals| totals.opened),
+    (TCP_CLOSED, |totals| totals.closed),
+    (TCP_SENT_BYTES, |totals| totals.sent_bytes),
+    (TCP_RECEIVED_BYTES, |totals| totals.received_bytes),
+];
 
 /// Series that nothing was counted in for the idle time and that were removed.
 const SERIES_EXPIRED: Family = Family {
@@ -150,14 +164,40 @@ impl Scrape {
             render_metric(&Metric::new(family, value), out);
         }
         self.render_requests(out);
+        for (family, pick) in TCP_FAMILIES {
+            self.render_connections(out, &family, pick);
+        }
+    }
+
+    fn of_requests(&self) -> impl Iterator<Item = &SeriesTotals> {
+        self.series
+            .iter()
+            .filter(|series| series.totals.requests() > 0)
+    }
+
+    fn render_connections(&self, out: &mut Vec<u8>, family: &Family, pick: Pick) {
+        let totals = self.series.iter();
+        let mut of_connections = totals
+            .filter(|series| series.totals.connections != ConnectionTotals::default())
+            .peekable();
+        if of_connections.peek().is_some() {
+            family.write_head(out);
+        }
+        let mut labels = Vec::new();
+        for series in of_connections {
+            labels.clear();
+            series.labels.write_of_connections(&mut labels);
+            family.write_sample(out, "", &labels);
+            write_value(out, pick(&series.totals.connections));
+        }
     }
 
     fn render_requests(&self, out: &mut Vec<u8>) {
         let mut labels = Vec::new();
-        if !self.series.is_empty() {
+        if self.of_requests().next().is_some() {
             REQUESTS.write_head(out);
         }
-        for series in &self.series {
+        for series in self.of_requests() {
             labels.clear();
             series.labels.write(&mut labels);
             REQUESTS.write_sample(out, "", &labels);
@@ -191,10 +231,10 @@ impl Scrape {
         write_sum: fn(&mut Vec<u8>, u64),
     ) {
         let mut labels = Vec::new();
-        if !self.series.is_empty() {
+        if self.of_requests().next().is_some() {
             family.write_head(out);
         }
-        for series in &self.series {
+        for series in self.of_requests() {
             labels.clear();
             series.labels.write(&mut labels);
             let length = labels.len();

@@ -16,7 +16,7 @@ use ringmain_core::{
 };
 use smallvec::SmallVec;
 
-use super::owned::{Histogram, HistogramTotals};
+use super::owned::{Counter, Histogram, HistogramTotals};
 
 /// Kinds of answer that one [`SeriesCache`] remembers. An endpoint has two or three; one that
 /// answers with every status there is only makes the cache useless, not large.
@@ -45,6 +45,16 @@ pub(super) struct Cells {
     duration: Histogram,
     request_bytes: Histogram,
     response_bytes: Histogram,
+    connections: Connections,
+}
+
+/// What is counted of TCP connections.
+#[derive(Debug, Default)]
+struct Connections {
+    opened: Counter,
+    closed: Counter,
+    sent_bytes: Counter,
+    received_bytes: Counter,
 }
 
 impl Cells {
@@ -55,6 +65,7 @@ impl Cells {
             duration: Histogram::default(),
             request_bytes: Histogram::default(),
             response_bytes: Histogram::default(),
+            connections: Connections::default(),
         })
     }
 
@@ -76,6 +87,21 @@ pub struct Totals {
     pub request_bytes: HistogramTotals,
     /// In bytes.
     pub response_bytes: HistogramTotals,
+    /// Of TCP connections.
+    pub connections: ConnectionTotals,
+}
+
+/// What a series held of TCP connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionTotals {
+    /// Opened, or that were to be.
+    pub opened: u64,
+    /// Ended.
+    pub closed: u64,
+    /// By the destination.
+    pub sent_bytes: u64,
+    /// By the destination.
+    pub received_bytes: u64,
 }
 
 impl Totals {
@@ -85,7 +111,24 @@ impl Totals {
         self.duration.count()
     }
 
+    /// A number that changes whenever something is counted.
+    pub fn activity(&self) -> u64 {
+        let ConnectionTotals {
+            opened,
+            closed,
+            sent_bytes,
+            received_bytes,
+        } = self.connections;
+        let moved = sent_bytes.wrapping_add(received_bytes);
+        (self.requests() + opened + closed).wrapping_add(moved)
+    }
+
     pub(super) fn read(&mut self, cells: &Cells) {
+        let connections = &cells.connections;
+        self.connections.opened += connections.opened.value();
+        self.connections.closed += connections.closed.value();
+        self.connections.sent_bytes += connections.sent_bytes.value();
+        self.connections.received_bytes += connections.received_bytes.value();
         self.duration.read(&cells.duration);
         self.request_bytes.read(&cells.request_bytes);
         self.response_bytes.read(&cells.response_bytes);
@@ -97,6 +140,26 @@ impl Totals {
 pub struct Series(pub(super) Arc<Cells>);
 
 impl Series {
+    /// A TCP connection was opened.
+    pub fn opened(&self) {
+        self.0.connections.opened.increment();
+    }
+
+    /// A TCP connection has ended.
+    pub fn closed(&self) {
+        self.0.connections.closed.increment();
+    }
+
+    /// So many bytes went to a client.
+    pub fn sent(&self, bytes: u64) {
+        self.0.connections.sent_bytes.add(bytes);
+    }
+
+    /// So many bytes came from a client.
+    pub fn received(&self, bytes: u64) {
+        self.0.connections.received_bytes.add(bytes);
+    }
+
     /// Counts one request.
     pub fn observe(&self, sample: &Sample) {
         let Sample {
@@ -177,6 +240,7 @@ pub struct Edge {
     pub(super) destination: Arc<Workload>,
     pub(super) service: Arc<Service>,
     pub(super) cache: SeriesCache,
+    pub(super) of_connections: SeriesCache,
 }
 
 impl Edge {
@@ -186,6 +250,7 @@ impl Edge {
             destination,
             service,
             cache: SeriesCache::default(),
+            of_connections: SeriesCache::default(),
         })
     }
 }

@@ -85,6 +85,7 @@ impl Proxy {
         let scrape = self.scrape();
         let line = |(labels, requests): (&Labels, u64)| match labels {
             Labels::Overflow => format!("overflow {requests}"),
+            Labels::Connections(labels) => format!("{} tcp", labels.destination.name),
             Labels::Requests(labels) => {
                 format!("{} {} {requests}", labels.destination.name, labels.status)
             }
@@ -163,6 +164,7 @@ fn the_reporter_decides_who_is_the_source() {
         .iter()
         .map(|series| match &series.labels {
             Labels::Requests(labels) => (&*labels.source.name, &*labels.destination.name),
+            Labels::Connections(labels) => (&*labels.source.name, &*labels.destination.name),
             Labels::Overflow => ("overflow", "overflow"),
         })
         .collect();

@@ -16,7 +16,10 @@ use std::{
 
 use crossbeam::queue::ArrayQueue;
 use ringmain_config::endpoint::Workload;
-use ringmain_core::metrics::{Labels, Reporter, RequestLabels};
+use ringmain_core::{
+    failure::Flag,
+    metrics::{ConnectionLabels, Labels, Reporter, RequestLabels},
+};
 
 use super::{
     WorkerCounters,
@@ -115,6 +118,31 @@ impl WorkerMetrics {
         edge.cache.get_or_insert_with(answer, find).observe(sample);
     }
 
+    /// The series of TCP connections that ended, or not yet, with this flag.
+    pub fn of_connections(
+        &self,
+        edge: &Edge,
+        reporter: Reporter,
+        flag: Option<Flag>,
+    ) -> Rc<Series> {
+        let answer = Answer {
+            reporter,
+            status: 0,
+            flag,
+        };
+        let find = || {
+            let (source, destination) = self.ends(edge, reporter);
+            self.series(Labels::Connections(ConnectionLabels {
+                reporter,
+                source,
+                destination,
+                service: Arc::clone(&edge.service),
+                flag,
+            }))
+        };
+        edge.of_connections.get_or_insert_with(answer, find)
+    }
+
     /// The series with these labels, made if need be; the overflow series when it cannot be made.
     pub fn series(&self, labels: Labels) -> Rc<Series> {
         let mut known = self.series.borrow_mut();
@@ -152,15 +180,20 @@ impl WorkerMetrics {
 
     /// A client's proxy reports itself and where it sends to; a server's reports itself as the
     /// destination, and does not know yet who asks.
-    fn labels(&self, edge: &Edge, answer: Answer) -> Labels {
-        let (source, destination) = match answer.reporter {
+    fn ends(&self, edge: &Edge, reporter: Reporter) -> (Arc<Workload>, Arc<Workload>) {
+        let (source, destination) = match reporter {
             Reporter::Source => (&self.own, &edge.destination),
             Reporter::Destination => (&self.unknown, &self.own),
         };
+        (Arc::clone(source), Arc::clone(destination))
+    }
+
+    fn labels(&self, edge: &Edge, answer: Answer) -> Labels {
+        let (source, destination) = self.ends(edge, answer.reporter);
         Labels::Requests(RequestLabels {
             reporter: answer.reporter,
-            source: Arc::clone(source),
-            destination: Arc::clone(destination),
+            source,
+            destination,
             service: Arc::clone(&edge.service),
             status: answer.status,
             flag: answer.flag,

@@ -245,6 +245,7 @@ fn rungs(io: Io) -> &'static [Rung] {
     match io {
         Io::Auto => &Rung::ALL,
         Io::Uring => &Rung::ALL[..3],
+        Io::UringCoop => &Rung::ALL[1..3],
         Io::Epoll => &Rung::ALL[3..],
     }
 }
@@ -273,6 +274,7 @@ fn limits(tuning: &Tuning) -> Limits {
         connections_max: limits.downstream_connections,
         upstream_connections_max: limits.upstream_connections,
         upstream_idle_max: limits.upstream_idle_connections as usize,
+        pipes_max: limits.tcp_pipes as usize,
     }
 }
 

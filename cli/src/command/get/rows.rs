@@ -7,6 +7,7 @@ use ringmain_config::{
     listener::{Direction, ListenerProtocol},
     origin::Origin,
     route::{Action, PathMatch, Route, RouteMatch, StringMatch},
+    tcp::TcpRoute,
 };
 use ringmain_controlplane::status::{ProxyStatus, ResourceSummary, Sync};
 
@@ -21,13 +22,16 @@ pub(super) fn listeners(document: &Document) -> String {
             Direction::Outbound => "outbound",
             Direction::Gateway => "gateway",
         };
-        let ListenerProtocol::Http { route_table } = &listener.protocol;
+        let (protocol, routes) = match &listener.protocol {
+            ListenerProtocol::Http { route_table } => ("http", route_table.clone()),
+            ListenerProtocol::Tcp { routes } => ("tcp", tcp_routes(routes)),
+        };
         [
             listener.name.clone(),
             listener.address.to_string(),
             direction.to_owned(),
-            "http".to_owned(),
-            route_table.clone(),
+            protocol.to_owned(),
+            routes,
             origin(listener.origin.as_ref()),
         ]
     });
@@ -35,6 +39,18 @@ pub(super) fn listeners(document: &Document) -> String {
         ["NAME", "ADDRESS", "DIRECTION", "PROTOCOL", "ROUTES", "FROM"],
         rows,
     )
+}
+
+/// The clusters that connections go to.
+fn tcp_routes(routes: &[TcpRoute]) -> String {
+    let destinations = routes.iter().flat_map(|route| &route.destinations);
+    let clusters: Vec<_> = destinations
+        .map(|destination| destination.cluster.as_str())
+        .collect();
+    match clusters.as_slice() {
+        [] => "-".to_owned(),
+        some => some.join("\n"),
+    }
 }
 
 /// One line for each route, in the order in which they are tried.

@@ -274,7 +274,10 @@ spec: {hosts: ['*'], gateways: [edge], http: [{directResponse: {status: 200}}]}
         yaml,
         &edge(),
         &[
-            ("listeners/*", json!(["0.0.0.0_80", "127.0.0.2_80"])),
+            (
+                "listeners/*",
+                json!(["0.0.0.0_3306", "0.0.0.0_80", "127.0.0.2_80"]),
+            ),
             ("route_tables/*", json!(["http.80", "http.80.127.0.0.2"])),
             (&domains("http.80", 0), json!("a.test")),
             (&domains("http.80", 1), json!("b.test")),

@@ -138,9 +138,9 @@ fn what_is_not_supported_yet() {
             "endpoints are chosen by LEAST_REQUEST",
         ),
         (
-            "connectionPool: {tcp: {maxConnections: 100}}",
-            "2:40 warning: spec.trafficPolicy.connectionPool.tcp.maxConnections",
-            "maxConnections",
+            "connectionPool: {http: {maxRetries: 1}}",
+            "2:41 warning: spec.trafficPolicy.connectionPool.http.maxRetries",
+            "maxRetries",
             "there is no limit",
         ),
         (

@@ -7,7 +7,7 @@ use ringmain_core::path::{self, Unfit};
 use super::super::{
     cursor::Fault,
     document, export, format,
-    schema::{COUNT, Choice, DURATION, Field, LABELS, PERCENT, PORT, Shape, TEXTS},
+    schema::{Choice, DURATION, Field, LABELS, PERCENT, PORT, Shape, TEXTS},
 };
 
 static SPEC: [Field; 6] = [
@@ -15,7 +15,7 @@ static SPEC: [Field; 6] = [
     Field::new("gateways", GATEWAYS),
     Field::new("http", Shape::List(&Shape::Object(&HTTP_ROUTE))),
     Field::new("tls", Shape::List(&Shape::Object(&TLS_ROUTE))).later("none of it is routed"),
-    Field::new("tcp", Shape::List(&Shape::Object(&TCP_ROUTE))).later("none of it is routed"),
+    Field::new("tcp", Shape::List(&Shape::Object(&TCP_ROUTE))),
     Field::new("exportTo", export::SHAPE),
 ];
 
@@ -222,21 +222,24 @@ static TLS_MATCH: [Field; 6] = [
 
 static TCP_ROUTE: [Field; 2] = [
     Field::new("match", Shape::List(&Shape::Object(&TCP_MATCH))),
-    Field::new("route", Shape::List(&Shape::Object(&ROUTE_DESTINATION))),
+    Field::new("route", Shape::List(&Shape::Object(&ROUTE_DESTINATION))).required(),
 ];
 
 static TCP_MATCH: [Field; 6] = [
-    Field::new("destinationSubnets", TEXTS),
+    Field::new(
+        "destinationSubnets",
+        Shape::List(&Shape::Form(super::tcp::subnet)),
+    ),
     Field::new("port", PORT),
     Field::new("sourceLabels", LABELS),
     Field::new("gateways", GATEWAYS),
     Field::new("sourceNamespace", Shape::Form(format::dns_label)),
-    Field::new("sourceSubnet", Shape::Text),
+    Field::new("sourceSubnet", Shape::Form(super::tcp::subnet)),
 ];
 
 static ROUTE_DESTINATION: [Field; 2] = [
     Field::new("destination", Shape::Object(&DESTINATION)).required(),
-    Field::new("weight", COUNT),
+    Field::new("weight", WEIGHT),
 ];
 
 fn rewrite_uri(text: &str) -> Result<(), Fault> {

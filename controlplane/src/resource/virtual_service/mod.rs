@@ -4,6 +4,7 @@ mod action;
 mod fields;
 mod headers;
 mod read;
+mod tcp;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +33,41 @@ pub struct VirtualService {
     pub gateways: Vec<Spanned<GatewayReference>>,
     /// The first whose match holds decides.
     pub http: Vec<Spanned<HttpRoute>>,
+    /// The first whose match holds decides about a TCP connection.
+    pub tcp: Vec<Spanned<TcpRoute>>,
+}
+
+/// A rule for TCP connections.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TcpRoute {
+    /// One of them must hold; empty: every connection.
+    pub matches: Vec<Spanned<TcpMatch>>,
+    /// Never empty; the weights' sum is never 0.
+    pub destinations: Vec<Spanned<TcpDestination>>,
+}
+
+/// Conditions on a TCP connection, all of which must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TcpMatch {
+    /// Where the client connected to and where it comes from.
+    pub addresses: ringmain_config::tcp::TcpMatch,
+    /// The port it connected to.
+    pub port: Option<u16>,
+    /// Labels that the client's workload must have.
+    pub source_labels: Labels,
+    /// Namespace that the client's workload must be in.
+    pub source_namespace: Option<String>,
+    /// Where the condition applies, instead of the VirtualService's own list; empty: that list.
+    pub gateways: Vec<GatewayReference>,
+}
+
+/// A service and its share of connections.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TcpDestination {
+    /// Where to.
+    pub destination: Destination,
+    /// Relative to the sum of the rule's weights. A sole destination without a weight has 100.
+    pub weight: u32,
 }
 
 /// A place where rules apply.

@@ -11,7 +11,7 @@ use super::{
         span::Spanned,
     },
     CLAIM_PREFIX, Destination, GatewayReference, HttpAction, HttpDestination, HttpForward,
-    HttpMatch, HttpRoute, VirtualService, action, headers,
+    HttpMatch, HttpRoute, VirtualService, action, headers, tcp,
 };
 
 /// Reads what the fields describe; none when it is a delegate, which is reported.
@@ -34,6 +34,7 @@ pub(in super::super) fn read(
         http.extend(read_route(&at, &metadata, report).map(|route| at.spanned(route)));
     }
     Some(VirtualService {
+        tcp: tcp::read(spec, &metadata, report),
         hosts,
         gateways,
         http,
@@ -83,7 +84,7 @@ fn read_gateways(spec: &Cursor<'_>, metadata: &Metadata) -> Vec<Spanned<GatewayR
 }
 
 impl GatewayReference {
-    fn of(text: &str, metadata: &Metadata) -> Self {
+    pub(super) fn of(text: &str, metadata: &Metadata) -> Self {
         match text.split_once('/') {
             None if text == "mesh" => Self::Mesh,
             None => Self::Gateway {
@@ -211,23 +212,22 @@ fn read_destinations(
         // The API cannot tell 0 from nothing.
         only.value.weight = 100;
     }
-    check_weights(list, &destinations, report);
+    let weights = destinations.iter().map(|destination| destination.weight);
+    check_weights(list, weights, report);
     destinations
 }
 
 /// The sum of the weights is what each is relative to, and has 32 bits (Envoy's `total_weight`).
-fn check_weights(
+pub(super) fn check_weights(
     list: &Cursor<'_>,
-    destinations: &[Spanned<HttpDestination>],
+    weights: impl ExactSizeIterator<Item = u32>,
     report: &mut Report,
 ) {
-    let sum: u64 = destinations
-        .iter()
-        .map(|destination| u64::from(destination.weight))
-        .sum();
+    let is_empty = weights.len() == 0;
+    let sum: u64 = weights.map(u64::from).sum();
     if list.items().is_empty() {
         report.error(list, "the list is empty");
-    } else if sum == 0 && !destinations.is_empty() {
+    } else if sum == 0 && !is_empty {
         let fault = Fault::new("no destination has a weight");
         report.error(
             list,
@@ -241,7 +241,7 @@ fn check_weights(
     }
 }
 
-fn read_destination(at: &Cursor<'_>, metadata: &Metadata) -> Option<Destination> {
+pub(super) fn read_destination(at: &Cursor<'_>, metadata: &Metadata) -> Option<Destination> {
     let host = at.field("host")?;
     let text = |name: &str| {
         let field = at.field(name)?;

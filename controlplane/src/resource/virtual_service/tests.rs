@@ -380,8 +380,9 @@ fn what_is_wrong_with_a_virtual_service() {
              `-` and `.`, with a letter or digit around each dot",
         ),
         (
-            "hosts: [a]\ntcp: [{route: [{destination: {host: a}}]}]",
-            "2:1 warning: spec.tcp: `tcp` is not supported yet: none of it is routed",
+            "hosts: [a]\ntcp: [{match: [{sourceSubnet: 10/8}], route: [{destination: {host: a}}]}]",
+            "2:31 error: spec.tcp[0].match[0].sourceSubnet: `10/8` is not a subnet; write an \
+             address, or a block like `10.0.0.0/8`",
         ),
         (
             "hosts: [http://a]\nhttp: [{route: [{destination: {host: a}}]}]",

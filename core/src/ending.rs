@@ -1,0 +1,87 @@
+//! Every way a TCP connection through the proxy can end, and what the log and the metrics say of it:
+//! one closed enum, one total function, as [`crate::failure`] is for requests.
+//!
+//! A client of bytes cannot be told anything, so there is no status: it sees its connection closed,
+//! or reset when the other side's was.
+
+use crate::failure::Flag;
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// Both sides have said all they had to say.
+    Closed,
+    /// The client reset it, or took no more of what the endpoint sent.
+    DownstreamReset,
+    /// The endpoint reset it, or took no more of what the client sent.
+    UpstreamReset,
+    /// No route of the listener matches.
+    NoRoute,
+    /// The route leads to a cluster that is not there.
+    NoCluster,
+    /// The cluster has no endpoint to go to.
+    NoEndpoint,
+    /// A limit on connections to the cluster, or of the proxy, is reached.
+    Overflow,
+    /// The endpoint refused the connection, or the network did.
+    ConnectFailed,
+    /// The TCP handshake took longer than the cluster's connect timeout.
+    ConnectTimeout,
+    /// No byte moved for the cluster's idle timeout.
+    Idle,
+    /// It reached the greatest age that the cluster allows.
+    TooOld,
+    /// Its listener is gone, or the proxy ends, and it did not end by itself in time.
+    Drained,
+}
+
+/// What follows from an ending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndingFacts {
+    /// Response flag; `None` when nothing went wrong.
+    pub flag: Option<Flag>,
+    /// `RESPONSE_CODE_DETAILS` of the access log; empty when there is nothing to say.
+    pub details: &'static str,
+    /// `CONNECTION_TERMINATION_DETAILS`: why the proxy ended it; empty when it did not.
+    pub termination: &'static str,
+}
+
+impl Ending {
+    /// Every one.
+    pub const ALL: [Self; 12] = [
+        Self::Closed,
+        Self::DownstreamReset,
+        Self::UpstreamReset,
+        Self::NoRoute,
+        Self::NoCluster,
+        Self::NoEndpoint,
+        Self::Overflow,
+        Self::ConnectFailed,
+        Self::ConnectTimeout,
+        Self::Idle,
+        Self::TooOld,
+        Self::Drained,
+    ];
+
+    /// What follows from it. Total: a new ending does not compile without its facts.
+    pub fn facts(self) -> EndingFacts {
+        let (flag, details, termination) = match self {
+            Self::Closed => (None, "", ""),
+            Self::DownstreamReset => (Some(Flag::Dc), "", ""),
+            Self::UpstreamReset => (Some(Flag::Uc), "", ""),
+            Self::NoRoute => (Some(Flag::Nr), "filter_chain_not_found", ""),
+            Self::NoCluster => (Some(Flag::Nc), "", ""),
+            Self::NoEndpoint => (Some(Flag::Uh), "", ""),
+            Self::Overflow => (Some(Flag::Uo), "", ""),
+            Self::ConnectFailed | Self::ConnectTimeout => (Some(Flag::UfUrx), "", ""),
+            Self::Idle => (None, "", "tcp_session_idle_timeout"),
+            Self::TooOld => (Some(Flag::Dt), "", "max_connection_duration_reached"),
+            Self::Drained => (None, "", "drained"),
+        };
+        EndingFacts {
+            flag,
+            details,
+            termination,
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! A TCP connection from its accept to its end: one endpoint, bytes in both directions.
+//!
+//! Decide, pick an endpoint, connect, carry, close the record. The two directions run at the same
+//! time on one task and know of each other only through [`Tunnel`]. A direction copies through a
+//! buffer of the pool while little moves; when a peer keeps filling that buffer, what has arrived is
+//! moved on through a pipe instead, without being copied. Nothing is timed per operation: the
+//! worker's tick looks at each tunnel once a second ([`Tunnel::look_after`]) and ends the reads of
+//! those that are quiet, so that they give their buffers back.
+
+use std::{cell::Cell, io, net::IpAddr, rc::Rc};
+
+use ringmain_config::{cluster::TcpConnections, listener::Direction};
+use ringmain_core::{
+    ending::Ending,
+    limit::OpenConnection,
+    metrics::Reporter,
+    snapshot::{Listener, ListenerProtocol, Snapshot},
+    tcp::Incoming,
+};
+
+use crate::{
+    io::{
+        deadline::Micros,
+        pipe::Pipe,
+        race::join,
+        stream::{Received, Stream},
+    },
+    metrics::Series,
+    pool::{self, Lease, Upstream},
+    record::TunnelRecord,
+    relay::micros,
+    session::Session,
+    worker::Worker,
+};
+
+/// Bytes that are moved at a time without copying. It bounds what a slow receiver makes the kernel
+/// hold for one direction, besides the buffers of the two sockets.
+const MOVED_MAX: usize = 1 << 20;
+/// So many buffers in a row were full: it is a transfer, not an exchange of messages.
+const FULL_IN_A_ROW: u32 = 2;
+/// So many moves in a row were smaller than a buffer: the transfer is over.
+const SMALL_IN_A_ROW: u32 = 8;
+
+/// Serves a connection to its end. `place` is that of [`Worker::open`].
+pub async fn serve(worker: Rc<Worker>, session: Rc<Session>, place: usize) {
+    let opened = worker.now();
+    let snapshot = worker.snapshot(session.listener);
+    let listener = snapshot.listener(session.listener);
+    let direction = listener.map_or(Direction::Gateway, |listener| listener.config.direction);
+    let mut record = TunnelRecord::open(&worker.recorder, Reporter::of(direction), opened);
+    record.describe(|| (session.stream.local_address().ok(), session.peer));
+    let connected = match listener {
+        Some(listener) => {
+            let connect = connect(&worker, &session, &snapshot, listener, &mut record);
+            Box::pin(connect).await
+        }
+        None => Err(Ending::NoRoute),
+    };
+    drop(snapshot);
+    let ending = match connected {
+        Ok((lease, upstream, limits)) => {
+            let stream = Rc::clone(upstream.0.stream());
+            let tunnel = Tunnel::new(stream, record.established(), worker.now(), &limits);
+            session.set_tunnel(Some(Rc::clone(&tunnel)));
+            if session.stream.was_stopped() {
+                // While the endpoint was being connected to, there was no tunnel to end.
+                tunnel.end(&session.stream, Ending::Drained);
+            }
+            let ending = Box::pin(tunnel.carry(&worker, &session)).await;
+            session.set_tunnel(None);
+            record.moved(tunnel.to_endpoint.get(), tunnel.to_client.get());
+            drop((lease, upstream));
+            ending
+        }
+        Err(ending) => ending,
+    };
+    record.close(ending);
+    drop(session);
+    worker.close(place);
+}
+
+/// The connection to the endpoint, and its place in the cluster's limit.
+type Connected = (Upstream, OpenConnection);
+
+/// Decides where the connection goes, and connects there.
+async fn connect(
+    worker: &Rc<Worker>,
+    session: &Session,
+    snapshot: &Snapshot,
+    listener: &Listener,
+    record: &mut TunnelRecord<'_>,
+) -> Result<(Lease, Connected, TcpConnections), Ending> {
+    let ListenerProtocol::Tcp(routes) = &listener.protocol else {
+        return Err(Ending::NoRoute);
+    };
+    let local = || -> Option<IpAddr> { Some(session.stream.local_address().ok()?.ip()) };
+    let incoming = Incoming {
+        source: session.peer.ip(),
+        destination: routes.needs_destination().then(local).flatten(),
+    };
+    let destination = routes.decide(&incoming, worker.random());
+    let index = destination.ok_or(Ending::NoRoute)?.cluster;
+    let entry = snapshot.cluster(index).ok_or(Ending::NoCluster)?;
+    let cluster = worker.clusters.state(index, entry);
+    record.cluster(&cluster.cluster.name, &cluster.edge);
+    let lease = cluster.pick(&mut || worker.random());
+    let lease = lease.ok_or(Ending::NoEndpoint)?;
+    record.endpoint(lease.state().address, &lease.state().edge);
+    let upstream = pool::connect_for_bytes(worker, &lease).await;
+    let upstream = upstream.map_err(|(ending, error)| {
+        if let Some(error) = error {
+            record.transport_failure(&error);
+        }
+        ending
+    })?;
+    record.upstream_local(|| upstream.0.stream().local_address().ok());
+    let limits = cluster.cluster.connections.tcp;
+    Ok((lease, upstream, limits))
+}
+
+/// A connection that carries bytes, as its two directions and the worker's tick see it.
+pub struct Tunnel {
+    upstream: Rc<Stream>,
+    series: Rc<Series>,
+    to_endpoint: Cell<u64>,
+    to_client: Cell<u64>,
+    /// Bytes of both directions when the tick last looked.
+    seen: Cell<u64>,
+    /// When the tick last saw that bytes had moved.
+    moved_at: Cell<Micros>,
+    /// How long it may be quiet.
+    idle: Micros,
+    /// When it is too old.
+    until: Cell<Micros>,
+    /// Why it was ended, by whoever was first.
+    ending: Cell<Option<Ending>>,
+    /// Some direction has ended, and the kernel asks the peers whether they are still there.
+    half_closed: Cell<bool>,
+    is_probed: Cell<bool>,
+}
+
+/// Why a direction let go of its buffer.
+enum Pause {
+    /// Nothing has come for a while.
+    Quiet,
+    /// It fills its buffer each time.
+    Bulk,
+    /// It is over.
+    Over,
+}
+
+impl Tunnel {
+    fn new(
+        upstream: Rc<Stream>,
+        series: Rc<Series>,
+        opened: Micros,
+        limits: &TcpConnections,
+    ) -> Rc<Self> {
+        let idle = match limits.idle_timeout.is_zero() {
+            true => Micros::MAX,
+            false => micros(limits.idle_timeout),
+        };
+        let oldest = limits.duration_max.map(micros);
+        Rc::new(Self {
+            upstream,
+            series,
+            to_endpoint: Cell::new(0),
+            to_client: Cell::new(0),
+            seen: Cell::new(0),
+            moved_at: Cell::new(opened),
+            idle,
+            until: Cell::new(oldest.map_or(Micros::MAX, |oldest| opened + oldest)),
+            ending: Cell::new(None),
+            half_closed: Cell::new(false),
+            is_probed: Cell::new(false),
+        })
+    }
+
+    /// Carries bytes until both directions have ended.
+    async fn carry(&self, worker: &Worker, session: &Session) -> Ending {
+        let upload = Way {
+            worker,
+            tunnel: self,
+            source: &session.stream,
+            target: &self.upstream,
+            moved: &self.to_endpoint,
+            counted: Series::received,
+            source_lost: Ending::DownstreamReset,
+            target_lost: Ending::UpstreamReset,
+        };
+        let download = Way {
+            worker,
+            tunnel: self,
+            source: &self.upstream,
+            target: &session.stream,
+            moved: &self.to_client,
+            counted: Series::sent,
+            source_lost: Ending::UpstreamReset,
+            target_lost: Ending::DownstreamReset,
+        };
+        join(upload.run(), download.run(), |()| {}).await;
+        self.ending.get().unwrap_or(Ending::Closed)
+    }
+
+    /// To be called every second: ends what is quiet or old for too long, lets what is quiet give
+    /// its buffers back, and sees to it that a peer that has gone is noticed.
+    pub fn look_after(&self, client: &Stream, now: Micros) {
+        let moved = self.to_endpoint.get() + self.to_client.get();
+        if self.seen.replace(moved) != moved {
+            self.moved_at.set(now);
+        } else {
+            client.cancel_receive();
+            self.upstream.cancel_receive();
+            if self.half_closed.get() && !self.is_probed.replace(true) {
+                client.probe();
+                self.upstream.probe();
+            }
+        }
+        if now >= self.until.get() {
+            self.end(client, Ending::TooOld);
+        } else if now - self.moved_at.get() >= self.idle {
+            self.end(client, Ending::Idle);
+        }
+    }
+
+    /// Ends it now, in both directions.
+    pub fn end(&self, client: &Stream, ending: Ending) {
+        if self.ending.get().is_none() {
+            self.ending.set(Some(ending));
+        }
+        client.abort();
+        self.upstream.abort();
+    }
+}
+
+/// One direction of a tunnel.
+struct Way<'a> {
+    worker: &'a Worker,
+    tunnel: &'a Tunnel,
+    source: &'a Stream,
+    target: &'a Stream,
+    /// Bytes that this connection has carried this way.
+    moved: &'a Cell<u64>,
+    /// The same, in the metrics.
+    counted: fn(&Series, u64),
+    /// What it means when the source's connection fails.
+    source_lost: Ending,
+    /// What it means when the target's does.
+    target_lost: Ending,
+}
+
+impl Way<'_> {
+    /// Carries bytes until the source sends no more, and tells the target so.
+    async fn run(&self) {
+        let mut bulk = false;
+        loop {
+            let pause = match bulk {
+                true => Box::pin(self.splice()).await,
+                false => Box::pin(self.copy()).await,
+            };
+            bulk = match pause {
+                Pause::Over => return,
+                Pause::Bulk => true,
+                Pause::Quiet => {
+                    if self.source.readable().await.is_err() {
+                        return self.lose(self.source_lost);
+                    }
+                    false
+                }
+            };
+        }
+    }
+
+    /// Copies through a buffer.
+    async fn copy(&self) -> Pause {
+        let mut buffer = self.worker.buffers.take();
+        let mut full = 0;
+        loop {
+            let result;
+            (result, buffer) = self.source.receive_cancelable(buffer).await;
+            let count = match result {
+                Ok(Received::Bytes(count)) => count,
+                Ok(Received::Cancelled) => return Pause::Quiet,
+                Ok(Received::End) => return self.finish(),
+                Err(_) => {
+                    self.lose(self.source_lost);
+                    return Pause::Over;
+                }
+            };
+            let is_full = buffer.room() == 0;
+            let sent;
+            (sent, buffer) = self.target.send(buffer).await;
+            if sent.is_err() {
+                self.lose(self.target_lost);
+                return Pause::Over;
+            }
+            self.count(count);
+            full = if is_full { full + 1 } else { 0 };
+            if full >= FULL_IN_A_ROW {
+                if self.worker.pipes.is_allowed() {
+                    return Pause::Bulk;
+                }
+                // Without pipes a larger buffer is the next best.
+                buffer.grow();
+            }
+        }
+    }
+
+    /// Moves what arrives through a pipe that is held only while there is something in it.
+    async fn splice(&self) -> Pause {
+        let mut small = 0;
+        while small < SMALL_IN_A_ROW {
+            if self.source.readable().await.is_err() {
+                self.lose(self.source_lost);
+                return Pause::Over;
+            }
+            let Some(mut pipe) = self.worker.pipes.take() else {
+                self.worker.counters.tcp_pipes_exhausted.increment();
+                return Pause::Quiet;
+            };
+            let count = match self.source.receive_into(&mut pipe, MOVED_MAX) {
+                Ok(Received::Bytes(count)) => count,
+                Ok(Received::End | Received::Cancelled) => {
+                    self.worker.pipes.give_back(pipe);
+                    return self.finish();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.worker.pipes.give_back(pipe);
+                    continue;
+                }
+                Err(_) => {
+                    self.lose(self.source_lost);
+                    return Pause::Over;
+                }
+            };
+            if self.drain(&mut pipe).await.is_err() {
+                self.lose(self.target_lost);
+                return Pause::Over;
+            }
+            self.worker.pipes.give_back(pipe);
+            let is_small = count < self.worker.limits.buffer_bytes;
+            small = if is_small { small + 1 } else { 0 };
+        }
+        Pause::Quiet
+    }
+
+    /// Sends all that is in the pipe.
+    async fn drain(&self, pipe: &mut Pipe) -> io::Result<()> {
+        while !pipe.is_empty() {
+            match self.target.send_from(pipe) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => self.count(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.target.writable().await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The source sends no more. Its end is passed on, unless it was made here.
+    fn finish(&self) -> Pause {
+        if !self.source.was_stopped() {
+            self.tunnel.half_closed.set(true);
+            self.target.finish();
+        }
+        Pause::Over
+    }
+
+    /// One side's connection has failed: the other side is told by a reset, too.
+    fn lose(&self, ending: Ending) {
+        if self.tunnel.ending.get().is_none() {
+            self.tunnel.ending.set(Some(ending));
+            self.source.reset();
+            self.target.reset();
+        }
+    }
+
+    fn count(&self, bytes: usize) {
+        let bytes = bytes as u64;
+        self.moved.set(self.moved.get() + bytes);
+        (self.counted)(&self.tunnel.series, bytes);
+    }
+}

@@ -1,0 +1,91 @@
+use std::{
+    io::{Read, Write},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use super::{Addresses, serve};
+use crate::Io;
+
+fn start(io: Io) -> Addresses {
+    let (sender, addresses) = mpsc::channel();
+    // It serves until the test's process ends.
+    thread::spawn(move || {
+        serve(io, Ipv4Addr::LOCALHOST.into(), |all| {
+            sender.send(all).unwrap()
+        })
+    });
+    addresses.recv_timeout(Duration::from_secs(30)).unwrap()
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
+    stream
+}
+
+/// Sends `request`, whose answer ends the connection; the answer.
+fn ask(address: SocketAddr, request: &str) -> String {
+    let mut stream = connect(address);
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn serves_on_every_ring() {
+    for io in [Io::Auto, Io::Epoll] {
+        let addresses = start(io);
+        answers_requests(addresses.http);
+        carries_bytes(addresses);
+    }
+}
+
+fn answers_requests(http: SocketAddr) {
+    let length = |answer: &str| answer.split_once("\r\n\r\n").unwrap().1.len();
+    let end = "HTTP/1.1\r\nconnection: close\r\n\r\n";
+    assert_eq!(
+        length(&ask(http, &format!("GET /bytes/65536 {end}"))),
+        65_536
+    );
+    assert_eq!(length(&ask(http, &format!("GET /delay/2 {end}"))), 100);
+    // Two requests in one segment, the first with a body that is longer than the buffer.
+    let body = "x".repeat(100_000);
+    let two = format!("POST / HTTP/1.1\r\ncontent-length: 100000\r\n\r\n{body}GET / {end}");
+    assert_eq!(ask(http, &two).matches("HTTP/1.1 200").count(), 2);
+    assert!(ask(http, "nonsense\r\n\r\n").starts_with("HTTP/1.1 400"));
+    let counts = ask(http, &format!("GET /origin/counts {end}"));
+    assert!(
+        counts.ends_with(
+            "{\"requests\":4,\"connections\":5,\"body_bytes\":100000,\"echo_bytes\":0,\
+             \"sink_bytes\":0,\"source_bytes\":0}"
+        ),
+        "{counts}"
+    );
+}
+
+fn carries_bytes(addresses: Addresses) {
+    let mut echo = connect(addresses.echo);
+    echo.write_all(b"there and back").unwrap();
+    echo.shutdown(Shutdown::Write).unwrap();
+    let mut text = String::new();
+    echo.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "there and back");
+
+    let mut sink = connect(addresses.sink);
+    sink.write_all(&vec![7; 300_000]).unwrap();
+    sink.shutdown(Shutdown::Write).unwrap();
+    let mut told = String::new();
+    sink.read_to_string(&mut told).unwrap();
+    assert_eq!(told, "300000");
+
+    let mut source = connect(addresses.source);
+    let mut bytes = vec![1; 1 << 20];
+    source.read_exact(&mut bytes).unwrap();
+    assert!(bytes.iter().all(|byte| *byte == 0));
+}
