@@ -4,7 +4,7 @@
 //! form, then the kind's own function takes what it needs. That function passes over a value of
 //! the wrong form in silence, since it was reported and the document is dropped for it.
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 use ringmain_config::{
     origin::Origin,
@@ -21,10 +21,23 @@ use super::{
 #[derive(Clone, Debug)]
 pub(super) struct Cursor<'a> {
     node: &'a Node,
-    /// `spec.http[0].match`; empty for the document.
-    path: String,
+    /// From the document to here; `None` for the document. Put into words only for a problem.
+    way: Option<Rc<Step<'a>>>,
     /// Place of the key, or of the value where there is none.
     key_span: Span,
+}
+
+/// From a map or list to a value in it.
+#[derive(Debug)]
+struct Step<'a> {
+    before: Option<Rc<Self>>,
+    to: To<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum To<'a> {
+    Key(&'a str),
+    Index(usize),
 }
 
 impl<'a> Cursor<'a> {
@@ -32,7 +45,7 @@ impl<'a> Cursor<'a> {
     pub(super) fn root(node: &'a Node) -> Self {
         Self {
             node,
-            path: String::new(),
+            way: None,
             key_span: node.span,
         }
     }
@@ -83,9 +96,29 @@ impl<'a> Cursor<'a> {
     fn child(&self, entry: &'a Entry) -> Self {
         Self {
             node: &entry.node,
-            path: join(&self.path, &entry.key),
+            way: self.step(To::Key(&entry.key)),
             key_span: entry.key_span,
         }
+    }
+
+    fn step(&self, to: To<'a>) -> Option<Rc<Step<'a>>> {
+        let before = self.way.clone();
+        Some(Rc::new(Step { before, to }))
+    }
+
+    /// `spec.http[0].match`; empty for the document.
+    fn path(&self) -> String {
+        let mut steps = Vec::new();
+        let mut step = self.way.as_ref();
+        while let Some(taken) = step {
+            steps.push(taken.to);
+            step = taken.before.as_ref();
+        }
+        let steps = steps.into_iter().rev();
+        steps.fold(String::new(), |path, to| match to {
+            To::Key(key) => join(&path, key),
+            To::Index(index) => format!("{path}[{index}]"),
+        })
     }
 
     /// Elements of a list; none when it is no list.
@@ -98,7 +131,7 @@ impl<'a> Cursor<'a> {
             .enumerate()
             .map(|(index, node)| Self {
                 node,
-                path: format!("{}[{index}]", self.path),
+                way: self.step(To::Index(index)),
                 key_span: node.span,
             })
             .collect()
@@ -211,17 +244,17 @@ impl Report {
 
     /// The value is wrong: the document is dropped.
     pub(super) fn error(&mut self, at: &Cursor<'_>, fault: impl Into<Fault>) {
-        self.push(Severity::Error, at.span(), &at.path, fault.into());
+        self.push(Severity::Error, at.span(), &at.path(), fault.into());
     }
 
     /// The value has no effect, or hardly the one that was meant.
     pub(super) fn warning(&mut self, at: &Cursor<'_>, fault: impl Into<Fault>) {
-        self.push(Severity::Warning, at.span(), &at.path, fault.into());
+        self.push(Severity::Warning, at.span(), &at.path(), fault.into());
     }
 
     /// As the others, about the key rather than its value.
     pub(super) fn key(&mut self, severity: Severity, at: &Cursor<'_>, fault: impl Into<Fault>) {
-        self.push(severity, at.key_span, &at.path, fault.into());
+        self.push(severity, at.key_span, &at.path(), fault.into());
     }
 
     /// As the others, at a place of its own.
@@ -232,13 +265,13 @@ impl Report {
         at: &Cursor<'_>,
         fault: impl Into<Fault>,
     ) {
-        self.push(severity, span, &at.path, fault.into());
+        self.push(severity, span, &at.path(), fault.into());
     }
 
     /// A value is missing.
     pub(super) fn missing(&mut self, at: &Cursor<'_>, name: &str) {
         let fault = format!("`{name}` is missing").into();
-        self.push(Severity::Error, at.span(), &join(&at.path, name), fault);
+        self.push(Severity::Error, at.span(), &join(&at.path(), name), fault);
     }
 
     /// Nothing beyond warnings so far.

@@ -353,6 +353,9 @@ impl Open {
         let Value::Map(entries) = &mut self.node.value else {
             return Ok(self.node);
         };
+        if self.merged.is_empty() {
+            return Ok(self.node);
+        }
         let mut keys: HashSet<String> = self.keys.into_keys().collect();
         let maps = self.merged.into_iter().flat_map(|node| match node.value {
             Value::List(items) => items,

@@ -151,8 +151,8 @@ fn what_cannot_be_read() {
         ),
         (
             "a\u{0}b",
-            "1:2 not YAML: it holds the control character 0x00; write it as an escape \
-in double quotes",
+            "1:2 not YAML: it holds the character U+0000, which no text may hold; write it as an \
+escape in double quotes",
         ),
         (
             "a: 1\rb: 2",
