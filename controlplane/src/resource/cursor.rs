@@ -4,7 +4,7 @@
 //! form, then the kind's own function takes what it needs. That function passes over a value of
 //! the wrong form in silence, since it was reported and the document is dropped for it.
 
-use std::{rc::Rc, sync::Arc};
+use std::{cell::RefCell, num::NonZeroUsize, sync::Arc};
 
 use ringmain_config::{
     origin::Origin,
@@ -18,21 +18,29 @@ use super::{
 };
 
 /// A value and the way to it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor<'a> {
     node: &'a Node,
-    /// From the document to here; `None` for the document. Put into words only for a problem.
-    way: Option<Rc<Step<'a>>>,
     /// Place of the key, or of the value where there is none.
     key_span: Span,
+    /// From the document to here; `None` for the document.
+    last: Option<StepIndex>,
+    way: &'a Way<'a>,
 }
 
+/// Every step that was made in a document. Put into words only for a problem.
+#[derive(Debug, Default)]
+pub(super) struct Way<'a>(RefCell<Vec<Step<'a>>>);
+
 /// From a map or list to a value in it.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Step<'a> {
-    before: Option<Rc<Self>>,
+    before: Option<StepIndex>,
     to: To<'a>,
 }
+
+/// One more than where it stands, so that there can be none without taking more room.
+type StepIndex = NonZeroUsize;
 
 #[derive(Clone, Copy, Debug)]
 enum To<'a> {
@@ -40,13 +48,26 @@ enum To<'a> {
     Index(usize),
 }
 
+impl<'a> Way<'a> {
+    fn add(&self, step: Step<'a>) -> Option<StepIndex> {
+        let mut steps = self.0.borrow_mut();
+        steps.push(step);
+        StepIndex::new(steps.len())
+    }
+
+    fn step(&self, index: StepIndex) -> Step<'a> {
+        self.0.borrow()[index.get() - 1]
+    }
+}
+
 impl<'a> Cursor<'a> {
-    /// The document itself.
-    pub(super) fn root(node: &'a Node) -> Self {
+    /// The document itself. `way` is a new one.
+    pub(super) fn root(node: &'a Node, way: &'a Way<'a>) -> Self {
         Self {
             node,
-            way: None,
             key_span: node.span,
+            last: None,
+            way,
         }
     }
 
@@ -94,25 +115,27 @@ impl<'a> Cursor<'a> {
     }
 
     fn child(&self, entry: &'a Entry) -> Self {
-        Self {
-            node: &entry.node,
-            way: self.step(To::Key(&entry.key)),
-            key_span: entry.key_span,
-        }
+        self.at(To::Key(&entry.key), &entry.node, entry.key_span)
     }
 
-    fn step(&self, to: To<'a>) -> Option<Rc<Step<'a>>> {
-        let before = self.way.clone();
-        Some(Rc::new(Step { before, to }))
+    fn at(&self, to: To<'a>, node: &'a Node, key_span: Span) -> Self {
+        let before = self.last;
+        Self {
+            node,
+            key_span,
+            last: self.way.add(Step { before, to }),
+            way: self.way,
+        }
     }
 
     /// `spec.http[0].match`; empty for the document.
     fn path(&self) -> String {
         let mut steps = Vec::new();
-        let mut step = self.way.as_ref();
-        while let Some(taken) = step {
-            steps.push(taken.to);
-            step = taken.before.as_ref();
+        let mut last = self.last;
+        while let Some(index) = last {
+            let step = self.way.step(index);
+            steps.push(step.to);
+            last = step.before;
         }
         let steps = steps.into_iter().rev();
         steps.fold(String::new(), |path, to| match to {
@@ -129,11 +152,7 @@ impl<'a> Cursor<'a> {
         items
             .iter()
             .enumerate()
-            .map(|(index, node)| Self {
-                node,
-                way: self.step(To::Index(index)),
-                key_span: node.span,
-            })
+            .map(|(index, node)| self.at(To::Index(index), node, node.span))
             .collect()
     }
 

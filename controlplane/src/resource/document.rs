@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     Loaded, Resource,
-    cursor::{Cursor, Fault, Report},
+    cursor::{Cursor, Fault, Report, Way},
     destination_rule, format, gateway,
     kind::{Fate, Kind, fate},
     metadata::{self, METADATA},
@@ -219,7 +219,8 @@ pub(crate) fn too_large(file: &str) -> Problem {
 
 /// Reads one document, or the items of a List.
 fn read(node: &Node, file: &Arc<str>, place: &str, loaded: &mut Loaded) {
-    let root = Cursor::root(node);
+    let way = Way::default();
+    let root = Cursor::root(node, &way);
     let mut report = Report::new(file, place, node.span.line);
     let Some((api_version, kind)) = api_version_and_kind(&root, &mut report) else {
         loaded.problems.append(&mut report.problems);

@@ -15,6 +15,7 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 
 use super::span::Span;
 
+mod quick;
 mod scalar;
 mod split;
 
@@ -90,7 +91,13 @@ pub(super) fn document(
     (line, text): (usize, &str),
     expansion: &Expansion,
 ) -> Result<Option<Document>, SyntaxError> {
-    Tree::new(line, expansion).read(text)
+    match quick::read(text, line) {
+        Some(root) => Ok(Some(Document {
+            root,
+            repeated: Vec::new(),
+        })),
+        None => Tree::new(line, expansion).read(text),
+    }
 }
 
 /// Values that the aliases of one file stand for so far; its documents share the limit.
