@@ -6,9 +6,10 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{cluster::Cluster, endpoint::EndpointSet, listener::Listener, route::RouteTable};
+use crate::{
+    cluster::Cluster, content, endpoint::EndpointSet, listener::Listener, route::RouteTable,
+};
 
 /// What kind of part a name belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -77,9 +78,7 @@ impl Part {
     /// A hash of the content: the same part has the same version in every control plane process, so
     /// a proxy that reconnects is sent only what differs.
     pub fn version(&self) -> u64 {
-        let bytes =
-            serde_json::to_vec(self).expect("a part has only string keys and finite values");
-        xxh3_64(&bytes)
+        content::hash(self)
     }
 }
 

@@ -41,9 +41,10 @@ pub(crate) fn check_and_keep<'a>(
     };
     let mut checked = Checked::default();
     let mut has_edge = false;
+    let gateways = world.gateways().count();
     // Those that are there first: what is made for them is of use.
     for node in nodes {
-        has_edge |= node.gateways == GatewayScope::All;
+        has_edge |= world.gateways_of(node).len() == gateways;
         if is_new(node) {
             let (document, warnings) = assemble(world, node);
             problems.extend(check(&document));
@@ -51,7 +52,7 @@ pub(crate) fn check_and_keep<'a>(
         }
     }
     for node in &world.nodes() {
-        // A proxy that is there opens the same Gateways.
+        // A proxy that is there opens all Gateways.
         let is_opened = has_edge && node.gateways == GatewayScope::All;
         if !is_opened && is_new(node) {
             problems.extend(check(&assemble(world, node).0));

@@ -4,6 +4,7 @@
 //! everything that is waiting, then brings each proxy's target up to date once. A world that is not
 //! fit to be used never becomes a target: the one before stays.
 
+mod history;
 mod proxy;
 mod report;
 mod shared;
@@ -22,13 +23,14 @@ use tokio::{
 };
 
 use self::{
+    history::{Began, History},
     proxy::{Proxy, Published},
     shared::SharedParts,
 };
 use crate::{
     analyze::{Extent, analyze},
     compile::{Checked, check_and_keep},
-    publish::{Event, FramesError},
+    publish::{Event, FramesError, Progress},
     registry::{
         Workload,
         registrations::{Change, Registrations},
@@ -36,7 +38,7 @@ use crate::{
     resource::Resource,
     run::Limits,
     source::Reading,
-    status::{ResourceSummary, SourceStatus, Status},
+    status::{Cause, ResourceSummary, SourceStatus, Stages, Status},
     world::{
         World,
         change::{Touched, endpoints_only},
@@ -73,6 +75,9 @@ pub(crate) struct Control {
     registered: BTreeSet<(String, String)>,
     /// What else changed in the world since then, if nothing but endpoints did.
     touched: Touched,
+    /// Of what changed since then.
+    began: Option<Began>,
+    history: History,
     /// Documents of the world, made when it was checked.
     checked: Checked,
     /// When what nobody waits for is done: warnings, and freeing parts.
@@ -130,6 +135,8 @@ impl Control {
             stale: Stale::Nothing,
             registered: BTreeSet::new(),
             touched: Touched::default(),
+            began: None,
+            history: History::default(),
             checked,
             tidy: None,
             not_before: Instant::now(),
@@ -195,6 +202,14 @@ impl Control {
                 progress,
             } => {
                 if let Some(proxy) = self.proxies.get_mut(&id) {
+                    let now = Instant::now();
+                    match &progress {
+                        Progress::Sent => self.history.sent(id, target, now),
+                        Progress::Holds { .. } => {
+                            self.history.applied(id, target, &proxy.name(), now);
+                        }
+                        Progress::Refused { .. } | Progress::Withheld { .. } => {}
+                    }
                     proxy.progressed(target, progress);
                 }
             }
@@ -225,12 +240,14 @@ impl Control {
         self.registered
             .insert((node.namespace.clone(), node.name.clone()));
         self.stale = self.stale.max(Stale::Endpoints);
+        self.begin(Began::now(Cause::Registrations));
     }
 
     fn disconnected(&mut self, id: u64, error: &FramesError) {
         let Some(proxy) = self.proxies.remove(&id) else {
             return;
         };
+        self.history.gone(id);
         match error {
             FramesError::Closed => {
                 tracing::info!(proxy = %proxy.name(), "proxy disconnected");
@@ -247,6 +264,7 @@ impl Control {
             self.write_registrations();
             self.registered.extend(expired);
             self.stale = self.stale.max(Stale::Endpoints);
+            self.begin(Began::now(Cause::Registrations));
         }
     }
 
@@ -260,12 +278,22 @@ impl Control {
         }
     }
 
+    fn begin(&mut self, mut began: Began) {
+        began.follows(self.began.take());
+        self.began = Some(began);
+    }
+
     fn read(&mut self, reading: Reading) {
+        let arrived = Instant::now();
         let before = std::mem::replace(&mut self.reading, reading);
         report::log_changes(&before, &self.reading);
         drop(before);
-        let problems = self.enforce();
+        let (problems, stages) = self.enforce();
         if problems.is_empty() {
+            // Nothing more follows from a change of comments, for example.
+            if self.stale >= Stale::Endpoints {
+                self.begin(began(&self.reading, arrived, stages));
+            }
             self.resources = self.reading.resources.clone();
             if !self.refused.is_empty() {
                 tracing::info!(
@@ -288,7 +316,8 @@ impl Control {
 
     /// Makes the world that of the last reading, or says why not. Endpoints of a world that is fit
     /// to be used may change; the registry makes no bad ones.
-    fn enforce(&mut self) -> Vec<Problem> {
+    fn enforce(&mut self) -> (Vec<Problem>, Stages) {
+        let mut stages = Stages::default();
         let began = Instant::now();
         if let Some(pairs) = endpoints_only(&self.resources, &self.reading.resources) {
             self.world.replace(&pairs, &mut self.touched);
@@ -297,13 +326,15 @@ impl Control {
             }
             let took = began.elapsed();
             tracing::debug!(resources = pairs.len(), ?took, "endpoints changed");
-            return Vec::new();
+            stages.world = took;
+            return (Vec::new(), stages);
         }
         let candidate = World::new(&self.reading.resources, self.registrations.nodes());
         let made = Instant::now();
         let connected = self.proxies.values().map(|proxy| &proxy.node);
         let (checked, problems) = check_and_keep(&candidate, connected);
-        tracing::debug!(make = ?made - began, check = ?made.elapsed(), "world made");
+        (stages.world, stages.check) = (made - began, made.elapsed());
+        tracing::debug!(make = ?stages.world, check = ?stages.check, "world made");
         if problems.is_empty() {
             self.world = candidate;
             self.checked = checked;
@@ -311,7 +342,7 @@ impl Control {
             self.touched = Touched::default();
             self.stale = Stale::World;
         }
-        problems
+        (problems, stages)
     }
 
     /// When what is stale is to be brought up to date.
@@ -337,7 +368,10 @@ impl Control {
                     // They were made before.
                     self.checked = Checked::default();
                 }
-                let changed = self.retarget(stale);
+                let after = self.generation;
+                let retargeted = self.retarget(stale);
+                let changed = retargeted.len();
+                self.remember(began, after, retargeted);
                 self.touched = Touched::default();
                 self.checked = Checked::default();
                 let proxies = self.proxies.len();
@@ -362,10 +396,25 @@ impl Control {
         }
     }
 
-    /// How many proxies have a new target.
-    fn retarget(&mut self, stale: Stale) -> usize {
-        let mut changed = 0;
-        for proxy in self.proxies.values_mut() {
+    /// Targets were given since `round`; those before had generations up to `after`.
+    fn remember(&mut self, round: Instant, after: u64, retargeted: BTreeSet<u64>) {
+        // Without a change it was for proxies that came, or for nothing.
+        let Some(mut began) = self.began.take() else {
+            return;
+        };
+        let published = Instant::now();
+        began.stages.target = published - round;
+        let stages = began.stages.list();
+        let accounted: Duration = stages.iter().map(|stage| stage.took).sum();
+        let took = published.saturating_duration_since(began.noticed);
+        began.stages.wait = took.saturating_sub(accounted);
+        self.history.publish(began, published, after, retargeted);
+    }
+
+    /// The connections of proxies that have a new target.
+    fn retarget(&mut self, stale: Stale) -> BTreeSet<u64> {
+        let mut changed = BTreeSet::new();
+        for (id, proxy) in &mut self.proxies {
             let generation = self.generation + 1;
             let (world, parts) = (&self.world, &mut self.parts);
             let published = match stale {
@@ -379,7 +428,7 @@ impl Control {
             match published {
                 Published::New => {
                     self.generation = generation;
-                    changed += 1;
+                    changed.insert(*id);
                 }
                 Published::Same | Published::Withheld => {}
             }
@@ -444,6 +493,7 @@ impl Control {
                 problems: self.reading.problems.clone(),
                 warnings: self.warnings.clone(),
             },
+            changes: self.history.status(now),
         }
     }
 
@@ -478,6 +528,27 @@ impl Control {
         proxy
             .target()
             .ok_or_else(|| format!("the proxy {namespace}/{name} has no Document: see `status`"))
+    }
+}
+
+/// A change of the files that came to the control loop at `arrived`; `stages` were passed there.
+fn began(reading: &Reading, arrived: Instant, stages: Stages) -> Began {
+    let Some(timing) = reading.timing else {
+        return Began {
+            cause: Cause::Files,
+            noticed: arrived,
+            stages,
+        };
+    };
+    Began {
+        cause: Cause::Files,
+        noticed: timing.noticed,
+        stages: Stages {
+            settle: timing.began.saturating_duration_since(timing.noticed),
+            read: timing.took.read,
+            parse: timing.took.parse,
+            ..stages
+        },
     }
 }
 

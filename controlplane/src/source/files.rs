@@ -50,11 +50,11 @@ struct Known {
 
 /// How long reading took.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Took {
+pub(crate) struct Took {
     /// Listing the directory, reading files, finding out whether they changed.
-    pub(super) read: Duration,
+    pub(crate) read: Duration,
     /// Making resources of those that changed.
-    pub(super) parse: Duration,
+    pub(crate) parse: Duration,
 }
 
 impl Files {
@@ -95,6 +95,7 @@ impl Files {
             resources: resources.cloned().collect(),
             files: reports.collect(),
             problems: self.problems.clone(),
+            timing: None,
         }
     }
 

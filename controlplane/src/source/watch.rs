@@ -27,8 +27,8 @@ pub(super) struct Watch {
     root: PathBuf,
     /// What `root` leads to: another one after it was replaced, be it a directory or a link.
     identity: Option<(u64, u64)>,
-    sender: mpsc::Sender<()>,
-    changes: mpsc::Receiver<()>,
+    sender: mpsc::Sender<Instant>,
+    changes: mpsc::Receiver<Instant>,
     unfinished: Unfinished,
     burst: Burst,
     /// Dropping it ends the watch.
@@ -55,12 +55,14 @@ impl Watch {
 
     /// Returns when the directory is to be read: once a burst of changes has ended or goes on for
     /// too long, or when it is time to look in any case. What changes from then on is not missed.
-    pub(super) async fn changed(&mut self) {
+    /// Says when the first sign of a change came.
+    pub(super) async fn changed(&mut self) -> Option<std::time::Instant> {
         let poll = match self.watcher {
             Some(_) => POLL_WITH_WATCH,
             None => POLL_WITHOUT_WATCH,
         };
-        if timeout(poll, self.changes.recv()).await.is_ok() {
+        let first = timeout(poll, self.changes.recv()).await.ok().flatten();
+        if first.is_some() {
             self.settled().await;
         }
         let identity = identity(&self.root);
@@ -68,6 +70,7 @@ impl Watch {
             self.identity = identity;
             self.begin();
         }
+        first.map(Instant::into_std)
     }
 
     async fn settled(&mut self) {
@@ -129,7 +132,7 @@ impl Burst {
 /// is seen.
 fn watch(
     root: &Path,
-    changes: mpsc::Sender<()>,
+    changes: mpsc::Sender<Instant>,
     unfinished: Unfinished,
 ) -> notify::Result<RecommendedWatcher> {
     let root = absolute(root).map_err(notify::Error::io)?;
@@ -149,7 +152,7 @@ fn watch(
         };
         if matters {
             // Full: somebody is going to look anyway.
-            let _ = changes.try_send(());
+            let _ = changes.try_send(Instant::now());
         }
     })?;
     if let Some(parent) = root.parent() {
