@@ -22,7 +22,7 @@ use crate::resource::{
 pub(super) struct Place<'a> {
     pub(super) node: &'a Node,
     /// The Gateway, or the mesh.
-    pub(super) gateway: GatewayReference,
+    pub(super) gateway: &'a GatewayReference,
     /// The port that requests are addressed to.
     pub(super) port: u16,
 }
@@ -84,9 +84,9 @@ fn has_no_condition_but_path(matches: &RouteMatch) -> bool {
 fn applies(place: &Place<'_>, service: &VirtualService, condition: &HttpMatch) -> bool {
     let here = if condition.gateways.is_empty() {
         let mut gateways = service.gateways.iter();
-        gateways.any(|gateway| gateway.value == place.gateway)
+        gateways.any(|gateway| gateway.value == *place.gateway)
     } else {
-        condition.gateways.contains(&place.gateway)
+        condition.gateways.contains(place.gateway)
     };
     let from = condition.source_namespace.as_ref();
     here && condition.port.is_none_or(|port| port == place.port)

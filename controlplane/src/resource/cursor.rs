@@ -20,7 +20,7 @@ use super::{
 /// A value and the way to it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor<'a> {
-    node: &'a Node,
+    node: &'a Node<'a>,
     /// Place of the key, or of the value where there is none.
     key_span: Span,
     /// From the document to here; `None` for the document.
@@ -62,7 +62,7 @@ impl<'a> Way<'a> {
 
 impl<'a> Cursor<'a> {
     /// The document itself. `way` is a new one.
-    pub(super) fn root(node: &'a Node, way: &'a Way<'a>) -> Self {
+    pub(super) fn root(node: &'a Node<'a>, way: &'a Way<'a>) -> Self {
         Self {
             node,
             key_span: node.span,
@@ -72,7 +72,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The value.
-    pub(super) fn node(&self) -> &'a Node {
+    pub(super) fn node(&self) -> &'a Node<'a> {
         self.node
     }
 
@@ -97,7 +97,7 @@ impl<'a> Cursor<'a> {
         let Value::Map(entries) = &self.node.value else {
             return None;
         };
-        let null = |node: &Node| matches!(node.value, Value::Scalar(Scalar::Null));
+        let null = |node: &Node<'_>| matches!(node.value, Value::Scalar(Scalar::Null));
         let entry = entries.iter().find(|entry| entry.key == name);
         let entry = entry.filter(|entry| !null(&entry.node))?;
         Some(self.child(entry))
@@ -105,20 +105,25 @@ impl<'a> Cursor<'a> {
 
     /// Keys and values of a map, in the order written; none when it is no map.
     pub(super) fn entries(&self) -> Vec<(&'a str, Self)> {
-        let Value::Map(entries) = &self.node.value else {
-            return Vec::new();
+        self.each_entry().collect()
+    }
+
+    /// As [`Self::entries`], one after the other.
+    pub(super) fn each_entry(self) -> impl Iterator<Item = (&'a str, Self)> {
+        let entries: &[Entry<'a>] = match &self.node.value {
+            Value::Map(entries) => entries,
+            Value::List(_) | Value::Scalar(_) => &[],
         };
         entries
             .iter()
-            .map(|entry| (entry.key.as_str(), self.child(entry)))
-            .collect()
+            .map(move |entry| (&*entry.key, self.child(entry)))
     }
 
-    fn child(&self, entry: &'a Entry) -> Self {
+    fn child(&self, entry: &'a Entry<'a>) -> Self {
         self.at(To::Key(&entry.key), &entry.node, entry.key_span)
     }
 
-    fn at(&self, to: To<'a>, node: &'a Node, key_span: Span) -> Self {
+    fn at(&self, to: To<'a>, node: &'a Node<'a>, key_span: Span) -> Self {
         let before = self.last;
         Self {
             node,
@@ -146,14 +151,17 @@ impl<'a> Cursor<'a> {
 
     /// Elements of a list; none when it is no list.
     pub(super) fn items(&self) -> Vec<Self> {
-        let Value::List(items) = &self.node.value else {
-            return Vec::new();
+        self.each_item().collect()
+    }
+
+    /// As [`Self::items`], one after the other.
+    pub(super) fn each_item(self) -> impl Iterator<Item = Self> {
+        let items: &[Node<'a>] = match &self.node.value {
+            Value::List(items) => items,
+            Value::Map(_) | Value::Scalar(_) => &[],
         };
-        items
-            .iter()
-            .enumerate()
-            .map(|(index, node)| self.at(To::Index(index), node, node.span))
-            .collect()
+        let items = items.iter().enumerate();
+        items.map(move |(index, node)| self.at(To::Index(index), node, node.span))
     }
 
     /// Elements of the list that is the value of a key.

@@ -218,7 +218,7 @@ pub(crate) fn too_large(file: &str) -> Problem {
 }
 
 /// Reads one document, or the items of a List.
-fn read(node: &Node, file: &Arc<str>, place: &str, loaded: &mut Loaded) {
+fn read(node: &Node<'_>, file: &Arc<str>, place: &str, loaded: &mut Loaded) {
     let way = Way::default();
     let root = Cursor::root(node, &way);
     let mut report = Report::new(file, place, node.span.line);

@@ -7,6 +7,7 @@
 //! its own length many times over.
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet},
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -23,40 +24,40 @@ pub(super) use scalar::Scalar;
 
 /// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Node {
+pub(super) struct Node<'t> {
     /// Place of its first character.
     pub(super) span: Span,
     /// What it is.
-    pub(super) value: Value,
+    pub(super) value: Value<'t>,
 }
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub(super) enum Value<'t> {
     /// Neither list nor map.
-    Scalar(Scalar),
+    Scalar(Scalar<'t>),
     /// A sequence.
-    List(Vec<Node>),
+    List(Vec<Node<'t>>),
     /// A mapping in the order written, without duplicate keys.
-    Map(Vec<Entry>),
+    Map(Vec<Entry<'t>>),
 }
 
 /// A key and its value.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Entry {
+pub(super) struct Entry<'t> {
     /// As written; a number or boolean is text here.
-    pub(super) key: String,
+    pub(super) key: Cow<'t, str>,
     /// Place of the key.
     pub(super) key_span: Span,
     /// The value.
-    pub(super) node: Node,
+    pub(super) node: Node<'t>,
 }
 
 /// A document that could be read.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Document {
+pub(super) struct Document<'t> {
     /// What it holds; of a key that occurs twice the first value.
-    pub(super) root: Node,
+    pub(super) root: Node<'t>,
     /// Keys that occur twice. Everything else in the document can be looked at all the same.
     pub(super) repeated: Vec<SyntaxError>,
 }
@@ -87,10 +88,10 @@ pub(super) fn texts(text: &str) -> Result<Vec<(usize, &str)>, SyntaxError> {
 ///
 /// # Errors
 /// The first reason for which it is no YAML.
-pub(super) fn document(
-    (line, text): (usize, &str),
+pub(super) fn document<'t>(
+    (line, text): (usize, &'t str),
     expansion: &Expansion,
-) -> Result<Option<Document>, SyntaxError> {
+) -> Result<Option<Document<'t>>, SyntaxError> {
     match quick::read(text, line) {
         Some(root) => Ok(Some(Document {
             root,
@@ -123,33 +124,33 @@ const DEPTH_MAX: usize = 64;
 const EXPANSION_MAX: usize = 200_000;
 
 /// Builds the tree of one document.
-struct Tree<'a> {
+struct Tree<'a, 't> {
     /// Lines of the file before the document.
     line_offset: usize,
     /// Open lists and maps, the outermost first.
-    open: Vec<Open>,
+    open: Vec<Open<'t>>,
     /// The finished root.
-    root: Option<Node>,
+    root: Option<Node<'t>>,
     /// Anchored values by the parser's number.
-    anchors: HashMap<usize, Node>,
+    anchors: HashMap<usize, Node<'t>>,
     repeated: Vec<SyntaxError>,
     expansion: &'a Expansion,
 }
 
 /// A list or map whose end has not come.
-struct Open {
-    node: Node,
+struct Open<'t> {
+    node: Node<'t>,
     anchor: usize,
     /// Of a map: the key whose value comes next.
-    key: Option<Key>,
+    key: Option<Key<'t>>,
     /// Of a map: keys so far, with their lines.
-    keys: HashMap<String, u32>,
+    keys: HashMap<Cow<'t, str>, u32>,
     /// Of a map: the values of `<<`.
-    merged: Vec<Node>,
+    merged: Vec<Node<'t>>,
 }
 
-struct Key {
-    text: String,
+struct Key<'t> {
+    text: Cow<'t, str>,
     span: Span,
     role: Role,
 }
@@ -165,7 +166,7 @@ enum Role {
     Repeated,
 }
 
-impl<'a> Tree<'a> {
+impl<'a, 't> Tree<'a, 't> {
     fn new(line_offset: usize, expansion: &'a Expansion) -> Self {
         Self {
             line_offset,
@@ -177,25 +178,26 @@ impl<'a> Tree<'a> {
         }
     }
 
-    fn read(mut self, text: &str) -> Result<Option<Document>, SyntaxError> {
+    fn read(mut self, text: &'t str) -> Result<Option<Document<'t>>, SyntaxError> {
         for event in Parser::new_from_str(text) {
             let (event, span) = event.map_err(|error| self.syntax(&error, text))?;
             self.event(event, self.span(span.start))?;
         }
-        let empty = |node: &Node| matches!(node.value, Value::Scalar(Scalar::Null));
+        let empty = |node: &Node<'_>| matches!(node.value, Value::Scalar(Scalar::Null));
         let root = self.root.filter(|node| !empty(node));
         let repeated = self.repeated;
         Ok(root.map(|root| Document { root, repeated }))
     }
 
-    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), SyntaxError> {
+    fn event(&mut self, event: Event<'t>, span: Span) -> Result<(), SyntaxError> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
-                let scalar = scalar::resolve(&text, plain, tag.as_deref())
+                let key = self.expects_key().then(|| text.clone());
+                let scalar = scalar::resolve(text, plain, tag.as_deref())
                     .map_err(|message| SyntaxError::new(span, message))?;
-                if self.expects_key() {
-                    self.key(text.into_owned(), plain, span);
+                if let Some(key) = key {
+                    self.key(key, plain, span);
                     return Ok(());
                 }
                 let value = Value::Scalar(scalar);
@@ -231,7 +233,7 @@ impl<'a> Tree<'a> {
 
     fn start(
         &mut self,
-        value: Value,
+        value: Value<'t>,
         anchor: usize,
         tag: Option<&Tag>,
         span: Span,
@@ -261,7 +263,7 @@ impl<'a> Tree<'a> {
         Ok(())
     }
 
-    fn key(&mut self, text: String, plain: bool, span: Span) {
+    fn key(&mut self, text: Cow<'t, str>, plain: bool, span: Span) {
         let Some(open) = self.open.last_mut() else {
             return;
         };
@@ -284,7 +286,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Puts a complete value where it belongs.
-    fn finished(&mut self, node: Node, anchor: usize) -> Result<(), SyntaxError> {
+    fn finished(&mut self, node: Node<'t>, anchor: usize) -> Result<(), SyntaxError> {
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
         }
@@ -353,17 +355,17 @@ impl<'a> Tree<'a> {
     }
 }
 
-impl Open {
+impl<'t> Open<'t> {
     /// The complete value: keys that a map takes over with `<<` give way to those written in it,
     /// later maps to earlier ones.
-    fn close(mut self) -> Result<Node, SyntaxError> {
+    fn close(mut self) -> Result<Node<'t>, SyntaxError> {
         let Value::Map(entries) = &mut self.node.value else {
             return Ok(self.node);
         };
         if self.merged.is_empty() {
             return Ok(self.node);
         }
-        let mut keys: HashSet<String> = self.keys.into_keys().collect();
+        let mut keys: HashSet<Cow<'t, str>> = self.keys.into_keys().collect();
         let maps = self.merged.into_iter().flat_map(|node| match node.value {
             Value::List(items) => items,
             Value::Map(_) | Value::Scalar(_) => vec![node],
@@ -406,8 +408,8 @@ fn check_depth(depth: usize, span: Span) -> Result<(), SyntaxError> {
 }
 
 /// How many values there are, the value itself included, and how deep they nest.
-fn extent(node: &Node) -> (usize, usize) {
-    let inner = |(nodes, depth): (usize, usize), node: &Node| {
+fn extent(node: &Node<'_>) -> (usize, usize) {
+    let inner = |(nodes, depth): (usize, usize), node: &Node<'_>| {
         let (inner_nodes, inner_depth) = extent(node);
         (nodes + inner_nodes, depth.max(1 + inner_depth))
     };

@@ -10,7 +10,7 @@ use super::{Entry, Node, Scalar, Span, Value, scalar};
 
 /// The root of the document, which is not empty and holds no alias; `None`: it is not for this
 /// reader. `line` is the number of lines before `text`.
-pub(super) fn read(text: &str, line: usize) -> Option<Node> {
+pub(super) fn read(text: &str, line: usize) -> Option<Node<'_>> {
     let mut lines = Lines::new(text, line)?;
     let first = lines.next()?;
     // After a separator; what stands behind it on the line is not for this reader.
@@ -104,7 +104,7 @@ fn without_comment(text: &str) -> Option<&str> {
         let printable = |all, byte| all & matches!(byte, b' '..=b'~');
         text.bytes().fold(true, printable)
     };
-    let Some(end) = text.find(" #") else {
+    let Some(end) = position_of(text, *b" #") else {
         return is_printable(text).then(|| text.trim_end_matches(' '));
     };
     let text = &text[..end];
@@ -125,7 +125,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The block that begins at the next line, whose indentation is `indent`.
-    fn block(&mut self, indent: usize, depth: usize) -> Option<Node> {
+    fn block(&mut self, indent: usize, depth: usize) -> Option<Node<'a>> {
         if depth > DEPTH_MAX {
             return None;
         }
@@ -148,7 +148,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn list(&mut self, indent: usize, depth: usize) -> Option<Vec<Node>> {
+    fn list(&mut self, indent: usize, depth: usize) -> Option<Vec<Node<'a>>> {
         let mut items = Vec::new();
         while let Some(line) = self.line_at(indent)? {
             if !line.begins_item() {
@@ -178,8 +178,8 @@ impl<'a> Reader<'a> {
         Some(items)
     }
 
-    fn map(&mut self, indent: usize, depth: usize) -> Option<Vec<Entry>> {
-        let mut entries: Vec<Entry> = Vec::new();
+    fn map(&mut self, indent: usize, depth: usize) -> Option<Vec<Entry<'a>>> {
+        let mut entries: Vec<Entry<'a>> = Vec::new();
         while let Some(line) = self.line_at(indent)? {
             let length = key(line.text)?;
             let (name, behind) = line.text.split_at(length);
@@ -208,7 +208,7 @@ impl<'a> Reader<'a> {
                 self.inline(line, line.text.len() - rest.len(), depth)?
             };
             entries.push(Entry {
-                key: name.to_owned(),
+                key: name.into(),
                 key_span,
                 node,
             });
@@ -218,7 +218,7 @@ impl<'a> Reader<'a> {
 
     /// The block on the next lines, which is indented at least so far; an empty value is not for
     /// this reader.
-    fn below(&mut self, indent_min: usize, depth: usize) -> Option<Node> {
+    fn below(&mut self, indent_min: usize, depth: usize) -> Option<Node<'a>> {
         let line = self.next?;
         if line.indent < indent_min {
             return None;
@@ -231,14 +231,14 @@ impl<'a> Reader<'a> {
     }
 
     /// What begins at `offset` of `line` and ends with it.
-    fn inline(&mut self, line: Line<'a>, offset: usize, depth: usize) -> Option<Node> {
+    fn inline(&mut self, line: Line<'a>, offset: usize, depth: usize) -> Option<Node<'a>> {
         let mut flow = Flow { line, at: offset };
         let node = match flow.byte()? {
             b'[' | b'{' | b'"' | b'\'' => flow.value(depth + 1)?,
             _ => {
                 let span = line.span(offset)?;
                 let text = &line.text[offset..];
-                let is_plain = begins_plain(text.as_bytes()) && !text.contains(": ");
+                let is_plain = begins_plain(text.as_bytes()) && position_of(text, *b": ").is_none();
                 if !is_plain || text.ends_with(':') {
                     return None;
                 }
@@ -261,7 +261,7 @@ struct Flow<'a> {
     at: usize,
 }
 
-impl Flow<'_> {
+impl<'a> Flow<'a> {
     fn byte(&self) -> Option<u8> {
         self.line.text.as_bytes().get(self.at).copied()
     }
@@ -272,7 +272,7 @@ impl Flow<'_> {
         }
     }
 
-    fn value(&mut self, depth: usize) -> Option<Node> {
+    fn value(&mut self, depth: usize) -> Option<Node<'a>> {
         if depth > DEPTH_MAX {
             return None;
         }
@@ -291,7 +291,7 @@ impl Flow<'_> {
         }
     }
 
-    fn items(&mut self, depth: usize) -> Option<Vec<Node>> {
+    fn items(&mut self, depth: usize) -> Option<Vec<Node<'a>>> {
         let mut items = Vec::new();
         self.at += 1;
         self.skip_spaces();
@@ -307,8 +307,8 @@ impl Flow<'_> {
         }
     }
 
-    fn entries(&mut self, depth: usize) -> Option<Vec<Entry>> {
-        let mut entries: Vec<Entry> = Vec::new();
+    fn entries(&mut self, depth: usize) -> Option<Vec<Entry<'a>>> {
+        let mut entries: Vec<Entry<'a>> = Vec::new();
         self.at += 1;
         self.skip_spaces();
         if self.ends(b'}') {
@@ -325,7 +325,7 @@ impl Flow<'_> {
             self.at += length + 1;
             self.skip_spaces();
             entries.push(Entry {
-                key: name.to_owned(),
+                key: name.into(),
                 key_span,
                 node: self.value(depth + 1)?,
             });
@@ -356,7 +356,7 @@ impl Flow<'_> {
     }
 
     /// Text in quotes without an escape. What follows must not make it a key.
-    fn quoted(&mut self, quote: u8, span: Span) -> Option<Node> {
+    fn quoted(&mut self, quote: u8, span: Span) -> Option<Node<'a>> {
         let begin = self.at + 1;
         let inner = &self.line.text[begin..];
         let length = inner.bytes().position(|byte| byte == quote)?;
@@ -368,17 +368,20 @@ impl Flow<'_> {
             return None;
         }
         self.at = begin + length + 1;
-        let value = Value::Scalar(Scalar::Text(text.to_owned()));
+        let value = Value::Scalar(Scalar::Text(text.into()));
         Some(Node { span, value })
     }
 
     /// Plain text up to what ends it in a flow collection.
-    fn plain(&mut self, span: Span) -> Option<Node> {
+    fn plain(&mut self, span: Span) -> Option<Node<'a>> {
         let rest = &self.line.text[self.at..];
         let ends = |byte: u8| matches!(byte, b',' | b'[' | b']' | b'{' | b'}');
         let length = rest.bytes().position(ends)?;
         let text = rest[..length].trim_end_matches(' ');
-        if !begins_plain(text.as_bytes()) || text.contains(": ") || text.ends_with(':') {
+        if !begins_plain(text.as_bytes())
+            || position_of(text, *b": ").is_some()
+            || text.ends_with(':')
+        {
             return None;
         }
         self.at += length;
@@ -386,8 +389,13 @@ impl Flow<'_> {
     }
 }
 
-fn plain(text: &str, span: Span) -> Option<Node> {
-    let value = Value::Scalar(scalar::resolve(text, true, None).ok()?);
+/// Where two bytes of ASCII stand in `text`; for so few, setting up a search would take longer.
+fn position_of(text: &str, two: [u8; 2]) -> Option<usize> {
+    text.as_bytes().windows(2).position(|found| *found == two)
+}
+
+fn plain(text: &str, span: Span) -> Option<Node<'_>> {
+    let value = Value::Scalar(scalar::resolve(text.into(), true, None).ok()?);
     Some(Node { span, value })
 }
 

@@ -1,7 +1,7 @@
 use super::{Document, Expansion, Node, Scalar, SyntaxError, Value, document, texts};
 
 /// Every document of a text that is not empty.
-fn documents(text: &str) -> Vec<Result<Document, SyntaxError>> {
+fn documents(text: &str) -> Vec<Result<Document<'_>, SyntaxError>> {
     let expansion = Expansion::default();
     match texts(text) {
         Ok(texts) => {
@@ -38,7 +38,7 @@ fn message(error: &SyntaxError) -> String {
     )
 }
 
-fn show(node: &Node) -> String {
+fn show(node: &Node<'_>) -> String {
     match &node.value {
         Value::Scalar(Scalar::Null) => "null".to_owned(),
         Value::Scalar(Scalar::Boolean(boolean)) => boolean.to_string(),
@@ -196,7 +196,8 @@ fn aliases_have_a_limit() {
         "x, ".repeat(1000),
         "*a, ".repeat(50)
     );
-    let results = documents(&one.repeat(5));
+    let five = one.repeat(5);
+    let results = documents(&five);
     let errors = results.iter().filter(|result| result.is_err()).count();
     assert_eq!((results.len(), errors), (5, 2));
 }

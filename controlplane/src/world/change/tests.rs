@@ -171,7 +171,11 @@ fn resources_with_other_endpoints() {
         ("weight: 50", "weight: 51", None),
         ("targetPort: 8080", "targetPort: 8081", None),
         ("---\napiVersion: v1", "---\n\napiVersion: v1", None),
-        ("resolution: DNS", "resolution: NONE", None),
+        (
+            "MESH_INTERNAL\n  resolution: STATIC",
+            "MESH_INTERNAL\n  resolution: DNS",
+            None,
+        ),
     ] {
         check(from, to, expected);
     }

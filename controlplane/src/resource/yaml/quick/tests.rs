@@ -6,7 +6,7 @@ use super::read;
 use crate::resource::yaml::{Expansion, Node, Tree, texts};
 
 /// As the parser of the whole language has it; `None` when it reports anything or finds nothing.
-fn whole(text: &str, line: usize) -> Option<Node> {
+fn whole(text: &str, line: usize) -> Option<Node<'_>> {
     let expansion = Expansion::default();
     let document = Tree::new(line, &expansion).read(text).ok()??;
     (document.repeated.is_empty() && expansion.is_none()).then_some(document.root)
