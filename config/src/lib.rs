@@ -9,6 +9,7 @@
 //! [`endpoint`].
 
 pub mod cluster;
+mod content;
 pub mod document;
 pub mod duration;
 pub mod endpoint;

@@ -24,6 +24,7 @@ use std::{
 
 use ringmain_config::{
     document::{Document, Part},
+    endpoint::EndpointSet,
     listener::{Direction, Listener, ListenerProtocol},
     node::Node,
     origin::Origin,
@@ -53,6 +54,21 @@ pub fn assemble(world: &World, node: &Node) -> (Document, Vec<Problem>) {
         assembly.problems.insert(nothing_to_do(node));
     }
     assembly.finish()
+}
+
+/// The endpoint sets of `document`, which is [`assemble`]'s for `node`, that services of `hosts` have
+/// in `world`, where nothing but endpoints differs from the world it was made of.
+pub(crate) fn endpoint_sets(
+    world: &World,
+    node: &Node,
+    document: &Document,
+    hosts: &BTreeSet<String>,
+) -> Vec<EndpointSet> {
+    let held = |cluster: &str| document.endpoint_sets.contains_key(cluster);
+    hosts
+        .iter()
+        .flat_map(|host| clusters::endpoint_sets(world, node, host, held))
+        .collect()
 }
 
 /// A Document in the making.

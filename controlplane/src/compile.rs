@@ -8,7 +8,7 @@ use std::{
 
 use ringmain_config::{
     document::Document,
-    node::Node,
+    node::{GatewayScope, Node},
     problem::{Problem, Severity},
 };
 use ringmain_core::snapshot::{Resolved, Snapshot};
@@ -22,21 +22,64 @@ use crate::{
 /// Every reason not to use `world`, for the proxies that it is meant for ([`World::nodes`]) and for
 /// those of `nodes`.
 pub fn check_world<'a>(world: &World, nodes: impl IntoIterator<Item = &'a Node>) -> Vec<Problem> {
+    check_and_keep(world, nodes).1
+}
+
+/// As [`check_world`], with some of the Documents that were checked.
+pub(crate) fn check_and_keep<'a>(
+    world: &World,
+    nodes: impl IntoIterator<Item = &'a Node>,
+) -> (Checked, Vec<Problem>) {
     let mut problems: BTreeSet<Problem> = duplicates(world.resources()).into_iter().collect();
-    let mut all = world.nodes();
-    all.extend(nodes.into_iter().cloned());
     let names = world.label_names();
     let mut seen = BTreeSet::new();
-    for node in &all {
+    let mut is_new = |node: &Node| {
         // What decides about listeners and routes; the rest is addresses.
         let mut labels = node.labels.clone();
         labels.retain(|name, _| names.contains(name.as_str()));
-        if seen.insert((&node.namespace, labels, node.gateways as u8)) {
+        seen.insert((node.namespace.clone(), labels, node.gateways as u8))
+    };
+    let mut checked = Checked::default();
+    let mut has_edge = false;
+    let gateways = world.gateways().count();
+    // Those that are there first: what is made for them is of use.
+    for node in nodes {
+        has_edge |= world.gateways_of(node).len() == gateways;
+        if is_new(node) {
+            let (document, warnings) = assemble(world, node);
+            problems.extend(check(&document));
+            checked.keep(node, document, warnings);
+        }
+    }
+    for node in &world.nodes() {
+        // A proxy that is there opens all Gateways.
+        let is_opened = has_edge && node.gateways == GatewayScope::All;
+        if !is_opened && is_new(node) {
             problems.extend(check(&assemble(world, node).0));
         }
     }
-    problems.into_iter().collect()
+    (checked, problems.into_iter().collect())
 }
+
+/// Documents that compiled, with the warnings of their making. Not more than a few: they are large.
+#[derive(Debug, Default)]
+pub(crate) struct Checked(Vec<(Node, Document, Vec<Problem>)>);
+
+impl Checked {
+    /// The Document of exactly this node.
+    pub(crate) fn of(&self, node: &Node) -> Option<(Document, Vec<Problem>)> {
+        let found = self.0.iter().find(|(held, _, _)| held == node);
+        found.map(|(_, document, warnings)| (document.clone(), warnings.clone()))
+    }
+
+    fn keep(&mut self, node: &Node, document: Document, warnings: Vec<Problem>) {
+        if self.0.len() < KEPT_MAX {
+            self.0.push((node.clone(), document, warnings));
+        }
+    }
+}
+
+const KEPT_MAX: usize = 8;
 
 /// Every reason for which a proxy would refuse the Document.
 pub fn check(document: &Document) -> Vec<Problem> {

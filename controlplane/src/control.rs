@@ -4,6 +4,7 @@
 //! everything that is waiting, then brings each proxy's target up to date once. A world that is not
 //! fit to be used never becomes a target: the one before stays.
 
+mod history;
 mod proxy;
 mod report;
 mod shared;
@@ -22,19 +23,26 @@ use tokio::{
 };
 
 use self::{
+    history::{Began, History},
     proxy::{Proxy, Published},
     shared::SharedParts,
 };
 use crate::{
     analyze::{Extent, analyze},
-    compile::check_world,
-    publish::{Event, FramesError},
-    registry::registrations::{Change, Registrations},
+    compile::{Checked, check_and_keep},
+    publish::{Event, FramesError, Progress},
+    registry::{
+        Workload,
+        registrations::{Change, Registrations},
+    },
     resource::Resource,
     run::Limits,
     source::Reading,
-    status::{ResourceSummary, SourceStatus, Status},
-    world::World,
+    status::{Cause, ResourceSummary, SourceStatus, Stages, Status},
+    world::{
+        World,
+        change::{Touched, endpoints_only},
+    },
 };
 
 /// The state of the control plane.
@@ -63,6 +71,17 @@ pub(crate) struct Control {
     generation: u64,
     /// Something changed since the targets were brought up to date.
     stale: Stale,
+    /// Workloads that registered, or whose registration ended, since then: namespace and name.
+    registered: BTreeSet<(String, String)>,
+    /// What else changed in the world since then, if nothing but endpoints did.
+    touched: Touched,
+    /// Of what changed since then.
+    began: Option<Began>,
+    history: History,
+    /// Documents of the world, made when it was checked.
+    checked: Checked,
+    /// When what nobody waits for is done: warnings, and freeing parts.
+    tidy: Option<Instant>,
     /// The world is not made anew before: registrations that come one after the other must not
     /// each cost a round through all proxies.
     not_before: Instant,
@@ -75,7 +94,9 @@ enum Stale {
     Nothing,
     /// Proxies without a target yet.
     NewProxies,
-    /// The world, hence every proxy.
+    /// Endpoints in the world, hence every proxy that can reach them.
+    Endpoints,
+    /// Every proxy: the world is another one.
     World,
 }
 
@@ -92,7 +113,7 @@ impl Control {
         limits: Limits,
     ) -> Result<Self, Vec<Problem>> {
         let world = World::new(&reading.resources, registrations.nodes());
-        let problems = check_world(&world, []);
+        let (checked, problems) = check_and_keep(&world, []);
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -112,6 +133,12 @@ impl Control {
             parts: SharedParts::default(),
             generation: first_generation(),
             stale: Stale::Nothing,
+            registered: BTreeSet::new(),
+            touched: Touched::default(),
+            began: None,
+            history: History::default(),
+            checked,
+            tidy: None,
             not_before: Instant::now(),
         };
         report::log(control.reading.problems());
@@ -141,6 +168,7 @@ impl Control {
                 },
                 () = until(self.registrations.next_expiry()) => self.expire(Instant::now()),
                 () = until(self.due()) => {}
+                () = until(self.tidy) => self.tidy(),
             }
             // Whoever connects together is published together.
             while let Ok(event) = events.try_recv() {
@@ -174,12 +202,23 @@ impl Control {
                 progress,
             } => {
                 if let Some(proxy) = self.proxies.get_mut(&id) {
+                    let now = Instant::now();
+                    match &progress {
+                        Progress::Sent => self.history.sent(id, target, now),
+                        Progress::Holds { .. } => {
+                            self.history.applied(id, target, &proxy.name(), now);
+                        }
+                        Progress::Refused { .. } | Progress::Withheld { .. } => {}
+                    }
                     proxy.progressed(target, progress);
                 }
             }
             Event::Disconnected { id, error } => self.disconnected(id, &error),
             Event::Asked { query, answer } => {
                 self.refresh();
+                if self.tidy.is_some() {
+                    self.tidy();
+                }
                 // A tool that is gone needs no answer.
                 let _ = answer.send(self.answer(&query));
             }
@@ -198,13 +237,17 @@ impl Control {
             ),
         }
         self.write_registrations();
-        self.stale = Stale::World;
+        self.registered
+            .insert((node.namespace.clone(), node.name.clone()));
+        self.stale = self.stale.max(Stale::Endpoints);
+        self.begin(Began::now(Cause::Registrations));
     }
 
     fn disconnected(&mut self, id: u64, error: &FramesError) {
         let Some(proxy) = self.proxies.remove(&id) else {
             return;
         };
+        self.history.gone(id);
         match error {
             FramesError::Closed => {
                 tracing::info!(proxy = %proxy.name(), "proxy disconnected");
@@ -216,9 +259,12 @@ impl Control {
     }
 
     fn expire(&mut self, now: Instant) {
-        if self.registrations.expire(now) {
+        let expired = self.registrations.expire(now);
+        if !expired.is_empty() {
             self.write_registrations();
-            self.stale = Stale::World;
+            self.registered.extend(expired);
+            self.stale = self.stale.max(Stale::Endpoints);
+            self.begin(Began::now(Cause::Registrations));
         }
     }
 
@@ -232,23 +278,29 @@ impl Control {
         }
     }
 
+    fn begin(&mut self, mut began: Began) {
+        began.follows(self.began.take());
+        self.began = Some(began);
+    }
+
     fn read(&mut self, reading: Reading) {
+        let arrived = Instant::now();
         let before = std::mem::replace(&mut self.reading, reading);
         report::log_changes(&before, &self.reading);
-        let candidate = World::new(&self.reading.resources, self.registrations.nodes());
-        let connected = self.proxies.values().map(|proxy| &proxy.node);
-        let problems = check_world(&candidate, connected);
+        drop(before);
+        let (problems, stages) = self.enforce();
         if problems.is_empty() {
+            // Nothing more follows from a change of comments, for example.
+            if self.stale >= Stale::Endpoints {
+                self.begin(began(&self.reading, arrived, stages));
+            }
             self.resources = self.reading.resources.clone();
-            self.world = candidate;
             if !self.refused.is_empty() {
                 tracing::info!(
                     directory = self.directory,
                     "the resources fit together again"
                 );
             }
-            self.look_for_warnings();
-            self.stale = Stale::World;
             // Files settled before they were read.
             self.not_before = Instant::now();
         } else if problems != self.refused {
@@ -262,9 +314,40 @@ impl Control {
         self.refused = problems;
     }
 
+    /// Makes the world that of the last reading, or says why not. Endpoints of a world that is fit
+    /// to be used may change; the registry makes no bad ones.
+    fn enforce(&mut self) -> (Vec<Problem>, Stages) {
+        let mut stages = Stages::default();
+        let began = Instant::now();
+        if let Some(pairs) = endpoints_only(&self.resources, &self.reading.resources) {
+            self.world.replace(&pairs, &mut self.touched);
+            if !self.touched.is_empty() {
+                self.stale = self.stale.max(Stale::Endpoints);
+            }
+            let took = began.elapsed();
+            tracing::debug!(resources = pairs.len(), ?took, "endpoints changed");
+            stages.world = took;
+            return (Vec::new(), stages);
+        }
+        let candidate = World::new(&self.reading.resources, self.registrations.nodes());
+        let made = Instant::now();
+        let connected = self.proxies.values().map(|proxy| &proxy.node);
+        let (checked, problems) = check_and_keep(&candidate, connected);
+        (stages.world, stages.check) = (made - began, made.elapsed());
+        tracing::debug!(make = ?stages.world, check = ?stages.check, "world made");
+        if problems.is_empty() {
+            self.world = candidate;
+            self.checked = checked;
+            self.registered.clear();
+            self.touched = Touched::default();
+            self.stale = Stale::World;
+        }
+        (problems, stages)
+    }
+
     /// When what is stale is to be brought up to date.
     fn due(&self) -> Option<Instant> {
-        (self.stale == Stale::World).then_some(self.not_before)
+        (self.stale >= Stale::Endpoints).then_some(self.not_before)
     }
 
     /// Brings the world up to date with the registrations, and targets with the world; not sooner
@@ -277,31 +360,75 @@ impl Control {
         match std::mem::take(&mut self.stale) {
             Stale::Nothing => {}
             Stale::NewProxies => {
-                self.retarget(|proxy| !proxy.has_target());
+                self.retarget(Stale::NewProxies);
             }
-            Stale::World => {
-                self.world = World::new(&self.resources, self.registrations.nodes());
-                let changed = self.retarget(|_| true);
-                self.parts.prune();
+            stale @ (Stale::Endpoints | Stale::World) => {
+                self.follow_registrations();
+                if !self.touched.is_empty() {
+                    // They were made before.
+                    self.checked = Checked::default();
+                }
+                let after = self.generation;
+                let retargeted = self.retarget(stale);
+                let changed = retargeted.len();
+                self.remember(began, after, retargeted);
+                self.touched = Touched::default();
+                self.checked = Checked::default();
                 let proxies = self.proxies.len();
                 let generation = self.generation;
+                let took = began.elapsed();
                 if changed > 0 {
-                    tracing::info!(changed, proxies, generation, "publishing to proxies");
+                    tracing::info!(changed, proxies, generation, ?took, "publishing to proxies");
                 }
-                self.not_before = began + REFRESH_PAUSE_MIN.max(began.elapsed() * REFRESH_SHARE);
+                self.tidy = Some(began + TIDY_PAUSE);
+                self.not_before = began + REFRESH_PAUSE_MIN.max(took * REFRESH_SHARE);
             }
         }
     }
 
-    /// How many of these proxies have a new target.
-    fn retarget(&mut self, which: impl Fn(&Proxy) -> bool) -> usize {
-        let mut changed = 0;
-        for proxy in self.proxies.values_mut().filter(|proxy| which(proxy)) {
+    /// Brings the world up to date with who registered and who is registered no more.
+    fn follow_registrations(&mut self) {
+        for (namespace, name) in std::mem::take(&mut self.registered) {
+            let node = self.registrations.node(&namespace, &name);
+            let workload = node.and_then(Workload::from_node);
+            let touched = &mut self.touched;
+            self.world.register(&namespace, &name, workload, touched);
+        }
+    }
+
+    /// Targets were given since `round`; those before had generations up to `after`.
+    fn remember(&mut self, round: Instant, after: u64, retargeted: BTreeSet<u64>) {
+        // Without a change it was for proxies that came, or for nothing.
+        let Some(mut began) = self.began.take() else {
+            return;
+        };
+        let published = Instant::now();
+        began.stages.target = published - round;
+        let stages = began.stages.list();
+        let accounted: Duration = stages.iter().map(|stage| stage.took).sum();
+        let took = published.saturating_duration_since(began.noticed);
+        began.stages.wait = took.saturating_sub(accounted);
+        self.history.publish(began, published, after, retargeted);
+    }
+
+    /// The connections of proxies that have a new target.
+    fn retarget(&mut self, stale: Stale) -> BTreeSet<u64> {
+        let mut changed = BTreeSet::new();
+        for (id, proxy) in &mut self.proxies {
             let generation = self.generation + 1;
-            match proxy.retarget(&self.world, &mut self.parts, generation) {
+            let (world, parts) = (&self.world, &mut self.parts);
+            let published = match stale {
+                Stale::Nothing => continue,
+                Stale::NewProxies if proxy.has_target() => continue,
+                Stale::Endpoints => proxy.follow(world, &self.touched, parts, generation),
+                Stale::NewProxies | Stale::World => {
+                    proxy.retarget(world, &self.checked, parts, generation)
+                }
+            };
+            match published {
                 Published::New => {
                     self.generation = generation;
-                    changed += 1;
+                    changed.insert(*id);
                 }
                 Published::Same | Published::Withheld => {}
             }
@@ -313,6 +440,15 @@ impl Control {
             }
         }
         changed
+    }
+
+    /// What can wait until proxies have what they need.
+    fn tidy(&mut self) {
+        let began = Instant::now();
+        self.tidy = None;
+        self.parts.prune();
+        self.look_for_warnings();
+        tracing::debug!(took = ?began.elapsed(), "looked for warnings");
     }
 
     /// Warnings do not depend on who is connected, but on what the files say.
@@ -357,6 +493,7 @@ impl Control {
                 problems: self.reading.problems.clone(),
                 warnings: self.warnings.clone(),
             },
+            changes: self.history.status(now),
         }
     }
 
@@ -394,6 +531,27 @@ impl Control {
     }
 }
 
+/// A change of the files that came to the control loop at `arrived`; `stages` were passed there.
+fn began(reading: &Reading, arrived: Instant, stages: Stages) -> Began {
+    let Some(timing) = reading.timing else {
+        return Began {
+            cause: Cause::Files,
+            noticed: arrived,
+            stages,
+        };
+    };
+    Began {
+        cause: Cause::Files,
+        noticed: timing.noticed,
+        stages: Stages {
+            settle: timing.began.saturating_duration_since(timing.noticed),
+            read: timing.took.read,
+            parse: timing.took.parse,
+            ..stages
+        },
+    }
+}
+
 /// Greater than any that an earlier control plane of this host gave out, as long as its clock was
 /// not set back; a proxy that knows a greater one says so in its hello.
 fn first_generation() -> u64 {
@@ -409,6 +567,8 @@ async fn until(expiry: Option<Instant>) {
     }
 }
 
+/// After the last change, before warnings are looked for.
+const TIDY_PAUSE: Duration = Duration::from_secs(1);
 /// Between two rounds through all proxies at least.
 const REFRESH_PAUSE_MIN: Duration = Duration::from_millis(20);
 /// A round begins after this many times what the last one took: sessions need the thread, too.

@@ -5,6 +5,7 @@
 //! decided here, once for every proxy; which of it a proxy gets to see is decided by
 //! [`assemble`](crate::assemble).
 
+mod change;
 pub mod registrations;
 mod workload;
 
@@ -30,7 +31,7 @@ use crate::resource::{
 };
 
 /// Every service and its workloads.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Registry {
     /// By host name.
     services: BTreeMap<String, Service>,
@@ -39,7 +40,7 @@ pub struct Registry {
 }
 
 /// A host name that clients know, and who answers for it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Service {
     /// `reviews.default.svc.cluster.local`, `api.example.com` or `*.example.com`; lower case.
     pub host: String,
@@ -55,7 +56,9 @@ pub struct Service {
     pub external: bool,
     /// Where it was written.
     pub origin: Origin,
-    /// Who answers.
+    /// Which workloads of the namespace answer; absent: those that the resource lists, if any.
+    selector: Option<Labels>,
+    /// Who answers. With a selector, in the order of their names.
     workloads: Vec<Arc<Workload>>,
 }
 
@@ -139,11 +142,8 @@ impl Registry {
 
     fn service_of(&self, service: &KubernetesService) -> Service {
         let namespace = &service.metadata.namespace;
-        let workloads = if service.selector.is_empty() {
-            Vec::new()
-        } else {
-            self.select(namespace, &service.selector)
-        };
+        let selector = Some(&service.selector).filter(|selector| !selector.is_empty());
+        let workloads = selector.map(|selector| self.select(namespace, selector));
         Service {
             host: service.host(),
             name: service.metadata.name.clone(),
@@ -156,7 +156,8 @@ impl Registry {
             addresses: Vec::new(),
             external: false,
             origin: service.metadata.origin.clone(),
-            workloads,
+            selector: selector.cloned(),
+            workloads: workloads.unwrap_or_default(),
         }
     }
 
@@ -166,17 +167,10 @@ impl Registry {
         host: &crate::resource::span::Spanned<String>,
     ) -> Service {
         let namespace = &entry.metadata.namespace;
-        let mut workloads = match &entry.selector {
+        let workloads = match &entry.selector {
             Some(selector) => self.select(namespace, selector),
-            None => entry
-                .endpoints
-                .iter()
-                .map(|endpoint| Arc::new(Workload::from_endpoint(endpoint, namespace)))
-                .collect(),
+            None => entry_workloads(entry, host),
         };
-        if workloads.is_empty() && entry.selector.is_none() && resolves_itself(entry, host) {
-            workloads.push(Arc::new(Workload::of_host(host)));
-        }
         Service {
             host: host.value.clone(),
             name: short_name(host).to_owned(),
@@ -189,6 +183,7 @@ impl Registry {
                 .collect(),
             external: entry.location == Location::External,
             origin: entry.metadata.origin_at(host.span),
+            selector: entry.selector.clone(),
             workloads,
         }
     }
@@ -259,6 +254,19 @@ impl Service {
                     .any(|port| workload.target(port) == Some(number))
             })
     }
+}
+
+/// Who answers for a host of an entry without a selector.
+fn entry_workloads(entry: &ServiceEntry, host: &str) -> Vec<Arc<Workload>> {
+    let namespace = &entry.metadata.namespace;
+    let listed = entry.endpoints.iter();
+    let mut workloads: Vec<_> = listed
+        .map(|endpoint| Arc::new(Workload::from_endpoint(endpoint, namespace)))
+        .collect();
+    if workloads.is_empty() && resolves_itself(entry, host) {
+        workloads.push(Arc::new(Workload::of_host(host)));
+    }
+    workloads
 }
 
 /// Workload entries and registered proxies, an entry before the proxy of its name.

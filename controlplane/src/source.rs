@@ -9,13 +9,17 @@ mod unfinished;
 mod walk;
 mod watch;
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Instant};
 
 use ringmain_config::problem::Problem;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch as latest;
 
-use self::{files::Files, unfinished::Unfinished, watch::Watch};
+use self::{
+    files::{Files, Took},
+    unfinished::Unfinished,
+    watch::Watch,
+};
 use crate::resource::Resource;
 
 /// What the source says at one moment.
@@ -27,6 +31,18 @@ pub struct Reading {
     pub files: Vec<FileReport>,
     /// Problems with the directory itself.
     pub problems: Vec<Problem>,
+    /// How it was read; absent for the first one.
+    pub(crate) timing: Option<Timing>,
+}
+
+/// When a change of the files was noticed, and what it took to read it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
+    /// When the first sign of it came.
+    pub(crate) noticed: Instant,
+    /// When reading began.
+    pub(crate) began: Instant,
+    pub(crate) took: Took,
 }
 
 /// What became of one file.
@@ -61,16 +77,18 @@ pub async fn follow(mut files: Files, readings: latest::Sender<Reading>) {
     let mut watch = Watch::new(files.root(), unfinished.clone());
     let mut watched_for_some_time = false;
     loop {
+        let mut noticed = None;
         // At first it is read at once: for what changed before it was watched.
         if watched_for_some_time {
             tokio::select! {
-                () = watch.changed() => {}
+                first = watch.changed() => noticed = first,
                 () = readings.closed() => return,
             }
         }
         watched_for_some_time = true;
         // File systems can be slow; proxies are not to wait for them.
         let unfinished = unfinished.clone();
+        let began = Instant::now();
         let read = tokio::task::spawn_blocking(move || {
             let changed = files.read(&unfinished);
             (files, changed)
@@ -82,8 +100,18 @@ pub async fn follow(mut files: Files, readings: latest::Sender<Reading>) {
             // The runtime shuts down.
             Err(_) => return,
         };
+        let took = files.took();
+        tracing::debug!(read = ?took.read, parse = ?took.parse, changed, "resources read");
         if changed {
-            readings.send_replace(files.reading());
+            let timing = Timing {
+                noticed: noticed.unwrap_or(began),
+                began,
+                took,
+            };
+            readings.send_replace(Reading {
+                timing: Some(timing),
+                ..files.reading()
+            });
         }
     }
 }

@@ -21,6 +21,94 @@ pub struct Status {
     pub proxies: Vec<ProxyStatus>,
     /// Where the resources come from.
     pub source: SourceStatus,
+    /// The last changes that proxies were brought to, the newest first.
+    #[serde(default)]
+    pub changes: Vec<ChangeStatus>,
+}
+
+/// A change, from the first sign of it to the last proxy that uses it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeStatus {
+    /// Since the first sign of it.
+    #[serde(with = "duration")]
+    pub ago: Duration,
+    /// What changed.
+    pub cause: Cause,
+    /// From the first sign to the last proxy so far.
+    #[serde(with = "duration")]
+    pub took: Duration,
+    /// What that time was spent with, in order.
+    pub stages: Vec<Stage>,
+    /// How many proxies it concerns.
+    pub proxies: usize,
+    /// How many of them do not use it yet. Those that went away are not among them.
+    pub waiting: usize,
+    /// The proxy that used it last so far.
+    pub slowest: Option<String>,
+}
+
+/// What changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// What the files say.
+    Files,
+    /// Who is registered.
+    Registrations,
+}
+
+/// A part of the way of a change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage {
+    /// `parse`; they are explained in `docs/operating.md`.
+    pub name: String,
+    /// What it took.
+    #[serde(with = "duration")]
+    pub took: Duration,
+}
+
+impl Stage {
+    pub(crate) fn new(name: &str, took: Duration) -> Self {
+        Self {
+            name: name.to_owned(),
+            took,
+        }
+    }
+}
+
+/// What the control plane does with a change before proxies get to see it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stages {
+    /// Waiting for more changes that belong to the first.
+    pub(crate) settle: Duration,
+    /// Listing the directory, reading files, finding out which changed.
+    pub(crate) read: Duration,
+    /// Making resources of those that changed.
+    pub(crate) parse: Duration,
+    /// Waiting for the control loop: it was busy, or makes room between two rounds.
+    pub(crate) wait: Duration,
+    /// Making the world of all resources, or changing endpoints in it.
+    pub(crate) world: Duration,
+    /// Making Documents of it and compiling them, as proxies will.
+    pub(crate) check: Duration,
+    /// Finding what differs for each proxy.
+    pub(crate) target: Duration,
+}
+
+impl Stages {
+    pub(crate) fn list(&self) -> Vec<Stage> {
+        let stages = [
+            ("settle", self.settle),
+            ("read", self.read),
+            ("parse", self.parse),
+            ("wait", self.wait),
+            ("world", self.world),
+            ("check", self.check),
+            ("target", self.target),
+        ];
+        let passed = stages.into_iter().filter(|(_, took)| !took.is_zero());
+        passed.map(|(name, took)| Stage::new(name, took)).collect()
+    }
 }
 
 /// One connected proxy.

@@ -1,8 +1,10 @@
 //! Everything the control plane knows at one moment: what the files say and who registered itself.
 //!
-//! A world is a value. It is built whole, answers questions, and is replaced by the next; nothing in
-//! it changes. Where two resources claim the same, their order decides, and the order is that of
+//! A world is a value. It is built whole, answers questions, and is replaced by the next; only
+//! endpoints change in it ([`change`]). Where two resources claim the same, their order decides, and the order is that of
 //! [`Registry::new`]: the older first.
+
+pub(crate) mod change;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,7 +30,7 @@ use crate::{
 };
 
 /// What the files say and who registered itself.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct World {
     /// All of them, those that win a conflict first.
     resources: Vec<Arc<Resource>>,

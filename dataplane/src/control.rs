@@ -87,6 +87,8 @@ impl Default for Limits {
 pub struct Proposal {
     /// The whole Document; parts that are unchanged keep the pointer that the held one has.
     pub document: Arc<Document>,
+    /// What it took to get it.
+    pub receipt: Receipt,
     answer: oneshot::Sender<Verdict>,
 }
 
@@ -101,6 +103,17 @@ impl Proposal {
     pub fn refused(self, problems: Vec<Problem>) {
         let _ = self.answer.send(Verdict::Refused(problems));
     }
+}
+
+/// What it took to get a generation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// From its first update to its commit, and on to the verdict on the generation before.
+    pub receive: Duration,
+    /// The part of it that was spent with making messages of bytes.
+    pub decode: Duration,
+    /// Making the Document.
+    pub merge: Duration,
 }
 
 #[derive(Debug)]

@@ -1,15 +1,16 @@
 //! `ringmain status`: is the mesh what its files say?
 
-use std::{fmt::Write, net::SocketAddr, path::PathBuf};
+use std::{fmt::Write, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 use ringmain_config::{
+    duration,
     problem::{Problem, Severity},
     wire::Query,
 };
 use ringmain_controlplane::{
     source::FileState,
-    status::{ProxyStatus, SourceStatus, Status, Sync},
+    status::{Cause, ChangeStatus, ProxyStatus, SourceStatus, Status, Sync},
 };
 use serde_json::Value;
 
@@ -81,6 +82,9 @@ fn text(status: &Status) -> String {
         output::ago(status.up)
     );
     source(&mut text, &status.source);
+    if let Some(last) = status.changes.first() {
+        text.push_str(&change(last));
+    }
     if status.proxies.is_empty() {
         text.push_str("\nno proxy is connected\n");
         return text;
@@ -122,6 +126,33 @@ fn source(text: &mut String, source: &SourceStatus) {
     lines(text, &source.warnings);
 }
 
+/// The last change, with what took how long.
+fn change(change: &ChangeStatus) -> String {
+    let cause = match change.cause {
+        Cause::Files => "files",
+        Cause::Registrations => "registrations",
+    };
+    let (ago, millis) = (output::ago(change.ago), |took: Duration| {
+        took.as_secs_f64() * 1e3
+    });
+    let mut text = format!("last change: of {cause}, {ago} ago, ");
+    let used = change.proxies - change.waiting.min(change.proxies);
+    let _ = match (change.proxies, change.waiting) {
+        (0, _) => write!(text, "for no proxy"),
+        (proxies, 0) => write!(text, "used by all {proxies} proxies it is for"),
+        (proxies, _) => write!(text, "used by {used} of {proxies} proxies"),
+    };
+    let _ = writeln!(text, " after {:.1} ms", millis(change.took));
+    let stages = change.stages.iter();
+    let stages: Vec<_> = stages
+        .map(|stage| format!("{} {:.1}", stage.name, millis(stage.took)))
+        .collect();
+    if !stages.is_empty() {
+        let _ = writeln!(text, "  ms: {}", stages.join(", "));
+    }
+    text
+}
+
 fn lines(text: &mut String, problems: &[Problem]) {
     for problem in problems {
         let _ = writeln!(text, "  {problem}");
@@ -137,6 +168,21 @@ fn of_proxy(address: SocketAddr, format: Format) -> Result<Exit, Fault> {
     }
     let live = info["state"] == "LIVE";
     Ok(if live { Exit::Fine } else { Exit::Bad })
+}
+
+/// What the configuration in force took, as far as it took anything.
+fn stages(stages: &Value) -> String {
+    let stages = stages.as_object().into_iter().flatten();
+    let took = stages.filter_map(|(name, took)| {
+        let took = duration::parse(took.as_str()?)?;
+        let millis = took.as_secs_f64() * 1e3;
+        (!took.is_zero()).then(|| format!("{name} {millis:.1} ms"))
+    });
+    let took: Vec<_> = took.collect();
+    match took.is_empty() {
+        true => "-".to_owned(),
+        false => took.join(", "),
+    }
 }
 
 fn facts(info: &Value) -> String {
@@ -159,6 +205,8 @@ fn facts(info: &Value) -> String {
         ("workers", word(&info["workers"])),
         ("io", word(&info["io"])),
         ("generation", word(&info["generation"])),
+        ("applied", word(&info["applied"])),
+        ("stages", stages(&info["stages"])),
         ("from", word(&info["source"])),
         ("control plane", word(&control["connection"]["state"])),
         ("last error", word(&control["last_error"]["message"])),

@@ -1,10 +1,10 @@
 //! Clusters and their endpoints, made when a route first leads to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ringmain_config::{
     cluster::{Cluster, Connections, Service as ServiceName},
-    endpoint::EndpointSet,
+    endpoint::{Endpoint, EndpointSet},
     node::Node,
 };
 
@@ -66,7 +66,7 @@ impl<'a> Clusters<'a> {
     }
 
     fn named(&mut self, host: &str, subset: &str, port: u16) -> String {
-        let name = format!("outbound|{port}|{subset}|{host}");
+        let name = cluster_name(host, subset, port);
         if !self.by_name.contains_key(&name) {
             let made = self.make(&name, host, subset, port);
             self.by_name.insert(name.clone(), made);
@@ -91,14 +91,6 @@ impl<'a> Clusters<'a> {
             (None, None, Some(service)) => Some(service.origin.clone()),
             (None, None, None) => None,
         };
-        let labels = match found {
-            Some((_, subset)) => Some(&subset.labels),
-            None if subset.is_empty() => Some(&EVERY_WORKLOAD),
-            None => None,
-        };
-        let endpoints = service
-            .zip(labels)
-            .and_then(|(service, labels)| Some(service.endpoints(service.port(port)?, labels)));
         let cluster = Cluster {
             name: name.to_owned(),
             service: named,
@@ -109,10 +101,60 @@ impl<'a> Clusters<'a> {
         };
         let endpoints = EndpointSet {
             cluster: name.to_owned(),
-            endpoints: endpoints.unwrap_or_default(),
+            endpoints: endpoints(service, &rules, subset, port),
         };
         (cluster, endpoints)
     }
+}
+
+/// The endpoint sets that clusters of the service of `host` have in `world`, of those clusters that
+/// are `wanted`. A cluster for a port or subset that is not there has no endpoints, whatever
+/// workloads there are, and is left out.
+pub(super) fn endpoint_sets(
+    world: &World,
+    node: &Node,
+    host: &str,
+    wanted: impl Fn(&str) -> bool,
+) -> Vec<EndpointSet> {
+    let Some(service) = world.registry().service(host) else {
+        return Vec::new();
+    };
+    let rules = world.rules_of(&node.namespace, &service.namespace, host);
+    let named = rules.iter().flat_map(|rule| &rule.subsets);
+    let named: BTreeSet<&str> = named.map(|subset| subset.name.as_str()).collect();
+    let mut sets = Vec::new();
+    for port in &service.ports {
+        for subset in std::iter::once("").chain(named.iter().copied()) {
+            let cluster = cluster_name(host, subset, port.number);
+            if wanted(&cluster) {
+                let endpoints = endpoints(Some(service), &rules, subset, port.number);
+                sets.push(EndpointSet { cluster, endpoints });
+            }
+        }
+    }
+    sets
+}
+
+fn cluster_name(host: &str, subset: &str, port: u16) -> String {
+    format!("outbound|{port}|{subset}|{host}")
+}
+
+/// Who answers for a subset of a service at a port; without a subset, for the service.
+fn endpoints(
+    service: Option<&Service>,
+    rules: &[&DestinationRule],
+    subset: &str,
+    port: u16,
+) -> Vec<Endpoint> {
+    let labels = match find_subset(rules, subset) {
+        Some((_, subset)) => Some(&subset.labels),
+        None if subset.is_empty() => Some(&EVERY_WORKLOAD),
+        None => None,
+    };
+    let endpoints = service
+        .zip(labels)
+        .and_then(|(service, labels)| Some(service.endpoints(service.port(port)?, labels)));
+    endpoints.unwrap_or_default()
 }
 
 /// The port written; else the only one of the service; else the one the request came in at.

@@ -104,7 +104,7 @@ fn open_tcp(
         if let Some((rules, _)) = world.mesh_rules_of(&service.host, visible) {
             let place = Place {
                 node: assembly.node,
-                gateway: GatewayReference::Mesh,
+                gateway: &GatewayReference::Mesh,
                 port,
             };
             routes = tcp::routes(&mut assembly.clusters, &place, rules);
@@ -239,7 +239,7 @@ fn rules_at(
 ) -> Vec<ringmain_config::route::Route> {
     let place = Place {
         node: assembly.node,
-        gateway: GatewayReference::Mesh,
+        gateway: &GatewayReference::Mesh,
         port,
     };
     routes(&mut assembly.clusters, &place, rules)

@@ -125,7 +125,7 @@ struct Bound<'a> {
 /// A VirtualService that answers for a host at a gateway.
 struct Bearer<'a> {
     service: &'a VirtualService,
-    gateway: GatewayReference,
+    gateway: &'a GatewayReference,
     host: &'a Spanned<String>,
 }
 
@@ -146,7 +146,7 @@ fn virtual_hosts(
         for bearer in &bearers {
             let place = Place {
                 node: assembly.node,
-                gateway: bearer.gateway.clone(),
+                gateway: bearer.gateway,
                 port,
             };
             all.extend(routes(&mut assembly.clusters, &place, bearer.service));
@@ -177,13 +177,17 @@ fn bind<'a>(
     service: &'a VirtualService,
     bound: &Bound<'a>,
 ) {
-    let gateway = GatewayReference::Gateway {
-        namespace: bound.gateway.metadata.namespace.clone(),
-        name: bound.gateway.metadata.name.clone(),
+    let metadata = &bound.gateway.metadata;
+    let is_bound = |named: &&Spanned<GatewayReference>| match &named.value {
+        GatewayReference::Gateway { namespace, name } => {
+            *namespace == metadata.namespace && *name == metadata.name
+        }
+        GatewayReference::Mesh => false,
     };
-    if !service.gateways.iter().any(|named| named.value == gateway) {
+    let Some(gateway) = service.gateways.iter().find(is_bound) else {
         return;
-    }
+    };
+    let gateway = &gateway.value;
     for scope in &bound.server.hosts {
         if !scope.namespace.includes(&service.metadata.namespace) {
             continue;
@@ -193,14 +197,14 @@ fn bind<'a>(
                 continue;
             };
             let bearers = by_host.entry(common).or_default();
-            let known = bearers.iter().any(|bearer| {
-                bearer.service.metadata.origin == service.metadata.origin
-                    && bearer.gateway == gateway
-            });
+            // Those of one service come one after the other.
+            let own = bearers.iter().rev();
+            let mut own = own.take_while(|bearer| std::ptr::eq(bearer.service, service));
+            let known = own.any(|bearer| bearer.gateway == gateway);
             if !known {
                 bearers.push(Bearer {
                     service,
-                    gateway: gateway.clone(),
+                    gateway,
                     host,
                 });
             }

@@ -22,7 +22,7 @@ use crate::resource::{
 pub(super) struct Place<'a> {
     pub(super) node: &'a Node,
     /// The Gateway, or the mesh.
-    pub(super) gateway: GatewayReference,
+    pub(super) gateway: &'a GatewayReference,
     /// The port that requests are addressed to.
     pub(super) port: u16,
 }
@@ -36,6 +36,7 @@ pub(super) fn routes(
 ) -> Vec<Route> {
     let mut routes = Vec::new();
     for rule in &service.http {
+        let before = routes.len();
         if rule.matches.is_empty() {
             let origin = service.metadata.origin_at(rule.span);
             routes.push(route(clusters, place, rule, &HttpMatch::default(), origin));
@@ -46,8 +47,8 @@ pub(super) fn routes(
                 routes.push(route(clusters, place, rule, condition, origin));
             }
         }
-        if let Some(all) = routes.iter().position(matches_all) {
-            routes.truncate(all + 1);
+        if let Some(all) = routes[before..].iter().position(matches_all) {
+            routes.truncate(before + all + 1);
             break;
         }
     }
@@ -62,21 +63,30 @@ pub(super) fn matches_all(route: &Route) -> bool {
         PathMatch::Regex(pattern) => pattern == ".*",
         PathMatch::Exact(_) => false,
     };
-    let rest = RouteMatch {
-        path: PathMatch::Any,
-        ignore_case: false,
-        ..route.matches.clone()
-    };
-    everywhere && rest == RouteMatch::default()
+    everywhere && has_no_condition_but_path(&route.matches)
+}
+
+fn has_no_condition_but_path(matches: &RouteMatch) -> bool {
+    let RouteMatch {
+        path: _,
+        ignore_case: _,
+        method,
+        authority,
+        scheme,
+        headers,
+        query,
+    } = matches;
+    let is_free = method.is_none() && authority.is_none() && scheme.is_none();
+    is_free && headers.is_empty() && query.is_empty()
 }
 
 /// The part of a condition that does not depend on the request.
 fn applies(place: &Place<'_>, service: &VirtualService, condition: &HttpMatch) -> bool {
     let here = if condition.gateways.is_empty() {
         let mut gateways = service.gateways.iter();
-        gateways.any(|gateway| gateway.value == place.gateway)
+        gateways.any(|gateway| gateway.value == *place.gateway)
     } else {
-        condition.gateways.contains(&place.gateway)
+        condition.gateways.contains(place.gateway)
     };
     let from = condition.source_namespace.as_ref();
     here && condition.port.is_none_or(|port| port == place.port)

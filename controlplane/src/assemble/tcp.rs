@@ -52,9 +52,9 @@ fn applies(
 ) -> bool {
     let here = if condition.gateways.is_empty() {
         let mut gateways = service.gateways.iter();
-        gateways.any(|gateway| gateway.value == place.gateway)
+        gateways.any(|gateway| gateway.value == *place.gateway)
     } else {
-        condition.gateways.contains(&place.gateway)
+        condition.gateways.contains(place.gateway)
     };
     let from = condition.source_namespace.as_ref();
     here && condition.port.is_none_or(|port| port == place.port)

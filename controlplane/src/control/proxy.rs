@@ -1,9 +1,9 @@
 //! One connected proxy as the control loop sees it: what it is meant to hold, and how far it is.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use ringmain_config::{
-    document::{Document, PartKey, PartKind},
+    document::{Changes, Document, Part},
     node::Node,
     problem::Problem,
     wire::Hello,
@@ -12,11 +12,11 @@ use tokio::sync::watch;
 
 use super::{report, shared::SharedParts};
 use crate::{
-    assemble::assemble,
-    compile::check,
+    assemble::{assemble, endpoint_sets},
+    compile::{Checked, check},
     publish::{Progress, peer::Peer},
     status::{ProxyStatus, Sync},
-    world::World,
+    world::{World, change::Touched},
 };
 
 pub(super) struct Proxy {
@@ -103,19 +103,22 @@ impl Proxy {
     pub(super) fn retarget(
         &mut self,
         world: &World,
+        checked: &Checked,
         parts: &mut SharedParts,
         generation: u64,
     ) -> Published {
-        let (mut document, warnings) = assemble(world, &self.node);
+        let known = checked.of(&self.node);
+        let is_checked = known.is_some();
+        let (document, warnings) = known.unwrap_or_else(|| assemble(world, &self.node));
         self.warnings = warnings;
-        let versions = document.versions();
-        let before = self.target().map(|before| before.versions());
-        if before.as_ref() == Some(&versions) {
+        let before = self.target();
+        let changes = document.changes_since(before.as_deref().unwrap_or(&Document::default()));
+        if before.is_some() && changes.is_empty() {
             self.unfit = None;
             return Published::Same;
         }
         // The endpoints of a Document that compiled may change; the registry makes no bad ones.
-        if before.is_none_or(|before| structure(before) != structure(versions)) {
+        if !is_checked && (before.is_none() || changes.are_structural()) {
             let problems = check(&document);
             if !problems.is_empty() {
                 self.withhold(problems);
@@ -123,12 +126,61 @@ impl Proxy {
             }
         }
         self.unfit = None;
+        self.give(before.as_deref(), changes, parts, generation);
+        Published::New
+    }
+
+    /// As [`Self::retarget`], in a world where nothing but the endpoints of `touched` differs.
+    pub(super) fn follow(
+        &mut self,
+        world: &World,
+        touched: &Touched,
+        parts: &mut SharedParts,
+        generation: u64,
+    ) -> Published {
+        let (namespace, name) = (&self.node.namespace, &self.node.name);
+        // What a workload answers for shows in its own Document in other places, too.
+        let mut workloads = touched.workloads.iter();
+        let is_own = workloads.any(|touched| touched.0 == *namespace && touched.1 == *name);
+        let before = self.target().filter(|_| !is_own && self.unfit.is_none());
+        let Some(before) = before else {
+            return self.retarget(world, &Checked::default(), parts, generation);
+        };
+        let mut changes = Changes::default();
+        for set in endpoint_sets(world, &self.node, &before, &touched.hosts) {
+            let held = before.endpoint_sets.get(&set.cluster);
+            let part = Part::EndpointSet(Arc::new(set));
+            let version = part.version();
+            if held.is_none_or(|held| held.version != version) {
+                changes.upserts.push((version, part));
+            }
+        }
+        if changes.is_empty() {
+            return Published::Same;
+        }
+        self.give(Some(&before), changes, parts, generation);
+        Published::New
+    }
+
+    /// Makes `before` with `changes` the target.
+    fn give(
+        &mut self,
+        before: Option<&Document>,
+        changes: Changes,
+        parts: &mut SharedParts,
+        generation: u64,
+    ) {
+        let mut document = before.cloned().unwrap_or_default();
         document.generation = generation;
+        for (version, part) in changes.upserts {
+            document.upsert_versioned(parts.share(part, version), version);
+        }
+        for key in &changes.removals {
+            document.remove(key);
+        }
         self.enter(Sync::Sending);
         self.problems.clear();
-        let document = parts.share(&document);
         self.target.send_replace(Some(Arc::new(document)));
-        Published::New
     }
 
     /// The session got this far with the target of generation `target`.
@@ -231,10 +283,4 @@ fn log_withheld(proxy: &str, problems: &[Problem]) {
         "the proxy's Document cannot be used; it keeps the one before"
     );
     report::log(problems);
-}
-
-/// All but the endpoints.
-fn structure(mut versions: BTreeMap<PartKey, u64>) -> BTreeMap<PartKey, u64> {
-    versions.retain(|key, _| key.kind != PartKind::EndpointSet);
-    versions
 }

@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use ringmain_config::document::{Document, Part, PartKey};
+use ringmain_config::document::{Part, PartKey};
 
 /// The parts of every target, by name and version.
 #[derive(Default)]
@@ -12,17 +12,10 @@ pub(super) struct SharedParts {
 }
 
 impl SharedParts {
-    /// The same Document, with the parts that are known already in place of its own.
-    pub(super) fn share(&mut self, document: &Document) -> Document {
-        let mut shared = Document {
-            generation: document.generation,
-            ..Document::default()
-        };
-        for (version, part) in document.parts() {
-            let known = self.parts.entry((part.key(), version)).or_insert(part);
-            shared.upsert_versioned(known.clone(), version);
-        }
-        shared
+    /// The part of this name and version that is known already, or else this one.
+    pub(super) fn share(&mut self, part: Part, version: u64) -> Part {
+        let known = self.parts.entry((part.key(), version)).or_insert(part);
+        known.clone()
     }
 
     /// Forgets the parts that no Document has any more.
@@ -51,13 +44,15 @@ mod tests {
 
     use super::SharedParts;
 
-    fn document(clusters: &[&str]) -> Document {
+    fn document(parts: &mut SharedParts, clusters: &[&str]) -> Document {
         let mut document = Document::default();
         for cluster in clusters {
-            document.upsert(Part::EndpointSet(Arc::new(EndpointSet {
+            let part = Part::EndpointSet(Arc::new(EndpointSet {
                 cluster: (*cluster).to_owned(),
                 endpoints: vec![],
-            })));
+            }));
+            let version = part.version();
+            document.upsert_versioned(parts.share(part, version), version);
         }
         document
     }
@@ -65,10 +60,8 @@ mod tests {
     #[test]
     fn equal_parts_are_kept_once_and_no_longer_than_needed() {
         let mut parts = SharedParts::default();
-        let first = parts.share(&document(&["a", "b"]));
-        let second = parts.share(&document(&["b", "c"]));
-        assert_eq!(first, document(&["a", "b"]));
-        assert_eq!(second, document(&["b", "c"]));
+        let first = document(&mut parts, &["a", "b"]);
+        let second = document(&mut parts, &["b", "c"]);
         let set = |document: &Document| document.endpoint_sets["b"].value.clone();
         assert!(Arc::ptr_eq(&set(&first), &set(&second)));
 

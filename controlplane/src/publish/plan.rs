@@ -3,43 +3,64 @@
 use std::{
     collections::BTreeMap,
     io::{self, Write},
+    sync::Arc,
 };
 
 use ringmain_config::{
-    document::{Document, PartKey},
+    document::{Changes, Document, Part, PartKey},
     problem::Problem,
     wire::{PAYLOAD_BYTES_MAX, Update, Upsert},
 };
 use serde::Serialize;
 
+/// What a proxy holds.
+#[derive(Debug)]
+pub(super) enum Holding {
+    /// What it said itself when it connected.
+    Said(BTreeMap<PartKey, u64>),
+    /// What it was sent.
+    Sent(Arc<Document>),
+}
+
+impl Holding {
+    fn changes_to(&self, document: &Document) -> Changes {
+        match self {
+            Self::Sent(before) => document.changes_since(before),
+            Self::Said(held) => {
+                let wanted = document.versions();
+                let gone = held.keys().filter(|key| !wanted.contains_key(key));
+                let differs =
+                    |(version, part): &(u64, Part)| held.get(&part.key()) != Some(version);
+                Changes {
+                    upserts: document.parts().filter(differs).collect(),
+                    removals: gone.cloned().collect(),
+                }
+            }
+        }
+    }
+}
+
 /// The updates that lead from `held` to `document`; none when they are the same.
 ///
 /// # Errors
 /// The part that is too long for any frame: nothing of the Document is to be sent then.
-pub(super) fn plan(
-    held: &BTreeMap<PartKey, u64>,
-    document: &Document,
-) -> Result<Vec<Update>, Box<Problem>> {
-    let wanted = document.versions();
+pub(super) fn plan(held: &Holding, document: &Document) -> Result<Vec<Update>, Box<Problem>> {
+    let changes = held.changes_to(document);
     let mut updates = Updates::default();
-    for (version, part) in document.parts() {
-        let key = part.key();
-        if held.get(&key) == Some(&version) {
-            continue;
-        }
+    for (version, part) in changes.upserts {
         let upsert = Upsert { version, part };
         let bytes = json_bytes(&upsert);
         if bytes > UPSERT_BYTES_MAX {
             let message = format!("{bytes} bytes are more than the {UPSERT_BYTES_MAX} of a part");
-            let problem = Problem::error(key.to_string(), message)
+            let problem = Problem::error(upsert.part.key().to_string(), message)
                 .hint("split its resource, or move large direct responses to a server");
             return Err(Box::new(problem));
         }
         updates.room_for(bytes).upserts.push(upsert);
     }
-    for key in held.keys().filter(|key| !wanted.contains_key(key)) {
-        let bytes = json_bytes(key);
-        updates.room_for(bytes).removals.push(key.clone());
+    for key in changes.removals {
+        let bytes = json_bytes(&key);
+        updates.room_for(bytes).removals.push(key);
     }
     Ok(updates.list)
 }
@@ -100,7 +121,7 @@ mod tests {
         wire::{Message, PAYLOAD_BYTES_MAX, Update},
     };
 
-    use super::{UPDATE_BYTES, plan};
+    use super::{Holding, UPDATE_BYTES, plan};
 
     fn document(names: &[String]) -> Document {
         let mut document = Document::default();
@@ -138,7 +159,8 @@ mod tests {
             BTreeMap::from([(key("a"), versions[&key("a")])]),
             BTreeMap::from([(key("a"), 1), (key("gone"), 2)]),
         ] {
-            let updates = plan(&held, &wanted).expect("short");
+            let said = Holding::Said(held.clone());
+            let updates = plan(&said, &wanted).expect("short");
             assert_eq!(updates.is_empty(), held == versions);
             let sent: usize = updates.iter().map(|update| update.upserts.len()).sum();
             let same = held
@@ -152,10 +174,23 @@ mod tests {
     }
 
     #[test]
+    fn what_was_sent_is_not_sent_again() {
+        let before = Arc::new(document(&["a".to_owned(), "b".to_owned()]));
+        let after = document(&["b".to_owned(), "c".to_owned()]);
+        let held = Holding::Sent(Arc::clone(&before));
+        assert_eq!(plan(&held, &before).expect("short"), []);
+        let updates = plan(&held, &after).expect("short");
+        let mut versions = before.versions();
+        apply(&mut versions, &updates);
+        assert_eq!(versions, after.versions());
+        assert_eq!(updates[0].upserts.len(), 1);
+    }
+
+    #[test]
     fn frames_stay_short() {
         let name = |number: usize| number.to_string().repeat(UPDATE_BYTES / 3);
         let wanted = document(&(0..10).map(name).collect::<Vec<_>>());
-        let updates = plan(&BTreeMap::new(), &wanted).expect("short");
+        let updates = plan(&Holding::Said(BTreeMap::new()), &wanted).expect("short");
         assert_eq!(updates.len(), 5);
         for update in &updates {
             let mut bytes = Vec::new();
@@ -163,14 +198,15 @@ mod tests {
             message.encode(&mut bytes).expect("short");
             assert!(bytes.len() < 2 * UPDATE_BYTES);
         }
-        let removals = plan(&wanted.versions(), &Document::default()).expect("short");
+        let removals =
+            plan(&Holding::Said(wanted.versions()), &Document::default()).expect("short");
         assert_eq!(removals.len(), 5);
     }
 
     #[test]
     fn names_a_part_that_fits_no_frame() {
         let wanted = document(&["x".repeat(PAYLOAD_BYTES_MAX)]);
-        let problem = plan(&BTreeMap::new(), &wanted).expect_err("too long");
+        let problem = plan(&Holding::Said(BTreeMap::new()), &wanted).expect_err("too long");
         assert!(problem.message.contains("bytes are more than"), "{problem}");
     }
 }

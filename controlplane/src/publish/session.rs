@@ -5,10 +5,10 @@
 //! refused generation is sent again after a while, less and less often: what was in its way, a port
 //! that another process held, may be gone. Each is cut against what the proxy then still holds.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use ringmain_config::{
-    document::{Document, PartKey},
+    document::Document,
     wire::{Answer, Commit, Hello, MINOR, Message, Query, Refused, Welcome, WireError},
 };
 use tokio::{
@@ -21,7 +21,7 @@ use super::{
     Door, Event, Progress,
     frames::{Frames, FramesError},
     peer::Peer,
-    plan::plan,
+    plan::{Holding, plan},
 };
 
 /// Serves one accepted connection to its end.
@@ -139,7 +139,7 @@ async fn proxy(
         .map(|held| (held.key.clone(), held.version));
     let mut session = Session {
         id,
-        held: holds.collect(),
+        held: Holding::Said(holds.collect()),
         generation: hello.generation,
         is_agreed: false,
         outstanding: None,
@@ -168,7 +168,7 @@ struct Session<'a> {
     frames: Frames,
     write_limit: Duration,
     /// What the proxy uses: of the last generation that it acknowledged.
-    held: BTreeMap<PartKey, u64>,
+    held: Holding,
     /// That generation.
     generation: u64,
     /// The proxy has been sent something on this connection: it knows that what it holds is meant.
@@ -187,7 +187,7 @@ struct Outstanding {
     /// Of the target that it is sent for.
     target: u64,
     /// What the proxy holds if it takes it.
-    versions: BTreeMap<PartKey, u64>,
+    document: Arc<Document>,
 }
 
 impl Session<'_> {
@@ -251,7 +251,7 @@ impl Session<'_> {
             }
             _ => {
                 self.is_agreed = true;
-                self.held = outstanding.versions;
+                self.held = Holding::Sent(outstanding.document);
                 self.generation = answered;
                 Progress::Holds {
                     generation: answered,
@@ -262,7 +262,8 @@ impl Session<'_> {
     }
 
     /// True when it was sent. A proxy that holds it already is told so, once on each connection.
-    async fn send(&mut self, document: &Document) -> Result<bool, FramesError> {
+    async fn send(&mut self, document: &Arc<Document>) -> Result<bool, FramesError> {
+        let began = Instant::now();
         let target = document.generation;
         let updates = match plan(&self.held, document) {
             Ok(updates) => updates,
@@ -282,6 +283,8 @@ impl Session<'_> {
                 return Ok(false);
             }
         }
+        let planned = began.elapsed();
+        let frames = updates.len();
         for update in updates {
             let message = Message::Update(update);
             self.frames.write(&message, self.write_limit).await?;
@@ -291,8 +294,9 @@ impl Session<'_> {
         self.outstanding = Some(Outstanding {
             generation,
             target,
-            versions: document.versions(),
+            document: Arc::clone(document),
         });
+        tracing::debug!(generation, frames, plan = ?planned, took = ?began.elapsed(), "sent");
         Ok(generation == target)
     }
 

@@ -114,12 +114,17 @@ impl Registrations {
         }
     }
 
-    /// Removes those that are due at `now`; whether there were any.
-    pub fn expire(&mut self, now: Instant) -> bool {
-        let before = self.by_name.len();
-        self.by_name
-            .retain(|_, held| held.expires.is_none_or(|expires| expires > now));
-        self.by_name.len() != before
+    /// Removes those that are due at `now`; their namespaces and names.
+    pub fn expire(&mut self, now: Instant) -> Vec<(String, String)> {
+        let is_due = |held: &Registration| held.expires.is_some_and(|expires| expires <= now);
+        let due = self.by_name.extract_if(.., |_, held| is_due(held));
+        due.map(|(key, _)| key).collect()
+    }
+
+    /// The one of this namespace and name.
+    pub fn node(&self, namespace: &str, name: &str) -> Option<&Node> {
+        let held = self.by_name.get(&(namespace.to_owned(), name.to_owned()));
+        held.map(|held| &held.node)
     }
 
     /// When the next one is due.
@@ -176,16 +181,16 @@ mod tests {
 
         assert_eq!(registrations.connect(&a), Change::Changed);
         assert_eq!(registrations.next_expiry(), None);
-        assert!(!registrations.expire(start + 100 * second));
+        assert_eq!(registrations.expire(start + 100 * second), []);
 
         registrations.disconnect(&a, start + 10 * second);
         assert_eq!(registrations.next_expiry(), Some(start + 10 * second));
-        assert!(!registrations.expire(start + 9 * second));
+        assert_eq!(registrations.expire(start + 9 * second), []);
         assert_eq!(registrations.connect(&a), Change::Same, "it came back");
-        assert!(!registrations.expire(start + 11 * second));
+        assert_eq!(registrations.expire(start + 11 * second), []);
 
         registrations.disconnect(&a, start + 20 * second);
-        assert!(registrations.expire(start + 20 * second));
+        assert_eq!(registrations.expire(start + 20 * second).len(), 1);
         assert!(names(&registrations).is_empty());
     }
 
@@ -200,9 +205,13 @@ mod tests {
             Change::Contested(Box::new(old.clone()))
         );
         registrations.disconnect(&old, start);
-        assert!(!registrations.expire(start), "one of them is still there");
+        assert_eq!(
+            registrations.expire(start),
+            [],
+            "one of them is still there"
+        );
         registrations.disconnect(&new, start);
-        assert!(registrations.expire(start));
+        assert_eq!(registrations.expire(start).len(), 1);
     }
 
     #[test]
@@ -222,7 +231,7 @@ mod tests {
         let mut read = Registrations::read(&file, due).expect("read");
         assert_eq!(names(&read), ["a", "b"]);
         assert_eq!(read.connect(&a), Change::Same);
-        assert!(read.expire(due));
+        assert_eq!(read.expire(due).len(), 1);
         assert_eq!(names(&read), ["a"]);
 
         std::fs::write(&file, "{\"nodes\": [").expect("written");

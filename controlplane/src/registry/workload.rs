@@ -33,7 +33,7 @@ pub struct Workload {
 }
 
 impl Workload {
-    pub(super) fn from_entry(entry: &WorkloadEntry) -> Self {
+    pub(crate) fn from_entry(entry: &WorkloadEntry) -> Self {
         let (name, namespace) = (&entry.metadata.name, &entry.metadata.namespace);
         let workload = &entry.workload;
         let account = &workload.service_account;
@@ -74,7 +74,7 @@ impl Workload {
     }
 
     /// The workload of a proxy that registers itself; `None` when it gave no address.
-    pub(super) fn from_node(node: &Node) -> Option<Self> {
+    pub(crate) fn from_node(node: &Node) -> Option<Self> {
         let account = &node.service_account;
         Some(Self {
             name: node.name.clone(),

@@ -4,7 +4,7 @@
 //! form, then the kind's own function takes what it needs. That function passes over a value of
 //! the wrong form in silence, since it was reported and the document is dropped for it.
 
-use std::sync::Arc;
+use std::{cell::RefCell, num::NonZeroUsize, sync::Arc};
 
 use ringmain_config::{
     origin::Origin,
@@ -18,27 +18,61 @@ use super::{
 };
 
 /// A value and the way to it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor<'a> {
-    node: &'a Node,
-    /// `spec.http[0].match`; empty for the document.
-    path: String,
+    node: &'a Node<'a>,
     /// Place of the key, or of the value where there is none.
     key_span: Span,
+    /// From the document to here; `None` for the document.
+    last: Option<StepIndex>,
+    way: &'a Way<'a>,
+}
+
+/// Every step that was made in a document. Put into words only for a problem.
+#[derive(Debug, Default)]
+pub(super) struct Way<'a>(RefCell<Vec<Step<'a>>>);
+
+/// From a map or list to a value in it.
+#[derive(Clone, Copy, Debug)]
+struct Step<'a> {
+    before: Option<StepIndex>,
+    to: To<'a>,
+}
+
+/// One more than where it stands, so that there can be none without taking more room.
+type StepIndex = NonZeroUsize;
+
+#[derive(Clone, Copy, Debug)]
+enum To<'a> {
+    Key(&'a str),
+    Index(usize),
+}
+
+impl<'a> Way<'a> {
+    fn add(&self, step: Step<'a>) -> Option<StepIndex> {
+        let mut steps = self.0.borrow_mut();
+        steps.push(step);
+        StepIndex::new(steps.len())
+    }
+
+    fn step(&self, index: StepIndex) -> Step<'a> {
+        self.0.borrow()[index.get() - 1]
+    }
 }
 
 impl<'a> Cursor<'a> {
-    /// The document itself.
-    pub(super) fn root(node: &'a Node) -> Self {
+    /// The document itself. `way` is a new one.
+    pub(super) fn root(node: &'a Node<'a>, way: &'a Way<'a>) -> Self {
         Self {
             node,
-            path: String::new(),
             key_span: node.span,
+            last: None,
+            way,
         }
     }
 
     /// The value.
-    pub(super) fn node(&self) -> &'a Node {
+    pub(super) fn node(&self) -> &'a Node<'a> {
         self.node
     }
 
@@ -63,7 +97,7 @@ impl<'a> Cursor<'a> {
         let Value::Map(entries) = &self.node.value else {
             return None;
         };
-        let null = |node: &Node| matches!(node.value, Value::Scalar(Scalar::Null));
+        let null = |node: &Node<'_>| matches!(node.value, Value::Scalar(Scalar::Null));
         let entry = entries.iter().find(|entry| entry.key == name);
         let entry = entry.filter(|entry| !null(&entry.node))?;
         Some(self.child(entry))
@@ -71,37 +105,63 @@ impl<'a> Cursor<'a> {
 
     /// Keys and values of a map, in the order written; none when it is no map.
     pub(super) fn entries(&self) -> Vec<(&'a str, Self)> {
-        let Value::Map(entries) = &self.node.value else {
-            return Vec::new();
+        self.each_entry().collect()
+    }
+
+    /// As [`Self::entries`], one after the other.
+    pub(super) fn each_entry(self) -> impl Iterator<Item = (&'a str, Self)> {
+        let entries: &[Entry<'a>] = match &self.node.value {
+            Value::Map(entries) => entries,
+            Value::List(_) | Value::Scalar(_) => &[],
         };
         entries
             .iter()
-            .map(|entry| (entry.key.as_str(), self.child(entry)))
-            .collect()
+            .map(move |entry| (&*entry.key, self.child(entry)))
     }
 
-    fn child(&self, entry: &'a Entry) -> Self {
+    fn child(&self, entry: &'a Entry<'a>) -> Self {
+        self.at(To::Key(&entry.key), &entry.node, entry.key_span)
+    }
+
+    fn at(&self, to: To<'a>, node: &'a Node<'a>, key_span: Span) -> Self {
+        let before = self.last;
         Self {
-            node: &entry.node,
-            path: join(&self.path, &entry.key),
-            key_span: entry.key_span,
+            node,
+            key_span,
+            last: self.way.add(Step { before, to }),
+            way: self.way,
         }
+    }
+
+    /// `spec.http[0].match`; empty for the document.
+    fn path(&self) -> String {
+        let mut steps = Vec::new();
+        let mut last = self.last;
+        while let Some(index) = last {
+            let step = self.way.step(index);
+            steps.push(step.to);
+            last = step.before;
+        }
+        let steps = steps.into_iter().rev();
+        steps.fold(String::new(), |path, to| match to {
+            To::Key(key) => join(&path, key),
+            To::Index(index) => format!("{path}[{index}]"),
+        })
     }
 
     /// Elements of a list; none when it is no list.
     pub(super) fn items(&self) -> Vec<Self> {
-        let Value::List(items) = &self.node.value else {
-            return Vec::new();
+        self.each_item().collect()
+    }
+
+    /// As [`Self::items`], one after the other.
+    pub(super) fn each_item(self) -> impl Iterator<Item = Self> {
+        let items: &[Node<'a>] = match &self.node.value {
+            Value::List(items) => items,
+            Value::Map(_) | Value::Scalar(_) => &[],
         };
-        items
-            .iter()
-            .enumerate()
-            .map(|(index, node)| Self {
-                node,
-                path: format!("{}[{index}]", self.path),
-                key_span: node.span,
-            })
-            .collect()
+        let items = items.iter().enumerate();
+        items.map(move |(index, node)| self.at(To::Index(index), node, node.span))
     }
 
     /// Elements of the list that is the value of a key.
@@ -211,17 +271,17 @@ impl Report {
 
     /// The value is wrong: the document is dropped.
     pub(super) fn error(&mut self, at: &Cursor<'_>, fault: impl Into<Fault>) {
-        self.push(Severity::Error, at.span(), &at.path, fault.into());
+        self.push(Severity::Error, at.span(), &at.path(), fault.into());
     }
 
     /// The value has no effect, or hardly the one that was meant.
     pub(super) fn warning(&mut self, at: &Cursor<'_>, fault: impl Into<Fault>) {
-        self.push(Severity::Warning, at.span(), &at.path, fault.into());
+        self.push(Severity::Warning, at.span(), &at.path(), fault.into());
     }
 
     /// As the others, about the key rather than its value.
     pub(super) fn key(&mut self, severity: Severity, at: &Cursor<'_>, fault: impl Into<Fault>) {
-        self.push(severity, at.key_span, &at.path, fault.into());
+        self.push(severity, at.key_span, &at.path(), fault.into());
     }
 
     /// As the others, at a place of its own.
@@ -232,13 +292,13 @@ impl Report {
         at: &Cursor<'_>,
         fault: impl Into<Fault>,
     ) {
-        self.push(severity, span, &at.path, fault.into());
+        self.push(severity, span, &at.path(), fault.into());
     }
 
     /// A value is missing.
     pub(super) fn missing(&mut self, at: &Cursor<'_>, name: &str) {
         let fault = format!("`{name}` is missing").into();
-        self.push(Severity::Error, at.span(), &join(&at.path, name), fault);
+        self.push(Severity::Error, at.span(), &join(&at.path(), name), fault);
     }
 
     /// Nothing beyond warnings so far.

@@ -1,18 +1,26 @@
 //! From the text of a file to resources: which documents there are, and who each of them is.
 
-use std::sync::Arc;
+use std::{
+    panic::resume_unwind,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread::{self, available_parallelism},
+};
 
 use ringmain_config::problem::{Problem, Severity};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     Loaded, Resource,
-    cursor::{Cursor, Fault, Report},
+    cursor::{Cursor, Fault, Report, Way},
     destination_rule, format, gateway,
     kind::{Fate, Kind, fate},
     metadata::{self, METADATA},
     schema::{self, Field, Shape},
     service, service_entry, sidecar, virtual_service, workload_entry,
-    yaml::{self, Node, SyntaxError},
+    yaml::{self, Expansion, Node, SyntaxError},
 };
 
 /// Bytes of one file: thousands of resources fit in it. A tree takes up to fifty times as much.
@@ -22,39 +30,182 @@ pub(crate) const TEXT_BYTES_MAX: usize = 4 << 20;
 /// output.
 const PROBLEMS_MAX: usize = 1000;
 
+/// Threads that read one file: the proxies of this host need their cores, too.
+const THREADS_MAX: usize = 4;
+/// Text that a thread is worth being started for.
+const THREAD_BYTES_MIN: usize = 64 << 10;
+/// Documents that a thread takes at once.
+const DOCUMENTS_AT_ONCE: usize = 8;
+
 /// The namespace of a resource that names none.
 const NAMESPACE_DEFAULT: &str = "default";
 
 /// Reads the documents of `text`, which is the content of `file`. Never fails as a whole: all that
 /// is wrong is in [`Loaded::problems`], at most 1000 of them.
 pub fn parse(file: &str, text: &str) -> Loaded {
+    parse_again(file, text, &Memo::default()).0
+}
+
+/// As [`parse`]; documents that are as they were `before` are not read again.
+pub(crate) fn parse_again(file: &str, text: &str, before: &Memo) -> (Loaded, Memo) {
     let mut loaded = Loaded::default();
     let file: Arc<str> = file.into();
     if text.len() > TEXT_BYTES_MAX {
         loaded.problems.push(too_large(&file));
-        return loaded;
+        return (loaded, Memo::default());
     }
-    for (index, document) in yaml::documents(text).into_iter().enumerate() {
-        let place = format!("document {}", index + 1);
-        let syntax = |error| syntax_problem(&file, &place, error);
-        match document {
-            Ok(document) => {
-                let before = loaded.resources.len();
-                read(&document.root, &file, &place, &mut loaded);
-                if !document.repeated.is_empty() {
-                    loaded.resources.truncate(before);
-                }
-                let repeated = document.repeated.into_iter().map(syntax);
-                loaded.problems.extend(repeated);
-            }
-            Err(error) => loaded.problems.push(syntax(error)),
+    let texts = match yaml::texts(text) {
+        Ok(texts) => texts,
+        Err(error) => {
+            let problem = syntax_problem(&file, &place(0), error);
+            loaded.problems.push(problem);
+            return (loaded, Memo::default());
         }
+    };
+    let digests: Vec<_> = texts.iter().map(Digest::of).collect();
+    let mut known = before.documents(&digests);
+    let missing: Vec<usize> = (0..texts.len())
+        .filter(|&index| known[index].is_none())
+        .collect();
+    let expansion = Expansion::default();
+    let read = parallel(&missing, text.len(), |index| {
+        let mut loaded = Loaded::default();
+        read_text(texts[index], index, &file, &expansion, &mut loaded);
+        loaded
+    });
+    let mut memo = Memo::default();
+    let mut read = read.into_iter();
+    for (digest, known) in digests.into_iter().zip(&mut known) {
+        let (mut resources, mut problems) = match known.take() {
+            Some(resources) => (resources, Vec::new()),
+            None => {
+                let loaded = read.next().expect("every missing document was read");
+                (loaded.resources, loaded.problems)
+            }
+        };
+        memo.documents.push(Held {
+            // What was said of a document is to be said again; and where aliases stand for values,
+            // all of them count.
+            digest: (problems.is_empty() && expansion.is_none()).then_some(digest),
+            resources: resources.len(),
+        });
+        loaded.resources.append(&mut resources);
+        loaded.problems.append(&mut problems);
     }
     loaded
         .problems
         .sort_by_key(|problem| (problem.line, problem.column));
     truncate(&mut loaded.problems);
-    loaded
+    memo.resources.clone_from(&loaded.resources);
+    (loaded, memo)
+}
+
+/// What the documents of a file led to, so that those which did not change need not be read again.
+#[derive(Debug, Default)]
+pub(crate) struct Memo {
+    documents: Vec<Held>,
+    /// Of all documents, in their order.
+    resources: Vec<Arc<Resource>>,
+}
+
+#[derive(Debug)]
+struct Held {
+    /// Absent: it is read again in any case.
+    digest: Option<Digest>,
+    resources: usize,
+}
+
+/// Of the text of a document, and of where it stands: resources name their lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Digest {
+    text: u64,
+    line: usize,
+}
+
+impl Digest {
+    fn of((line, text): &(usize, &str)) -> Self {
+        Self {
+            text: xxh3_64(text.as_bytes()),
+            line: *line,
+        }
+    }
+}
+
+impl Memo {
+    /// For each of these documents the resources, if it is the one that stood at its place.
+    fn documents(&self, digests: &[Digest]) -> Vec<Option<Vec<Arc<Resource>>>> {
+        let mut left = &self.resources[..];
+        let mut held = self.documents.iter();
+        let known = digests.iter().map(|digest| {
+            let held = held.next()?;
+            let (resources, rest) = left.split_at(held.resources);
+            left = rest;
+            (held.digest.as_ref() == Some(digest)).then(|| resources.to_vec())
+        });
+        known.collect()
+    }
+}
+
+/// `read` of each of `indices`, in their order; on several threads when there are many bytes.
+fn parallel(indices: &[usize], bytes: usize, read: impl Fn(usize) -> Loaded + Sync) -> Vec<Loaded> {
+    let cores = available_parallelism().map_or(1, usize::from);
+    let threads = cores.min(THREADS_MAX).min(bytes / THREAD_BYTES_MIN);
+    if threads < 2 || indices.len() < 2 {
+        return indices.iter().map(|&index| read(index)).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let first = next.fetch_add(DOCUMENTS_AT_ONCE, Ordering::Relaxed);
+            if first >= indices.len() {
+                return done;
+            }
+            let end = indices.len().min(first + DOCUMENTS_AT_ONCE);
+            let taken = (first..end).zip(&indices[first..end]);
+            done.extend(taken.map(|(place, &index)| (place, read(index))));
+        }
+    };
+    let mut done = thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut done = work();
+        for other in others {
+            match other.join() {
+                Ok(theirs) => done.extend(theirs),
+                Err(panic) => resume_unwind(panic),
+            }
+        }
+        done
+    });
+    done.sort_unstable_by_key(|(place, _)| *place);
+    done.into_iter().map(|(_, loaded)| loaded).collect()
+}
+
+fn place(index: usize) -> String {
+    format!("document {}", index + 1)
+}
+
+fn read_text(
+    text: (usize, &str),
+    index: usize,
+    file: &Arc<str>,
+    expansion: &Expansion,
+    loaded: &mut Loaded,
+) {
+    let place = place(index);
+    let syntax = |error| syntax_problem(file, &place, error);
+    match yaml::document(text, expansion) {
+        Ok(Some(document)) => {
+            read(&document.root, file, &place, loaded);
+            if !document.repeated.is_empty() {
+                loaded.resources.clear();
+            }
+            let repeated = document.repeated.into_iter().map(syntax);
+            loaded.problems.extend(repeated);
+        }
+        Ok(None) => {}
+        Err(error) => loaded.problems.push(syntax(error)),
+    }
 }
 
 /// Of a file with more than [`TEXT_BYTES_MAX`].
@@ -67,8 +218,9 @@ pub(crate) fn too_large(file: &str) -> Problem {
 }
 
 /// Reads one document, or the items of a List.
-fn read(node: &Node, file: &Arc<str>, place: &str, loaded: &mut Loaded) {
-    let root = Cursor::root(node);
+fn read(node: &Node<'_>, file: &Arc<str>, place: &str, loaded: &mut Loaded) {
+    let way = Way::default();
+    let root = Cursor::root(node, &way);
     let mut report = Report::new(file, place, node.span.line);
     let Some((api_version, kind)) = api_version_and_kind(&root, &mut report) else {
         loaded.problems.append(&mut report.problems);

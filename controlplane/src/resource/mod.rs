@@ -31,7 +31,7 @@ mod testing;
 mod yaml;
 
 pub use document::parse;
-pub(crate) use document::{TEXT_BYTES_MAX, too_large};
+pub(crate) use document::{Memo, TEXT_BYTES_MAX, parse_again, too_large};
 
 use std::sync::Arc;
 

@@ -217,7 +217,7 @@ pub(super) fn warn_unless_supported(
     report: &mut Report,
 ) {
     if !protocol.is_http() && !protocol.is_tcp() {
-        let at = port.field(field).unwrap_or_else(|| port.clone());
+        let at = port.field(field).unwrap_or(*port);
         let message = format!("protocol {protocol} is not supported yet: {instead}");
         report.warning(&at, message);
     }

@@ -188,7 +188,7 @@ impl Check<'_> {
                 self.items(at, shape);
             }
             (Shape::Map(key_form, shape), Value::Map(_)) => {
-                for (key, value) in at.entries() {
+                for (key, value) in at.each_entry() {
                     if let Err(fault) = key_form(key) {
                         self.report.key(Severity::Error, &value, fault);
                     }
@@ -210,13 +210,13 @@ impl Check<'_> {
     }
 
     fn items(&mut self, at: &Cursor<'_>, shape: &Shape) {
-        for item in at.items() {
+        for item in at.each_item() {
             self.value(&item, shape);
         }
     }
 
     fn object(&mut self, at: &Cursor<'_>, fields: &[Field]) {
-        for (name, value) in at.entries() {
+        for (name, value) in at.each_entry() {
             let Some(field) = fields.iter().find(|field| field.name == name) else {
                 self.report
                     .key(Severity::Error, &value, unknown(name, fields));
@@ -259,7 +259,7 @@ impl Check<'_> {
         self.inside_unsupported = true;
     }
 
-    fn scalar(&mut self, at: &Cursor<'_>, shape: &Shape, scalar: &Scalar) -> Result<(), Fault> {
+    fn scalar(&mut self, at: &Cursor<'_>, shape: &Shape, scalar: &Scalar<'_>) -> Result<(), Fault> {
         match (shape, scalar) {
             (Shape::Text, Scalar::Text(_)) | (Shape::Boolean, Scalar::Boolean(_)) => Ok(()),
             (Shape::Form(form), Scalar::Text(text)) => form(text),
@@ -337,7 +337,7 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
         .join(", ")
 }
 
-fn unexpected(shape: &Shape, value: &Value) -> Fault {
+fn unexpected(shape: &Shape, value: &Value<'_>) -> Fault {
     let expected = match shape {
         Shape::Text | Shape::Form(_) => "text",
         Shape::Boolean => "`true` or `false`",
@@ -374,7 +374,7 @@ fn unexpected(shape: &Shape, value: &Value) -> Fault {
         {
             fault.hint(format!("write it without quotes: {text}"))
         }
-        (Shape::Boolean, Value::Scalar(Scalar::Text(text))) => match text.as_str() {
+        (Shape::Boolean, Value::Scalar(Scalar::Text(text))) => match &**text {
             "true" | "yes" | "on" => fault.hint("write true, without quotes"),
             "false" | "no" | "off" => fault.hint("write false, without quotes"),
             _ => fault,

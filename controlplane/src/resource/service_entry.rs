@@ -186,7 +186,7 @@ fn check_duplicate_hosts(spec: &Cursor<'_>, report: &mut Report) {
 
 /// Which hosts and endpoints each way of resolution allows.
 fn check_resolution(entry: &ServiceEntry, spec: &Cursor<'_>, report: &mut Report) {
-    let at = spec.field("resolution").unwrap_or_else(|| spec.clone());
+    let at = spec.field("resolution").unwrap_or(*spec);
     let endpoints = spec
         .field("endpoints")
         .filter(|list| !list.items().is_empty());

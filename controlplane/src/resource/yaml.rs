@@ -6,12 +6,17 @@
 //! and merge keys are expanded here; depth and size are bounded, so that no file costs more than
 //! its own length many times over.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 
 use super::span::Span;
 
+mod quick;
 mod scalar;
 mod split;
 
@@ -19,40 +24,40 @@ pub(super) use scalar::Scalar;
 
 /// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Node {
+pub(super) struct Node<'t> {
     /// Place of its first character.
     pub(super) span: Span,
     /// What it is.
-    pub(super) value: Value,
+    pub(super) value: Value<'t>,
 }
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub(super) enum Value<'t> {
     /// Neither list nor map.
-    Scalar(Scalar),
+    Scalar(Scalar<'t>),
     /// A sequence.
-    List(Vec<Node>),
+    List(Vec<Node<'t>>),
     /// A mapping in the order written, without duplicate keys.
-    Map(Vec<Entry>),
+    Map(Vec<Entry<'t>>),
 }
 
 /// A key and its value.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Entry {
+pub(super) struct Entry<'t> {
     /// As written; a number or boolean is text here.
-    pub(super) key: String,
+    pub(super) key: Cow<'t, str>,
     /// Place of the key.
     pub(super) key_span: Span,
     /// The value.
-    pub(super) node: Node,
+    pub(super) node: Node<'t>,
 }
 
 /// A document that could be read.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Document {
+pub(super) struct Document<'t> {
     /// What it holds; of a key that occurs twice the first value.
-    pub(super) root: Node,
+    pub(super) root: Node<'t>,
     /// Keys that occur twice. Everything else in the document can be looked at all the same.
     pub(super) repeated: Vec<SyntaxError>,
 }
@@ -68,18 +73,48 @@ pub(super) struct SyntaxError {
     pub(super) hint: Option<String>,
 }
 
-/// Reads every document of `text`. Those without content are left out; a broken one is an error in
-/// its place.
-pub(super) fn documents(text: &str) -> Vec<Result<Document, SyntaxError>> {
+/// The texts of the documents of a file, each with the number of lines before it. Not all of them
+/// have content, see [`document`].
+///
+/// # Errors
+/// When the whole file is no YAML.
+pub(super) fn texts(text: &str) -> Result<Vec<(usize, &str)>, SyntaxError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if let Err(error) = split::check_characters(text) {
-        return vec![Err(error)];
+    split::check_characters(text)?;
+    Ok(split::documents(text))
+}
+
+/// Reads one of [`texts`]; `None` when it is empty.
+///
+/// # Errors
+/// The first reason for which it is no YAML.
+pub(super) fn document<'t>(
+    (line, text): (usize, &'t str),
+    expansion: &Expansion,
+) -> Result<Option<Document<'t>>, SyntaxError> {
+    match quick::read(text, line) {
+        Some(root) => Ok(Some(Document {
+            root,
+            repeated: Vec::new(),
+        })),
+        None => Tree::new(line, expansion).read(text),
     }
-    let mut expansion = 0;
-    split::documents(text)
-        .into_iter()
-        .filter_map(|(line, text)| Tree::new(line, &mut expansion).read(text).transpose())
-        .collect()
+}
+
+/// Values that the aliases of one file stand for so far; its documents share the limit.
+#[derive(Debug, Default)]
+pub(super) struct Expansion(AtomicUsize);
+
+impl Expansion {
+    /// No alias was met.
+    pub(super) fn is_none(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+
+    /// What they come to with `values` more.
+    fn add(&self, values: usize) -> usize {
+        self.0.fetch_add(values, Ordering::Relaxed) + values
+    }
 }
 
 /// Levels of nesting; the deepest field of any mesh resource is below twenty.
@@ -89,34 +124,33 @@ const DEPTH_MAX: usize = 64;
 const EXPANSION_MAX: usize = 200_000;
 
 /// Builds the tree of one document.
-struct Tree<'a> {
+struct Tree<'a, 't> {
     /// Lines of the file before the document.
     line_offset: usize,
     /// Open lists and maps, the outermost first.
-    open: Vec<Open>,
+    open: Vec<Open<'t>>,
     /// The finished root.
-    root: Option<Node>,
+    root: Option<Node<'t>>,
     /// Anchored values by the parser's number.
-    anchors: HashMap<usize, Node>,
+    anchors: HashMap<usize, Node<'t>>,
     repeated: Vec<SyntaxError>,
-    /// Values that the file's aliases stand for so far.
-    expansion: &'a mut usize,
+    expansion: &'a Expansion,
 }
 
 /// A list or map whose end has not come.
-struct Open {
-    node: Node,
+struct Open<'t> {
+    node: Node<'t>,
     anchor: usize,
     /// Of a map: the key whose value comes next.
-    key: Option<Key>,
+    key: Option<Key<'t>>,
     /// Of a map: keys so far, with their lines.
-    keys: HashMap<String, u32>,
+    keys: HashMap<Cow<'t, str>, u32>,
     /// Of a map: the values of `<<`.
-    merged: Vec<Node>,
+    merged: Vec<Node<'t>>,
 }
 
-struct Key {
-    text: String,
+struct Key<'t> {
+    text: Cow<'t, str>,
     span: Span,
     role: Role,
 }
@@ -132,8 +166,8 @@ enum Role {
     Repeated,
 }
 
-impl<'a> Tree<'a> {
-    fn new(line_offset: usize, expansion: &'a mut usize) -> Self {
+impl<'a, 't> Tree<'a, 't> {
+    fn new(line_offset: usize, expansion: &'a Expansion) -> Self {
         Self {
             line_offset,
             open: Vec::new(),
@@ -144,25 +178,26 @@ impl<'a> Tree<'a> {
         }
     }
 
-    fn read(mut self, text: &str) -> Result<Option<Document>, SyntaxError> {
+    fn read(mut self, text: &'t str) -> Result<Option<Document<'t>>, SyntaxError> {
         for event in Parser::new_from_str(text) {
             let (event, span) = event.map_err(|error| self.syntax(&error, text))?;
             self.event(event, self.span(span.start))?;
         }
-        let empty = |node: &Node| matches!(node.value, Value::Scalar(Scalar::Null));
+        let empty = |node: &Node<'_>| matches!(node.value, Value::Scalar(Scalar::Null));
         let root = self.root.filter(|node| !empty(node));
         let repeated = self.repeated;
         Ok(root.map(|root| Document { root, repeated }))
     }
 
-    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), SyntaxError> {
+    fn event(&mut self, event: Event<'t>, span: Span) -> Result<(), SyntaxError> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
-                let scalar = scalar::resolve(&text, plain, tag.as_deref())
+                let key = self.expects_key().then(|| text.clone());
+                let scalar = scalar::resolve(text, plain, tag.as_deref())
                     .map_err(|message| SyntaxError::new(span, message))?;
-                if self.expects_key() {
-                    self.key(text.into_owned(), plain, span);
+                if let Some(key) = key {
+                    self.key(key, plain, span);
                     return Ok(());
                 }
                 let value = Value::Scalar(scalar);
@@ -198,7 +233,7 @@ impl<'a> Tree<'a> {
 
     fn start(
         &mut self,
-        value: Value,
+        value: Value<'t>,
         anchor: usize,
         tag: Option<&Tag>,
         span: Span,
@@ -228,7 +263,7 @@ impl<'a> Tree<'a> {
         Ok(())
     }
 
-    fn key(&mut self, text: String, plain: bool, span: Span) {
+    fn key(&mut self, text: Cow<'t, str>, plain: bool, span: Span) {
         let Some(open) = self.open.last_mut() else {
             return;
         };
@@ -251,7 +286,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Puts a complete value where it belongs.
-    fn finished(&mut self, node: Node, anchor: usize) -> Result<(), SyntaxError> {
+    fn finished(&mut self, node: Node<'t>, anchor: usize) -> Result<(), SyntaxError> {
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
         }
@@ -290,8 +325,7 @@ impl<'a> Tree<'a> {
             return Err(SyntaxError::new(span, message));
         };
         let (nodes, depth) = extent(node);
-        *self.expansion += nodes;
-        if *self.expansion > EXPANSION_MAX {
+        if self.expansion.add(nodes) > EXPANSION_MAX {
             let message = format!("aliases stand for more than {EXPANSION_MAX} values");
             return Err(SyntaxError::new(span, message).hint("write the values out"));
         }
@@ -321,14 +355,17 @@ impl<'a> Tree<'a> {
     }
 }
 
-impl Open {
+impl<'t> Open<'t> {
     /// The complete value: keys that a map takes over with `<<` give way to those written in it,
     /// later maps to earlier ones.
-    fn close(mut self) -> Result<Node, SyntaxError> {
+    fn close(mut self) -> Result<Node<'t>, SyntaxError> {
         let Value::Map(entries) = &mut self.node.value else {
             return Ok(self.node);
         };
-        let mut keys: HashSet<String> = self.keys.into_keys().collect();
+        if self.merged.is_empty() {
+            return Ok(self.node);
+        }
+        let mut keys: HashSet<Cow<'t, str>> = self.keys.into_keys().collect();
         let maps = self.merged.into_iter().flat_map(|node| match node.value {
             Value::List(items) => items,
             Value::Map(_) | Value::Scalar(_) => vec![node],
@@ -371,8 +408,8 @@ fn check_depth(depth: usize, span: Span) -> Result<(), SyntaxError> {
 }
 
 /// How many values there are, the value itself included, and how deep they nest.
-fn extent(node: &Node) -> (usize, usize) {
-    let inner = |(nodes, depth): (usize, usize), node: &Node| {
+fn extent(node: &Node<'_>) -> (usize, usize) {
+    let inner = |(nodes, depth): (usize, usize), node: &Node<'_>| {
         let (inner_nodes, inner_depth) = extent(node);
         (nodes + inner_nodes, depth.max(1 + inner_depth))
     };

@@ -10,6 +10,7 @@ use std::{
     io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use ringmain_config::problem::Problem;
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::{
     is_error,
-    resource::{self, Resource, TEXT_BYTES_MAX, too_large},
+    resource::{self, Memo, Resource, TEXT_BYTES_MAX, too_large},
 };
 
 /// The files of a directory.
@@ -31,6 +32,7 @@ pub struct Files {
     root: PathBuf,
     files: BTreeMap<PathBuf, Known>,
     problems: Vec<Problem>,
+    took: Took,
 }
 
 /// A file as it was last read.
@@ -42,6 +44,17 @@ struct Known {
     /// In force.
     resources: Vec<Arc<Resource>>,
     problems: Vec<Problem>,
+    /// Of the content that was read last.
+    memo: Memo,
+}
+
+/// How long reading took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Took {
+    /// Listing the directory, reading files, finding out whether they changed.
+    pub(crate) read: Duration,
+    /// Making resources of those that changed.
+    pub(crate) parse: Duration,
 }
 
 impl Files {
@@ -58,6 +71,7 @@ impl Files {
             root: root.to_owned(),
             files: BTreeMap::new(),
             problems: Vec::new(),
+            took: Took::default(),
         };
         files.read(&Unfinished::default());
         Ok(files)
@@ -81,12 +95,26 @@ impl Files {
             resources: resources.cloned().collect(),
             files: reports.collect(),
             problems: self.problems.clone(),
+            timing: None,
         }
     }
 
     /// Reads the directory again, but not what is being written; whether it says anything else than
     /// before.
     pub(super) fn read(&mut self, unfinished: &Unfinished) -> bool {
+        let began = Instant::now();
+        self.took = Took::default();
+        let changed = self.look(unfinished);
+        self.took.read = began.elapsed().saturating_sub(self.took.parse);
+        changed
+    }
+
+    /// How long the last reading took.
+    pub(super) fn took(&self) -> Took {
+        self.took
+    }
+
+    fn look(&mut self, unfinished: &Unfinished) -> bool {
         // Away, it counts as a directory: its files are then unknown, not gone. One look only, since
         // it may go away between two.
         let is_single = fs::metadata(&self.root).is_ok_and(|found| !found.is_dir());
@@ -145,21 +173,30 @@ impl Files {
         if known.as_ref().is_some_and(|known| known.digest == digest) {
             return false;
         }
-        let (resources, problems) = match content {
+        let began = Instant::now();
+        let none = Memo::default();
+        let memo = known.as_ref().map_or(&none, |known| &known.memo);
+        let (resources, problems, memo) = match content {
             Ok(text) => {
-                let loaded = resource::parse(&path.display().to_string(), &text);
-                (loaded.resources, loaded.problems)
+                let name = path.display().to_string();
+                let (loaded, memo) = resource::parse_again(&name, &text, memo);
+                (loaded.resources, loaded.problems, memo)
             }
             Err(Unread::Gone) => return false,
-            Err(Unread::Problem(problem)) => (Vec::new(), vec![*problem]),
+            Err(Unread::Problem(problem)) => (Vec::new(), vec![*problem], none),
         };
         match known {
-            Some(known) => known.replace(path, digest, resources, problems),
+            Some(known) => {
+                known.replace(path, digest, resources, problems);
+                known.memo = memo;
+            }
             None => {
-                let known = Known::first(digest, resources, problems);
+                let mut known = Known::first(digest, resources, problems);
+                known.memo = memo;
                 self.files.insert(path.to_owned(), known);
             }
         }
+        self.took.parse += began.elapsed();
         true
     }
 }
@@ -176,6 +213,7 @@ impl Known {
             },
             resources: if refused { Vec::new() } else { resources },
             problems,
+            memo: Memo::default(),
         }
     }
 

@@ -27,9 +27,10 @@ pub(super) struct Watch {
     root: PathBuf,
     /// What `root` leads to: another one after it was replaced, be it a directory or a link.
     identity: Option<(u64, u64)>,
-    sender: mpsc::Sender<()>,
-    changes: mpsc::Receiver<()>,
+    sender: mpsc::Sender<Instant>,
+    changes: mpsc::Receiver<Instant>,
     unfinished: Unfinished,
+    burst: Burst,
     /// Dropping it ends the watch.
     watcher: Option<RecommendedWatcher>,
 }
@@ -45,6 +46,7 @@ impl Watch {
             sender,
             changes,
             unfinished,
+            burst: Burst::default(),
             watcher: None,
         };
         watch.begin();
@@ -53,12 +55,14 @@ impl Watch {
 
     /// Returns when the directory is to be read: once a burst of changes has ended or goes on for
     /// too long, or when it is time to look in any case. What changes from then on is not missed.
-    pub(super) async fn changed(&mut self) {
+    /// Says when the first sign of a change came.
+    pub(super) async fn changed(&mut self) -> Option<std::time::Instant> {
         let poll = match self.watcher {
             Some(_) => POLL_WITH_WATCH,
             None => POLL_WITHOUT_WATCH,
         };
-        if timeout(poll, self.changes.recv()).await.is_ok() {
+        let first = timeout(poll, self.changes.recv()).await.ok().flatten();
+        if first.is_some() {
             self.settled().await;
         }
         let identity = identity(&self.root);
@@ -66,15 +70,16 @@ impl Watch {
             self.identity = identity;
             self.begin();
         }
+        first.map(Instant::into_std)
     }
 
     async fn settled(&mut self) {
         let at_most = Instant::now() + BURST_MAX;
         loop {
-            let quiet = (Instant::now() + QUIET).min(at_most);
+            let end = self.burst.change(Instant::now()).min(at_most);
             tokio::select! {
                 _ = self.changes.recv() => {}
-                () = sleep_until(quiet) => return,
+                () = sleep_until(end) => return self.burst.read(Instant::now()),
             }
         }
     }
@@ -96,11 +101,38 @@ impl Watch {
     }
 }
 
+/// Changes that belong together. A single one is read nearly at once; the longer changes have been
+/// coming, the longer is the quiet that ends them.
+#[derive(Debug, Default)]
+struct Burst {
+    /// When it began.
+    since: Option<Instant>,
+    /// When what it changed was read. What comes soon after belongs to it all the same.
+    read: Option<Instant>,
+}
+
+impl Burst {
+    /// There is a change at `now`; when the burst ends, if it is the last.
+    fn change(&mut self, now: Instant) -> Instant {
+        let is_over = self.read.is_some_and(|read| now >= read + QUIET_MAX);
+        if is_over {
+            self.since = None;
+        }
+        self.read = None;
+        let since = *self.since.get_or_insert(now);
+        now + (now - since).clamp(QUIET_MIN, QUIET_MAX)
+    }
+
+    fn read(&mut self, now: Instant) {
+        self.read = Some(now);
+    }
+}
+
 /// Watches what is below `root`, and its name in the directory it stands in, so that a replacement
 /// is seen.
 fn watch(
     root: &Path,
-    changes: mpsc::Sender<()>,
+    changes: mpsc::Sender<Instant>,
     unfinished: Unfinished,
 ) -> notify::Result<RecommendedWatcher> {
     let root = absolute(root).map_err(notify::Error::io)?;
@@ -120,7 +152,7 @@ fn watch(
         };
         if matters {
             // Full: somebody is going to look anyway.
-            let _ = changes.try_send(());
+            let _ = changes.try_send(Instant::now());
         }
     })?;
     if let Some(parent) = root.parent() {
@@ -158,11 +190,61 @@ fn changes_something(kind: &EventKind) -> bool {
     }
 }
 
-/// A burst of changes ends with this much quiet (Istio's `PILOT_DEBOUNCE_AFTER`).
-const QUIET: Duration = Duration::from_millis(100);
+/// A single change is read after this much quiet: programs that replace several files, or one by
+/// renaming, pause for far less between two steps.
+const QUIET_MIN: Duration = Duration::from_millis(10);
+/// A long burst of changes ends with this much quiet (Istio's `PILOT_DEBOUNCE_AFTER`).
+const QUIET_MAX: Duration = Duration::from_millis(100);
 /// A burst is cut after this (Istio's `PILOT_DEBOUNCE_MAX`).
 const BURST_MAX: Duration = Duration::from_secs(10);
 /// For what inotify does not see.
 const POLL_WITH_WATCH: Duration = Duration::from_secs(10);
 /// In place of inotify.
 const POLL_WITHOUT_WATCH: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::Burst;
+
+    /// Changes and readings at so many milliseconds, and how long the quiet after each change is.
+    fn check(steps: &[(u64, Option<u64>)]) {
+        let start = Instant::now();
+        let mut burst = Burst::default();
+        for &(at, quiet) in steps {
+            let now = start + Duration::from_millis(at);
+            match quiet {
+                Some(quiet) => {
+                    let end = burst.change(now);
+                    assert_eq!((end - now).as_millis(), quiet.into(), "{at} of {steps:?}");
+                }
+                None => burst.read(now),
+            }
+        }
+    }
+
+    #[test]
+    fn a_single_change_is_read_soon_and_a_burst_when_it_has_ended() {
+        check(&[(0, Some(10)), (10, None), (1000, Some(10))]);
+        check(&[
+            (0, Some(10)),
+            (5, Some(10)),
+            (20, Some(20)),
+            (90, Some(90)),
+            (500, Some(100)),
+        ]);
+        // Read in between, and it goes on.
+        check(&[
+            (0, Some(10)),
+            (10, None),
+            (60, Some(60)),
+            (120, None),
+            (180, Some(100)),
+            (280, None),
+            (380, Some(10)),
+        ]);
+    }
+}

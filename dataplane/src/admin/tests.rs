@@ -28,6 +28,7 @@ use super::{
     Admin, AdminState, ClusterView, ConfigSource, Configuration, EndpointView, Health, Limits,
     ListenerView, Readiness, ServerInfo, State, WorkerListener, bind,
 };
+use crate::supervisor::stages::Stages;
 
 /// What was asked of the supervisor.
 #[derive(Debug, Default)]
@@ -68,6 +69,10 @@ impl AdminState for Scripted {
             generation: 7,
             source: ConfigSource::LastGood,
             applied: Some(UNIX_EPOCH + Duration::from_micros(1_500_000)),
+            stages: Some(Stages {
+                compile: Duration::from_millis(4),
+                ..Stages::default()
+            }),
             stalled_workers: vec![1],
             control_plane: None,
             last_good: None,
@@ -214,6 +219,7 @@ async fn answers() {
             200,
             "\"applied\": \"1970-01-01T00:00:01.500000Z\"",
         ),
+        ("GET", "/server_info", 200, "\"compile\": \"0.004s\""),
         (
             "GET",
             "/config_dump",

@@ -9,7 +9,7 @@ use std::{
 use ringmain_config::{document::Document, node::Node};
 use serde::{Serialize, Serializer};
 
-use crate::{control, last_good};
+use crate::{control, last_good, supervisor::stages::Stages};
 
 /// The supervisor, as the admin endpoints see it. Called on the supervisor's thread; must not block.
 pub trait AdminState: Send + Sync + 'static {
@@ -92,6 +92,8 @@ pub struct ServerInfo {
     /// When the last worker adopted it; absent while there is none.
     #[serde(serialize_with = "moment")]
     pub applied: Option<SystemTime>,
+    /// What it took to get there; absent while there is none.
+    pub stages: Option<Stages>,
     /// Workers whose loops have not turned for seconds: a defect.
     pub stalled_workers: Vec<usize>,
     /// The connection to the control plane; absent when none is configured.

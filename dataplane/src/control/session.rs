@@ -22,7 +22,7 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{Lost, Proposal, State, Verdict, staging::Staging};
+use super::{Lost, Proposal, Receipt, State, Verdict, staging::Staging};
 
 /// A proposal whose verdict is open.
 pub(super) struct Pending {
@@ -109,7 +109,6 @@ impl State {
         let limits = self.options.limits;
         let mut staging = Staging::new(limits.staging_bytes_max);
         let mut staged_since = None;
-        let mut first_update = None;
         let mut next_commit: Option<Commit> = None;
         loop {
             if self.pending.is_none()
@@ -118,10 +117,14 @@ impl State {
                 staged_since = None;
                 let merging = Instant::now();
                 let document = staging.commit(&self.held, generation);
-                let merge = merging.elapsed();
-                let staged = first_update.take().map(|first: Instant| merging - first);
-                tracing::debug!(generation, ?staged, ?merge, "generation received");
-                self.propose(document).await?;
+                let arrived = frames.arrived.take().unwrap_or(merging);
+                let receipt = Receipt {
+                    receive: merging - arrived,
+                    decode: std::mem::take(&mut frames.decoding),
+                    merge: merging.elapsed(),
+                };
+                tracing::debug!(generation, ?receipt, "generation received");
+                self.propose(document, receipt).await?;
             }
             let event = tokio::select! {
                 verdict = verdict(&mut self.pending) => Event::Verdict(verdict?),
@@ -140,7 +143,6 @@ impl State {
                 }
                 Event::Frame(Message::Update(update), bytes) => {
                     staging.add(update, bytes)?;
-                    first_update.get_or_insert_with(Instant::now);
                     staged_since.get_or_insert_with(Instant::now);
                 }
                 Event::Frame(Message::Commit(commit), _) => next_commit = Some(commit),
@@ -154,10 +156,11 @@ impl State {
         }
     }
 
-    async fn propose(&mut self, document: Arc<Document>) -> Result<(), Lost> {
+    async fn propose(&mut self, document: Arc<Document>, receipt: Receipt) -> Result<(), Lost> {
         let (sender, answer) = oneshot::channel();
         let proposal = Proposal {
             document: document.clone(),
+            receipt,
             answer: sender,
         };
         self.proposals
@@ -278,6 +281,10 @@ struct Frames {
     /// When the frame that is not complete yet was begun.
     begun: Option<Instant>,
     deadline: Duration,
+    /// When something was read for the first time since this was last taken.
+    arrived: Option<Instant>,
+    /// Spent with making messages of bytes since it was last taken.
+    decoding: Duration,
 }
 
 /// Read at once at least; what the buffer may keep while nothing comes.
@@ -291,6 +298,8 @@ impl Frames {
             taken: 0,
             begun: None,
             deadline,
+            arrived: None,
+            decoding: Duration::ZERO,
         }
     }
 
@@ -313,6 +322,7 @@ impl Frames {
                 operation: "read from",
                 source,
             })?;
+            self.arrived.get_or_insert_with(Instant::now);
             if read == 0 {
                 return Err(Lost::Closed(if self.buffer.is_empty() {
                     "between two frames"
@@ -324,7 +334,10 @@ impl Frames {
     }
 
     fn decoded(&mut self) -> Result<Option<(Message, usize)>, WireError> {
-        if let Some((message, bytes)) = Message::decode(&self.buffer[self.taken..])? {
+        let began = Instant::now();
+        let decoded = Message::decode(&self.buffer[self.taken..])?;
+        self.decoding += began.elapsed();
+        if let Some((message, bytes)) = decoded {
             self.taken += bytes;
             self.begun = None;
             return Ok(Some((message, bytes)));

@@ -5,6 +5,7 @@
 
 pub mod listeners;
 pub mod memory;
+pub mod stages;
 pub mod stall;
 pub mod view;
 pub mod workers;
@@ -39,6 +40,7 @@ pub use self::workers::StartError;
 use self::{
     listeners::Listeners,
     memory::Memory,
+    stages::Stages,
     stall::Stalls,
     view::{Request, View},
     workers::Workers,
@@ -47,7 +49,7 @@ use crate::{
     access_log::{LogError, LogTarget, LogWriter},
     admin::{self, Admin, BindError, ConfigSource},
     back_off::BackOff,
-    control::{self, Client, Proposal},
+    control::{self, Client, Proposal, Receipt},
     cpus::Cpus,
     inbox::Command,
     io,
@@ -321,7 +323,11 @@ impl Supervisor {
             return;
         };
         if let Err(problems) = self
-            .apply(Arc::clone(&document), ConfigSource::LastGood)
+            .apply(
+                Arc::clone(&document),
+                ConfigSource::LastGood,
+                Receipt::default(),
+            )
             .await
         {
             self.refuse(&problems);
@@ -339,7 +345,11 @@ impl Supervisor {
             return;
         }
         match self
-            .apply(Arc::clone(&proposal.document), ConfigSource::ControlPlane)
+            .apply(
+                Arc::clone(&proposal.document),
+                ConfigSource::ControlPlane,
+                proposal.receipt,
+            )
             .await
         {
             Ok(()) => {
@@ -359,7 +369,7 @@ impl Supervisor {
     /// A name of an endpoint has got other addresses.
     async fn follow_names(&mut self) {
         let document = Arc::clone(&self.document);
-        if let Err(problems) = self.apply(document, self.source).await {
+        if let Err(problems) = self.apply(document, self.source, Receipt::default()).await {
             self.refuse(&problems);
         }
     }
@@ -369,6 +379,7 @@ impl Supervisor {
         &mut self,
         document: Arc<Document>,
         source: ConfigSource,
+        receipt: Receipt,
     ) -> Result<(), Vec<Problem>> {
         let began = Instant::now();
         let resolved = self.resolve(&document).await;
@@ -388,21 +399,28 @@ impl Supervisor {
         let (adopted, at) = (Instant::now(), SystemTime::now());
         self.report_late(&late, document.generation);
         let new = self.listeners.follow(&snapshot, prepared, &self.workers);
-        tracing::debug!(
-            generation = document.generation,
-            names = ?named - began,
-            compile = ?compiled - named,
-            bind = ?bound - compiled,
-            adopt = ?adopted - bound,
-            "configuration applied on all workers"
-        );
+        let stages = Stages {
+            receipt,
+            names: named - began,
+            compile: compiled - named,
+            bind: bound - compiled,
+            adopt: adopted - bound,
+        };
+        let generation = document.generation;
+        tracing::debug!(generation, ?stages, "configuration applied on all workers");
         self.memory.configured();
         self.said.clear();
         self.snapshot = Arc::clone(&snapshot);
         self.document = Arc::clone(&document);
         self.source = source;
-        self.view
-            .applied(document, snapshot, source, at, self.listeners.bound());
+        self.view.applied(view::Applied {
+            document,
+            snapshot,
+            source,
+            at,
+            listeners: self.listeners.bound(),
+            stages,
+        });
         for listener in new {
             (self.events)(Event::Listening {
                 name: listener.name,

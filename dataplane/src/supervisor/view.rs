@@ -17,7 +17,10 @@ use ringmain_core::{
 };
 use tokio::sync::{mpsc, watch};
 
-use super::listeners::BoundListener;
+use super::{
+    listeners::BoundListener,
+    stages::{Stages, Totals},
+};
 use crate::{
     access_log::LogObserver,
     admin::{
@@ -75,6 +78,22 @@ pub struct View {
     changing: Mutex<Changing>,
 }
 
+/// A configuration that all workers use.
+pub struct Applied {
+    /// What it was made of.
+    pub document: Arc<Document>,
+    /// What they use.
+    pub snapshot: Arc<Snapshot>,
+    /// Where it came from.
+    pub source: ConfigSource,
+    /// Since when.
+    pub at: SystemTime,
+    /// What is listened on.
+    pub listeners: Vec<BoundListener>,
+    /// What it took.
+    pub stages: Stages,
+}
+
 /// What changes.
 struct Changing {
     registry: Registry,
@@ -83,6 +102,9 @@ struct Changing {
     source: ConfigSource,
     /// When all workers used it.
     applied: Option<SystemTime>,
+    /// What that took.
+    stages: Option<Stages>,
+    totals: Totals,
     /// Workers that do not turn.
     stalled: Vec<usize>,
     /// For each worker: configurations that it had not adopted in time.
@@ -103,6 +125,8 @@ impl View {
             snapshot: Arc::new(Snapshot::empty()),
             source: ConfigSource::None,
             applied: None,
+            stages: None,
+            totals: Totals::default(),
             stalled: Vec::new(),
             late: vec![0; facts.pins.len()],
             listeners: Vec::new(),
@@ -146,21 +170,16 @@ impl View {
         self.changing().source = ConfigSource::ControlPlane;
     }
 
-    /// All workers use `document` since `at`.
-    pub fn applied(
-        &self,
-        document: Arc<Document>,
-        snapshot: Arc<Snapshot>,
-        source: ConfigSource,
-        at: SystemTime,
-        listeners: Vec<BoundListener>,
-    ) {
+    /// All workers use a configuration.
+    pub fn applied(&self, applied: Applied) {
         let mut changing = self.changing();
-        changing.document = document;
-        changing.snapshot = snapshot;
-        changing.source = source;
-        changing.applied = Some(at);
-        changing.listeners = listeners;
+        changing.document = applied.document;
+        changing.snapshot = applied.snapshot;
+        changing.source = applied.source;
+        changing.applied = Some(applied.at);
+        changing.listeners = applied.listeners;
+        changing.totals.add(&applied.stages);
+        changing.stages = Some(applied.stages);
     }
 
     /// No connection is accepted any more.
@@ -220,6 +239,7 @@ impl AdminState for View {
             generation: changing.document.generation,
             source: changing.source,
             applied: changing.applied,
+            stages: changing.stages,
             stalled_workers: changing.stalled.clone(),
             control_plane: self.control.as_ref().map(|status| status.borrow().clone()),
             last_good: self
@@ -290,6 +310,7 @@ impl AdminState for View {
             "When the last worker adopted the configuration in force, in seconds since 1970.",
             changing.applied,
         ));
+        metrics.extend(changing.totals.metrics());
         let is_stalled = |worker| u64::from(changing.stalled.contains(&worker));
         metrics.push(Metric::of_workers(
             Family {

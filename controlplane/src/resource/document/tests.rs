@@ -1,4 +1,9 @@
-use super::super::{Loaded, parse};
+use std::sync::Arc;
+
+use super::{
+    super::{Loaded, parse},
+    Memo, THREAD_BYTES_MIN, parse_again,
+};
 
 const GOOD: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: good}\nspec: {}\n";
 
@@ -225,4 +230,64 @@ fn problems_have_a_limit() {
         "file.yaml:1004:3: error: Service default/a > spec.unknown999: and 1001 more problems from \
          here on"
     );
+}
+
+fn entry(name: &str, address: &str) -> String {
+    format!(
+        "---\napiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {{name: {name}}}\n\
+         spec: {{address: {address}}}\n"
+    )
+}
+
+#[test]
+fn documents_that_did_not_change_are_not_read_again() {
+    let before = [entry("a", "10.0.0.1"), entry("b", "10.0.0.2")].concat();
+    let (loaded, memo) = parse_again("mesh.yaml", &before, &Memo::default());
+    assert_eq!(loaded.problems, []);
+    // Each: the text, and which of its resources are those of before.
+    for (text, kept) in [
+        (before.clone(), &[true, true][..]),
+        (before.replace("10.0.0.2", "10.0.0.3"), &[true, false]),
+        (before.replace("10.0.0.1", "10.0.0.3"), &[false, true]),
+        // Its line is another one, and messages name it.
+        (format!("# comment\n{before}"), &[false, false]),
+        (
+            before.clone() + &entry("c", "10.0.0.4"),
+            &[true, true, false],
+        ),
+        (entry("a", "10.0.0.1"), &[true]),
+        (entry("b", "10.0.0.2"), &[false]),
+    ] {
+        let (again, _) = parse_again("mesh.yaml", &text, &memo);
+        assert_eq!(again, parse("mesh.yaml", &text), "{text}");
+        let are_kept = again.resources.iter().map(|resource| {
+            let mut before = loaded.resources.iter();
+            before.any(|before| Arc::ptr_eq(before, resource))
+        });
+        assert_eq!(are_kept.collect::<Vec<_>>(), kept, "{text}");
+    }
+}
+
+#[test]
+fn problems_of_documents_that_did_not_change_are_said_again() {
+    let text = [entry("a", "10.0.0.1"), entry("b", "nowhere:1")].concat();
+    let (first, memo) = parse_again("mesh.yaml", &text, &Memo::default());
+    assert!(!first.problems.is_empty());
+    let text = text.replace("10.0.0.1", "10.0.0.2");
+    let (again, _) = parse_again("mesh.yaml", &text, &memo);
+    assert_eq!(again, parse("mesh.yaml", &text));
+    assert_eq!(again.problems, first.problems);
+}
+
+#[test]
+fn a_long_file_is_read_in_order() {
+    let names: Vec<String> = (0..5000).map(|number| format!("w{number}")).collect();
+    let text: String = names.iter().map(|name| entry(name, "10.0.0.1")).collect();
+    assert!(text.len() > 4 * THREAD_BYTES_MIN);
+    let loaded = parse("mesh.yaml", &(text + &entry("bad", "nowhere:1")));
+    let found = loaded.resources.iter();
+    let found: Vec<&str> = found.map(|found| &*found.metadata().name).collect();
+    assert_eq!(found, names);
+    assert_eq!(loaded.problems.len(), 1, "{:?}", loaded.problems);
+    assert_eq!(loaded.problems[0].line, 25_005);
 }

@@ -1,38 +1,47 @@
 //! What a scalar means: the core schema of YAML 1.2.2 (section 10.3.2).
 
+use std::borrow::Cow;
+
 use saphyr_parser::Tag;
 
-/// A value that is neither list nor map. Numbers keep the text they were written with.
+/// A value that is neither list nor map. Numbers keep the text they were written with. Text is that
+/// of the file where it stands there as it is meant.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::resource) enum Scalar {
+pub(in crate::resource) enum Scalar<'t> {
     /// Nothing, `~`, `null`.
     Null,
     /// `true` or `false`.
     Boolean(bool),
     /// A whole number of 64 bits.
-    Integer(i64, String),
+    Integer(i64, Cow<'t, str>),
     /// Any other number.
-    Float(f64, String),
+    Float(f64, Cow<'t, str>),
     /// Everything else, and everything in quotes.
-    Text(String),
+    Text(Cow<'t, str>),
 }
 
 /// # Errors
 /// A tag that does not fit, as a sentence.
-pub(super) fn resolve(text: &str, plain: bool, tag: Option<&Tag>) -> Result<Scalar, String> {
-    let quoted = || Scalar::Text(text.to_owned());
+pub(super) fn resolve<'t>(
+    text: Cow<'t, str>,
+    plain: bool,
+    tag: Option<&Tag>,
+) -> Result<Scalar<'t>, String> {
     let Some(tag) = tag else {
-        return Ok(if plain { resolve_plain(text) } else { quoted() });
+        return Ok(match plain {
+            true => resolve_plain(text),
+            false => Scalar::Text(text),
+        });
     };
     if tag.handle.is_empty() && tag.suffix == "!" || tag.handle == "!" && tag.suffix.is_empty() {
-        return Ok(quoted());
+        return Ok(Scalar::Text(text));
     }
     if !tag.is_yaml_core_schema() {
         return Err(unknown_tag(tag));
     }
-    let resolved = resolve_plain(text);
+    let resolved = resolve_plain(text.clone());
     match (tag.suffix.as_str(), &resolved) {
-        ("str", _) => Ok(quoted()),
+        ("str", _) => Ok(Scalar::Text(text)),
         ("null", Scalar::Null)
         | ("bool", Scalar::Boolean(_))
         | ("int", Scalar::Integer(..))
@@ -49,20 +58,20 @@ pub(super) fn unknown_tag(tag: &Tag) -> String {
     format!("the tag `{}{}` has no meaning here", tag.handle, tag.suffix)
 }
 
-fn resolve_plain(text: &str) -> Scalar {
-    match text {
+fn resolve_plain(text: Cow<'_, str>) -> Scalar<'_> {
+    match &*text {
         "" | "~" | "null" | "Null" | "NULL" => return Scalar::Null,
         "true" | "True" | "TRUE" => return Scalar::Boolean(true),
         "false" | "False" | "FALSE" => return Scalar::Boolean(false),
         _ => {}
     }
-    if let Some(number) = integer(text) {
-        return Scalar::Integer(number, text.to_owned());
+    if let Some(number) = integer(&text) {
+        return Scalar::Integer(number, text);
     }
-    if let Some(number) = float(text) {
-        return Scalar::Float(number, text.to_owned());
+    if let Some(number) = float(&text) {
+        return Scalar::Float(number, text);
     }
-    Scalar::Text(text.to_owned())
+    Scalar::Text(text)
 }
 
 /// `[-+]?[0-9]+`, `0o[0-7]+`, `0x[0-9a-fA-F]+`, as far as 64 bits go.

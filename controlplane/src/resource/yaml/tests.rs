@@ -1,4 +1,18 @@
-use super::{Node, Scalar, SyntaxError, Value, documents};
+use super::{Document, Expansion, Node, Scalar, SyntaxError, Value, document, texts};
+
+/// Every document of a text that is not empty.
+fn documents(text: &str) -> Vec<Result<Document<'_>, SyntaxError>> {
+    let expansion = Expansion::default();
+    match texts(text) {
+        Ok(texts) => {
+            let documents = texts.into_iter();
+            documents
+                .filter_map(|text| document(text, &expansion).transpose())
+                .collect()
+        }
+        Err(error) => vec![Err(error)],
+    }
+}
 
 /// The only document of a text, in a short form of its own: `{key: [1, "text"]}`.
 fn read(text: &str) -> Result<String, String> {
@@ -24,7 +38,7 @@ fn message(error: &SyntaxError) -> String {
     )
 }
 
-fn show(node: &Node) -> String {
+fn show(node: &Node<'_>) -> String {
     match &node.value {
         Value::Scalar(Scalar::Null) => "null".to_owned(),
         Value::Scalar(Scalar::Boolean(boolean)) => boolean.to_string(),
@@ -137,8 +151,8 @@ fn what_cannot_be_read() {
         ),
         (
             "a\u{0}b",
-            "1:2 not YAML: it holds the control character 0x00; write it as an escape \
-in double quotes",
+            "1:2 not YAML: it holds the character U+0000, which no text may hold; write it as an \
+escape in double quotes",
         ),
         (
             "a: 1\rb: 2",
@@ -182,7 +196,8 @@ fn aliases_have_a_limit() {
         "x, ".repeat(1000),
         "*a, ".repeat(50)
     );
-    let results = documents(&one.repeat(5));
+    let five = one.repeat(5);
+    let results = documents(&five);
     let errors = results.iter().filter(|result| result.is_err()).count();
     assert_eq!((results.len(), errors), (5, 2));
 }
