@@ -7,6 +7,7 @@ use crate::{
     fault::{Exit, Fault},
 };
 
+mod bench;
 mod check;
 mod completion;
 mod control;
@@ -30,6 +31,7 @@ pub(crate) enum Command {
     Demo(demo::Arguments),
     #[command(hide = true)]
     DemoApp(demo::app::Arguments),
+    Bench(bench::Arguments),
     Profile(profile::Arguments),
     Completion(completion::Arguments),
 }
@@ -47,6 +49,7 @@ impl Command {
             Self::Get(arguments) => get::run(&arguments),
             Self::Demo(arguments) => demo::run(&arguments),
             Self::DemoApp(arguments) => demo::app::run(&arguments),
+            Self::Bench(arguments) => bench::run(arguments),
             Self::Profile(arguments) => profile::run(&arguments),
             Self::Completion(arguments) => completion::run(&arguments),
         }

@@ -83,7 +83,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Fault> {
         }
         Kind::Routes => {
             let mut document = document()?;
-            select(Arc::make_mut(&mut document.route_tables), "route table", name)?;
+            select(
+                Arc::make_mut(&mut document.route_tables),
+                "route table",
+                name,
+            )?;
             print(format, &document.route_tables, || rows::routes(&document))?;
         }
         Kind::Clusters => {
