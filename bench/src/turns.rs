@@ -216,10 +216,10 @@ impl Comparison<'_> {
                 failures + requests
             ));
         } else if let (Some(before), Some(after)) = (before, origin.counts()?) {
-            // wrk leaves the last requests alone; everything else is counted to the end.
+            // wrk neither counts its first answers nor waits for its last ones.
             let slack = match bench.arguments.generator {
                 Generator::Ringmain => 0,
-                Generator::Wrk => u64::from(self.connections),
+                Generator::Wrk => 4 * u64::from(self.connections),
             };
             let problem = account(&self.what, &outcome, before, after, slack);
             report
