@@ -15,6 +15,8 @@ pub enum ErrorKind {
     Timeout,
     /// The server reset the connection, or one stream of it.
     Reset,
+    /// The server ended a connection of many streams before it answered on this one (GOAWAY).
+    GoAway,
     /// The connection ended in order, but before the answer was complete.
     Closed,
     /// The answer is not what the protocol allows, or not the bytes that should have come back.
@@ -25,12 +27,13 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// In the order of reports.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Connect,
         Self::ConnectTimeout,
         Self::Tls,
         Self::Timeout,
         Self::Reset,
+        Self::GoAway,
         Self::Closed,
         Self::Protocol,
         Self::Backlog,
@@ -44,6 +47,7 @@ impl ErrorKind {
             Self::Tls => "tls",
             Self::Timeout => "timeout",
             Self::Reset => "reset",
+            Self::GoAway => "goaway",
             Self::Closed => "closed",
             Self::Protocol => "protocol",
             Self::Backlog => "backlog",

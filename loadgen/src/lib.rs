@@ -22,6 +22,7 @@ mod run;
 mod schedule;
 mod series;
 mod time;
+mod tls;
 mod transport;
 mod usage;
 mod verdict;

@@ -118,6 +118,9 @@ pub struct Tls {
     pub identity: Option<Identity>,
     /// Name to ask for and to verify instead of the URL's host.
     pub server_name: Option<String>,
+    /// Every handshake is a full one. Otherwise a worker resumes its earlier sessions with a server
+    /// where the server lets it (RFC 8446 section 2.2).
+    pub full_handshakes: bool,
 }
 
 /// PEM files that say who a client is.

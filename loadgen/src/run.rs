@@ -16,7 +16,10 @@ use thiserror::Error;
 use crate::{
     live::Live,
     plan::{Kind, Pace, Plan, PlanError, Stop},
-    protocol::{Endpoint, Protocol, echo::Echo, http1::Http1, stream::Stream},
+    protocol::{
+        Endpoint, Protocol, echo::Echo, grpc::Grpc, h2::Http2, http1::Http1,
+        negotiated::Negotiated, stream::Stream, websocket, websocket::WebSocket,
+    },
     report::{Report, Second},
     ring::{self, Rung},
     schedule::Share,
@@ -100,13 +103,10 @@ impl Run {
             Kind::Http1 => Self::begin::<Http1>(plan),
             Kind::TcpEcho => Self::begin::<Echo>(plan),
             Kind::TcpStream(_) => Self::begin::<Stream>(plan),
-            Kind::Http2 | Kind::Negotiated | Kind::Grpc | Kind::WebSocket => {
-                Err(RunError::Plan(PlanError::Unsuited {
-                    setting: "a run".to_owned(),
-                    kind: plan.kind.name(),
-                    reason: "this build does not speak it",
-                }))
-            }
+            Kind::Http2 => Self::begin::<Http2>(plan),
+            Kind::Negotiated => Self::begin::<Negotiated>(plan),
+            Kind::Grpc => Self::begin::<Grpc>(plan),
+            Kind::WebSocket => Self::begin::<WebSocket>(plan),
         }
     }
 
@@ -374,6 +374,10 @@ fn endpoints(plan: &Plan) -> Result<Vec<Endpoint>, PlanError> {
                 address: target.url.resolve()?,
                 host: target.url.host.clone(),
                 secure: target.url.scheme.is_secure(),
+                upgrade: match plan.kind {
+                    Kind::WebSocket => websocket::upgrade(target),
+                    _ => String::new(),
+                },
             })
         })
         .collect()

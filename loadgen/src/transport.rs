@@ -1,4 +1,9 @@
 //! A connection's bytes: TCP as it is, or under TLS.
+//!
+//! Two ways to use them. One exchange at a time reads and writes a [`Transport`] itself. A library
+//! that reads and writes when it likes gets a [`Bridge`].
+
+mod bridge;
 
 use std::{io, rc::Rc};
 
@@ -12,15 +17,24 @@ use crate::{
     failure::{ErrorKind, Failed},
     plan::{PlanError, Tls},
     protocol::Endpoint,
+    tls,
 };
+
+pub(crate) use bridge::Bridge;
 
 /// Opens connections the way a plan wants them. One for each worker.
 #[derive(Clone, Debug)]
-pub(crate) struct Connector {}
+pub(crate) struct Connector {
+    /// `None` when no target is reached over TLS.
+    tls: Option<tls::Client>,
+}
 
 /// An open connection.
-pub(crate) struct Transport {
-    stream: TcpStream,
+pub(crate) enum Transport {
+    /// TCP as it is.
+    Plain(TcpStream),
+    /// TCP under TLS.
+    Tls(Box<tls::Stream>),
 }
 
 /// The direction from the peer.
@@ -40,14 +54,8 @@ impl Connector {
         alpn: &'static [&'static [u8]],
         secure: bool,
     ) -> Result<Self, PlanError> {
-        let _ = (tls, alpn);
-        match secure {
-            true => Err(PlanError::Tls {
-                subject: "https".to_owned(),
-                reason: "this build speaks no TLS".to_owned(),
-            }),
-            false => Ok(Self {}),
-        }
+        let tls = secure.then(|| tls::Client::new(tls, alpn)).transpose()?;
+        Ok(Self { tls })
     }
 
     /// Connects. How long it may take is the caller's business, who drops it.
@@ -64,39 +72,98 @@ impl Connector {
         };
         let stream = TcpStream::connect_addr(address).await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
-        Ok(Transport { stream })
+        if !endpoint.secure {
+            return Ok(Transport::Plain(stream));
+        }
+        let client = self.tls.as_ref().expect("there is one for secure targets");
+        let refused = |error: &dyn std::fmt::Display| {
+            let text = format!("no TLS with {} at {address}: {error}", endpoint.host);
+            Failed::new(ErrorKind::Tls, text)
+        };
+        let session = client
+            .session(&endpoint.host)
+            .map_err(|error| refused(&error))?;
+        let stream = tls::Stream::open(stream, session).await;
+        let stream = stream.map_err(|error| refused(&error))?;
+        Ok(Transport::Tls(Box::new(stream)))
     }
 }
 
 impl Transport {
     /// What ALPN agreed on; `None` without TLS or agreement.
     pub(crate) fn alpn(&self) -> Option<&[u8]> {
-        None
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(stream) => stream.session().alpn(),
+        }
+    }
+
+    /// Over TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// Its TLS took up an earlier session.
+    pub(crate) fn is_resumed(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(stream) => stream.session().is_resumed(),
+        }
     }
 
     /// Reads into the spare capacity of `buffer`, behind what it holds. 0 at the end of the stream
     /// or without spare capacity. On failure the buffer may come back empty and without capacity.
-    pub(crate) async fn read(&mut self, buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
-        let (filled, capacity) = (buffer.len(), buffer.capacity());
-        let (read, slice) = self.stream.read(buffer.slice_mut(filled..capacity)).await;
-        (read, slice.into_inner())
+    pub(crate) async fn read(&mut self, mut buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
+        match self {
+            Self::Plain(stream) => {
+                let (filled, capacity) = (buffer.len(), buffer.capacity());
+                let (read, slice) = stream.read(buffer.slice_mut(filled..capacity)).await;
+                (read, slice.into_inner())
+            }
+            Self::Tls(stream) => {
+                let read = stream.read(&mut buffer).await;
+                (read, buffer)
+            }
+        }
     }
 
     /// Sends all of `bytes`.
     pub(crate) async fn send(&mut self, bytes: &Rc<Vec<u8>>) -> io::Result<()> {
-        self.stream.write_all(Rc::clone(bytes)).await.0.map(drop)
+        match self {
+            Self::Plain(stream) => stream.write_all(Rc::clone(bytes)).await.0.map(drop),
+            Self::Tls(stream) => stream.write_all(bytes).await,
+        }
     }
 
     /// Sends all of `bytes` and gives them back.
     pub(crate) async fn write_all(&mut self, bytes: Vec<u8>) -> (io::Result<()>, Vec<u8>) {
-        let (sent, bytes) = self.stream.write_all(bytes).await;
-        (sent.map(drop), bytes)
+        match self {
+            Self::Plain(stream) => {
+                let (sent, bytes) = stream.write_all(bytes).await;
+                (sent.map(drop), bytes)
+            }
+            Self::Tls(stream) => (stream.write_all(&bytes).await, bytes),
+        }
     }
 
     /// Both directions, to be used at the same time. The connection ends with both.
     pub(crate) fn into_halves(self) -> (Receiver, Sender) {
-        let (read_half, write_half) = self.stream.into_split();
+        let Self::Plain(stream) = self else {
+            unreachable!("no plan wants both directions of TLS at the same time");
+        };
+        let (read_half, write_half) = stream.into_split();
         (Receiver(read_half), Sender(write_half))
+    }
+
+    /// For a library that wants tokio's traits.
+    pub(crate) fn into_bridge(self) -> Bridge {
+        match self {
+            Self::Plain(stream) => Bridge::new(stream, None),
+            Self::Tls(stream) => {
+                let (tcp, session) = stream.into_parts();
+                Bridge::new(tcp, Some(Box::new(session)))
+            }
+        }
     }
 }
 

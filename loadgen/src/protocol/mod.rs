@@ -8,8 +8,12 @@
 //! must then be given back by whoever owns it (the ring, or a connection's driver task).
 
 pub(crate) mod echo;
+pub(crate) mod grpc;
+pub(crate) mod h2;
 pub(crate) mod http1;
+pub(crate) mod negotiated;
 pub(crate) mod stream;
+pub(crate) mod websocket;
 
 use std::net::SocketAddr;
 
@@ -71,6 +75,9 @@ pub(crate) struct Endpoint {
     pub(crate) host: String,
     /// Over TLS.
     pub(crate) secure: bool,
+    /// What is said to make a connection another protocol's, up to what differs from one connection
+    /// to the next. Empty for protocols that begin at once.
+    pub(crate) upgrade: String,
 }
 
 /// A complete answer.
