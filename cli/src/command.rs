@@ -13,6 +13,7 @@ mod completion;
 mod control;
 mod explain;
 mod get;
+mod load;
 mod profile;
 mod proxy;
 mod run;
@@ -28,6 +29,7 @@ pub(crate) enum Command {
     Explain(explain::Arguments),
     Status(status::Arguments),
     Get(get::Arguments),
+    Load(Box<load::Arguments>),
     Demo(demo::Arguments),
     #[command(hide = true)]
     DemoApp(demo::app::Arguments),
@@ -47,6 +49,7 @@ impl Command {
             Self::Explain(arguments) => explain::run(&arguments),
             Self::Status(arguments) => status::run(&arguments),
             Self::Get(arguments) => get::run(&arguments),
+            Self::Load(arguments) => load::run(&arguments),
             Self::Demo(arguments) => demo::run(&arguments),
             Self::DemoApp(arguments) => demo::app::run(&arguments),
             Self::Bench(arguments) => bench::run(arguments),

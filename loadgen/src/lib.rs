@@ -14,6 +14,7 @@ mod budget;
 mod failure;
 mod live;
 pub mod origin;
+pub mod output;
 mod plan;
 mod protocol;
 mod report;
