@@ -6,7 +6,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use ringmain_loadgen::{Plan, PlanError, Report, Run, RunError, Stop, output::number};
+use ringmain_loadgen::{Plan, PlanError, Progress, Report, Run, RunError, Stop, output::number};
 
 use crate::{fault::Fault, runtime::Signals};
 
@@ -48,18 +48,15 @@ pub(super) async fn drive(plan: &Plan, quiet: bool) -> Result<Outcome, Fault> {
         }
         match interrupted {
             Some(at) if run.elapsed() > at + PATIENCE => {
-                let report = run.progress().clone();
                 std::mem::forget(run);
-                return Ok(Outcome {
-                    report,
-                    started,
-                    interrupted: true,
-                });
+                return Err(Fault::new(format!(
+                    "requests under way did not end within {PATIENCE:?} of the signal: no result"
+                )));
             }
             Some(_) => {}
             None => {
                 let elapsed = run.elapsed();
-                bar.show(elapsed, run.progress());
+                bar.show(elapsed, &run.progress());
             }
         }
     }
@@ -111,7 +108,7 @@ impl Bar {
         }
     }
 
-    fn show(&self, elapsed: Duration, report: &Report) {
+    fn show(&self, elapsed: Duration, progress: &Progress) {
         if self.bar.is_hidden() {
             return;
         }
@@ -121,7 +118,6 @@ impl Bar {
             self.bar.set_message(format!("{} left", seconds(left)));
             return;
         };
-        let total = report.total();
         self.bar.set_prefix(format!("{}s", measured.as_secs()));
         let left = match self.stop {
             Stop::Asked => String::new(),
@@ -130,11 +126,14 @@ impl Bar {
                 format!("{} left", seconds(duration.saturating_sub(measured)))
             }
             Stop::Requests(requests) => {
-                self.bar.set_position(total.requests);
-                format!("{} requests left", requests.saturating_sub(total.requests))
+                self.bar.set_position(progress.requests);
+                format!(
+                    "{} requests left",
+                    requests.saturating_sub(progress.requests)
+                )
             }
         };
-        self.bar.set_message(format!("{left}  {}", live(report)));
+        self.bar.set_message(format!("{left}  {}", live(progress)));
     }
 
     fn say(&self, message: &'static str) {
@@ -152,15 +151,15 @@ impl Drop for Bar {
 }
 
 /// The last whole second: what happens now, rather than what happened on the whole.
-fn live(report: &Report) -> String {
-    let Some(second) = report.series.last() else {
+fn live(progress: &Progress) -> String {
+    let Some(second) = &progress.second else {
         return String::new();
     };
     let p99 = match second.p99 {
         Some(p99) => number::micros(p99.as_secs_f64() * 1e6),
         None => "-".to_owned(),
     };
-    let errors: u64 = report.series.iter().map(|second| second.errors).sum();
+    let errors = progress.errors;
     format!(
         "{}/s  p99 {p99}  errors {errors}",
         number::rate(second.rate())

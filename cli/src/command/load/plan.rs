@@ -192,6 +192,7 @@ fn tls(flags: &Flags) -> Tls {
         authorities: flags.cacert.clone(),
         identity: identity.map(|(certificate, key)| Identity { certificate, key }),
         server_name: flags.server_name.clone(),
+        ..Tls::default()
     }
 }
 
