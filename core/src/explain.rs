@@ -19,7 +19,7 @@ use crate::{
     header::Edits,
     http1::Reject,
     path::{self, Refused},
-    route::{Action, Destination, Direct, Forward, Request, Route, RouteTable, VirtualHost},
+    route::{Action, Destination, Direct, Forward, Request, Route, RouteTable},
     snapshot::{ClusterEntry, Listener, ListenerProtocol, Snapshot},
     target,
 };
@@ -283,18 +283,19 @@ fn routed(
         name: virtual_host.name.to_string(),
         origin: virtual_host.origin.clone(),
     });
-    let position = virtual_host.position(request);
-    let before = position.unwrap_or(virtual_host.routes.len());
-    explanation.passed_over = passed_over(virtual_host, before, request);
+    let position = table.position(virtual_host, request);
+    let routes = table.routes(virtual_host);
+    let before = &routes[..position.unwrap_or(routes.len())];
+    explanation.passed_over = passed_over(before, request);
     let Some(position) = position else {
         let by = format!("virtual host {:?}", virtual_host.name);
         return no_route(by, "none of its routes matches".to_owned());
     };
-    let route = &virtual_host.routes[position];
+    let route = &routes[position];
     explanation.route = Some(RoutePart {
         name: route.name.to_string(),
         timeout: route.timeout.map(duration::format),
-        origin: route.origin.clone(),
+        origin: route.details.origin.clone(),
     });
     if let (BLOCK_ALL, Action::Direct(direct)) = (&*virtual_host.name, &route.action) {
         return blocked(direct.status, request.authority);
@@ -303,19 +304,16 @@ fn routed(
         .unwrap_or_else(|refused| refused_path(format!("route {:?}", route.name), refused))
 }
 
-fn passed_over(
-    virtual_host: &VirtualHost,
-    before: usize,
-    request: &DescribedRequest<'_>,
-) -> Vec<PassedOver> {
-    let routes = virtual_host.routes[..before].iter();
-    let unmet = routes.filter_map(|route| Some((route, route.matcher.first_unmet(request)?)));
+fn passed_over(before: &[Route], request: &DescribedRequest<'_>) -> Vec<PassedOver> {
+    let unmet = before
+        .iter()
+        .filter_map(|route| Some((route, route.details.matcher.first_unmet(request)?)));
     unmet
         .map(|(route, unmet)| PassedOver {
             route: route.name.to_string(),
             condition: unmet.to_string(),
             found: unmet.found(request),
-            origin: route.origin.clone(),
+            origin: route.details.origin.clone(),
         })
         .collect()
 }
@@ -366,7 +364,7 @@ fn destination(
         .expect("a route of a snapshot names a cluster of it");
     Ok(DestinationPart {
         cluster: entry.cluster.name.clone(),
-        share: f64::from(to.weight) * 100.0 / forward.weight_sum as f64,
+        share: f64::from(to.weight) * 100.0 / forward.destinations.weight_sum() as f64,
         service: entry.cluster.service.clone(),
         subset: entry.cluster.subset.clone(),
         target,

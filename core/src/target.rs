@@ -28,7 +28,9 @@ pub fn path<'a>(route: &Route, forward: &Forward, path: &'a str) -> Result<Cow<'
         .and_then(|rewrite| rewrite.path.as_deref());
     match replacement.filter(|_| path != "*") {
         None => Ok(Cow::Borrowed(path)),
-        Some(replacement) => replaced(&route.matcher.path, path, replacement).map(Cow::Owned),
+        Some(replacement) => {
+            replaced(&route.details.matcher.path, path, replacement).map(Cow::Owned)
+        }
     }
 }
 
@@ -107,9 +109,11 @@ pub fn location<H: Headers + ?Sized>(
     let path = match &redirect.path {
         RedirectPath::Keep => Cow::Borrowed(request.path),
         RedirectPath::Full(path) => Cow::Borrowed(path.as_str()),
-        RedirectPath::Prefix(replacement) => {
-            Cow::Owned(replaced(&route.matcher.path, request.path, replacement)?)
-        }
+        RedirectPath::Prefix(replacement) => Cow::Owned(replaced(
+            &route.details.matcher.path,
+            request.path,
+            replacement,
+        )?),
     };
 
     let mut location = format!("{scheme}://{host}");

@@ -10,7 +10,6 @@ use ringmain_core::{
     failure::Failure,
     header::Edits,
     http1::{Framing, Known, MethodKind, RequestHead, RequestWrite, encode_request},
-    path,
     route::{Decision, Destination, Request, Route},
     snapshot::{ClusterIndex, Listener, ListenerProtocol},
     target,
@@ -75,8 +74,11 @@ impl<'t> Plan<'t> {
     ) -> Result<Self, Failure> {
         let head = downstream.head();
         let message = &downstream.request;
-        let raw_path = message.path(head);
-        let path = canonical_path(raw_path)?;
+        let path = message.canonical_path(head).map_err(Failure::BadPath)?;
+        let raw_path = match path {
+            Cow::Borrowed(same) => same,
+            Cow::Owned(_) => message.path(head),
+        };
         let headers = message.view(head);
         let request = Request {
             method: message.method(head),
@@ -147,13 +149,6 @@ impl<'t> Plan<'t> {
             }
             Decision::NoRoute { .. } => Err(Failure::NoRoute),
         }
-    }
-}
-
-fn canonical_path(raw: &str) -> Result<Cow<'_, str>, Failure> {
-    match raw {
-        "*" => Ok(Cow::Borrowed("*")),
-        path => path::canonical(path).map_err(Failure::BadPath),
     }
 }
 

@@ -1,13 +1,13 @@
 //! What came of the requests: counts that add up, latencies, and how far they can be trusted.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use hdrhistogram::Histogram;
 
 use crate::{failure::ErrorKind, ring::Rung, verdict::Bottleneck};
 
 /// Numbers of a run, without those of its warm-up.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Report {
     /// In the order of [`crate::Plan::targets`].
     pub targets: Vec<TargetReport>,
@@ -25,6 +25,8 @@ pub struct Report {
     pub connect: Histogram<u64>,
     /// Connections that were established.
     pub connections: u64,
+    /// Those among them whose TLS handshake took up an earlier session.
+    pub resumed: u64,
     /// Requests sent once more because a kept-alive connection was found closed before any byte of
     /// the answer (RFC 9112 section 9.3.1).
     pub resent: u64,
@@ -39,7 +41,7 @@ pub struct Report {
 }
 
 /// Numbers of one target.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TargetReport {
     /// Requests that have ended; the sum of all statuses and errors, for protocols with statuses.
     pub requests: u64,
@@ -119,6 +121,7 @@ impl Report {
             slip: histogram(),
             connect: histogram(),
             connections: 0,
+            resumed: 0,
             resent: 0,
             series: Vec::new(),
             workers: Vec::new(),
@@ -144,15 +147,17 @@ impl Report {
         total
     }
 
-    /// Adds the counts of another worker. What belongs to the run as a whole stays.
+    /// Adds the counts of another worker of the same run.
     pub(crate) fn add(&mut self, other: &Self) {
         for (mine, theirs) in self.targets.iter_mut().zip(&other.targets) {
             mine.add(theirs);
         }
         add_histogram(&mut self.slip, &other.slip);
         add_histogram(&mut self.connect, &other.connect);
+        self.duration = self.duration.max(other.duration);
         self.answered_in_time += other.answered_in_time;
         self.connections += other.connections;
+        self.resumed += other.resumed;
         self.resent += other.resent;
         self.workers.extend_from_slice(&other.workers);
     }
@@ -207,6 +212,43 @@ impl TargetReport {
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
         add_histogram(&mut self.latency, &other.latency);
+    }
+}
+
+impl fmt::Debug for Report {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Histograms are thousands of numbers, nearly all of them 0.
+        formatter
+            .debug_struct("Report")
+            .field("targets", &self.targets)
+            .field("duration", &self.duration)
+            .field("answered_in_time", &self.answered_in_time)
+            .field("intended_rate", &self.intended_rate)
+            .field("slips", &self.slip.len())
+            .field("connections", &self.connections)
+            .field("resent", &self.resent)
+            .field("series", &self.series)
+            .field("workers", &self.workers)
+            .field("bottleneck", &self.bottleneck)
+            .field("rung", &self.rung)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TargetReport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let errors = ErrorKind::ALL.into_iter().zip(&self.errors);
+        let errors: Vec<_> = errors.filter(|(_, error)| error.count > 0).collect();
+        formatter
+            .debug_struct("TargetReport")
+            .field("requests", &self.requests)
+            .field("answered", &self.answered)
+            .field("statuses", &self.statuses)
+            .field("errors", &errors)
+            .field("bytes_in", &self.bytes_in)
+            .field("bytes_out", &self.bytes_out)
+            .field("p50", &self.latency_at(0.5))
+            .finish_non_exhaustive()
     }
 }
 

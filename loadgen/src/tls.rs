@@ -14,7 +14,8 @@ mod tickets;
 use std::{fmt, path::Path, sync::Arc};
 
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore,
+    SignatureScheme,
     client::{
         Resumption, UnbufferedClientConnection, WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -97,6 +98,9 @@ pub(crate) fn reason(error: &Error) -> String {
         Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         ) => "; the name to expect can be given with --server-name",
+        Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
+            "; the server speaks none of the protocols that ALPN offers"
+        }
         Error::InvalidMessage(_) => "; is the port one that speaks TLS?",
         _ => "",
     };

@@ -5,7 +5,13 @@
 
 mod bridge;
 
-use std::{io, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    io,
+    rc::Rc,
+    task::{Poll, Waker},
+};
 
 use monoio::{
     buf::IoBufMut,
@@ -27,7 +33,20 @@ pub(crate) use bridge::Bridge;
 pub(crate) struct Connector {
     /// `None` when no target is reached over TLS.
     tls: Option<tls::Client>,
+    /// Handshakes that took up an earlier session.
+    resumed: Rc<Cell<u64>>,
+    driven: Rc<Driven>,
 }
+
+/// Connections that have a task of their own.
+#[derive(Debug, Default)]
+struct Driven {
+    count: Cell<usize>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// A connection that has a task of its own, for as long as it lives.
+pub(crate) struct Driving(Rc<Driven>);
 
 /// An open connection.
 pub(crate) enum Transport {
@@ -55,7 +74,35 @@ impl Connector {
         secure: bool,
     ) -> Result<Self, PlanError> {
         let tls = secure.then(|| tls::Client::new(tls, alpn)).transpose()?;
-        Ok(Self { tls })
+        Ok(Self {
+            tls,
+            resumed: Rc::default(),
+            driven: Rc::default(),
+        })
+    }
+
+    /// To be held by the task of a connection.
+    pub(crate) fn driving(&self) -> Driving {
+        self.driven.count.set(self.driven.count.get() + 1);
+        Driving(Rc::clone(&self.driven))
+    }
+
+    /// Waits for the tasks of all connections to end. The runtime must not end before them: what
+    /// they hold would never be closed.
+    pub(crate) async fn undriven(&self) {
+        poll_fn(|context| match self.driven.count.get() {
+            0 => Poll::Ready(()),
+            _ => {
+                *self.driven.waker.borrow_mut() = Some(context.waker().clone());
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
+    /// TLS handshakes up to now that took up an earlier session.
+    pub(crate) fn resumed(&self) -> u64 {
+        self.resumed.get()
     }
 
     /// Connects. How long it may take is the caller's business, who drops it.
@@ -85,7 +132,19 @@ impl Connector {
             .map_err(|error| refused(&error))?;
         let stream = tls::Stream::open(stream, session).await;
         let stream = stream.map_err(|error| refused(&error))?;
+        if stream.session().is_resumed() {
+            self.resumed.set(self.resumed.get() + 1);
+        }
         Ok(Transport::Tls(Box::new(stream)))
+    }
+}
+
+impl Drop for Driving {
+    fn drop(&mut self) {
+        self.0.count.set(self.0.count.get() - 1);
+        if let Some(waker) = self.0.waker.borrow_mut().take() {
+            waker.wake();
+        }
     }
 }
 
@@ -101,14 +160,6 @@ impl Transport {
     /// Over TLS.
     pub(crate) fn is_secure(&self) -> bool {
         matches!(self, Self::Tls(_))
-    }
-
-    /// Its TLS took up an earlier session.
-    pub(crate) fn is_resumed(&self) -> bool {
-        match self {
-            Self::Plain(_) => false,
-            Self::Tls(stream) => stream.session().is_resumed(),
-        }
     }
 
     /// Reads into the spare capacity of `buffer`, behind what it holds. 0 at the end of the stream

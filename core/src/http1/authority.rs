@@ -24,11 +24,17 @@ impl<'a> Authority<'a> {
             address.parse::<Ipv6Addr>().ok()?;
             end
         } else {
-            let end = text
-                .iter()
-                .position(|&byte| !HOST_BYTES[usize::from(byte)])
-                .unwrap_or(text.len());
-            if end == 0 || !escapes_are_complete(&text[..end]) {
+            let mut found = 0;
+            let mut end = text.len();
+            for (position, byte) in text.iter().enumerate() {
+                let class = HOST_CLASSES[usize::from(*byte)];
+                if class == 0 {
+                    end = position;
+                    break;
+                }
+                found |= class;
+            }
+            if end == 0 || (found & ESCAPE != 0 && !escapes_are_complete(&text[..end])) {
                 return None;
             }
             end
@@ -67,21 +73,25 @@ fn escapes_are_complete(host: &[u8]) -> bool {
     true
 }
 
-/// `reg-name`: unreserved, escapes, and sub-delims.
-const HOST_BYTES: [bool; 256] = {
-    let mut allowed = [false; 256];
+const PLAIN: u8 = 1;
+const ESCAPE: u8 = 2;
+
+/// `reg-name`: unreserved, escapes, and sub-delims. Others are 0.
+static HOST_CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
     let mut byte = 0;
     while byte < 128 {
-        allowed[byte] = (byte as u8).is_ascii_alphanumeric();
+        classes[byte] = (byte as u8).is_ascii_alphanumeric() as u8 * PLAIN;
         byte += 1;
     }
-    let others = b"-._~%!$&'()*+,;=";
+    let others = b"-._~!$&'()*+,;=";
     let mut index = 0;
     while index < others.len() {
-        allowed[others[index] as usize] = true;
+        classes[others[index] as usize] = PLAIN;
         index += 1;
     }
-    allowed
+    classes[b'%' as usize] = ESCAPE;
+    classes
 };
 
 #[cfg(test)]

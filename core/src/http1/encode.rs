@@ -10,12 +10,8 @@
 //! so a route can replace or remove them, as in Envoy.
 
 use super::{
-    chunk::CRLF,
-    fields::Fields,
-    framing::Framing,
-    known::Known,
-    request::{MethodKind, RequestHead},
-    response::ResponseHead,
+    block, chunk::CRLF, fields::Fields, framing::Framing, known::Known, request::RequestHead,
+    request_line::MethodKind, response::ResponseHead,
 };
 use crate::header::{Edits, is_control_byte, is_token_byte};
 
@@ -150,18 +146,18 @@ impl Plan<'_> {
     fn push_fields(&self, out: &mut Vec<u8>, fields: &Fields, bytes: &[u8]) {
         self.push_received(out, fields, bytes);
         for (name, value) in self.set {
-            if !self.edits_drop(name, self.edits) {
+            if !edits_drop(name.as_bytes(), self.edits) {
                 push_field(out, name, value);
             }
         }
         for (name, value) in self.append {
-            if !self.edits_drop(name, self.edits) {
+            if !edits_drop(name.as_bytes(), self.edits) {
                 push_joined(out, name, value, fields, bytes);
             }
         }
         for (position, edits) in self.edits.iter().enumerate() {
             for (name, value) in &edits.appended {
-                if !self.edits_drop(name, &self.edits[position + 1..]) {
+                if !edits_drop(name.as_bytes(), &self.edits[position + 1..]) {
                     push_field(out, name, value.as_bytes());
                 }
             }
@@ -204,32 +200,35 @@ impl Plan<'_> {
     /// A bit for the length of each dropped name: most fields differ in length from all of them,
     /// and then no name is compared.
     fn dropped_lengths(&self) -> u64 {
-        let own = self
-            .set
-            .iter()
-            .chain(self.append)
-            .map(|(name, _)| name.len());
-        let dropped = self.edits.iter().flat_map(|edits| edits.dropped.iter());
-        own.chain(dropped.map(|name| name.len()))
-            .fold(0, |lengths, length| lengths | length_bit(length))
+        let mut lengths = 0;
+        for (name, _) in self.set {
+            lengths |= length_bit(name.len());
+        }
+        for (name, _) in self.append {
+            lengths |= length_bit(name.len());
+        }
+        for edits in self.edits {
+            for name in &edits.dropped {
+                lengths |= length_bit(name.len());
+            }
+        }
+        lengths
     }
 
     fn drops(&self, name: &[u8]) -> bool {
-        let mut own = self.set.iter().chain(self.append);
-        own.any(|(other, _)| name.eq_ignore_ascii_case(other.as_bytes()))
-            || edits_drop_bytes(name, self.edits)
-    }
-
-    fn edits_drop(&self, name: &str, edits: &[&Edits]) -> bool {
-        edits_drop_bytes(name.as_bytes(), edits)
+        let is_same = |(other, _): &(&str, &[u8])| name.eq_ignore_ascii_case(other.as_bytes());
+        self.set.iter().any(is_same)
+            || self.append.iter().any(is_same)
+            || edits_drop(name, self.edits)
     }
 }
 
-fn edits_drop_bytes(name: &[u8], edits: &[&Edits]) -> bool {
-    edits
-        .iter()
-        .flat_map(|edits| edits.dropped.iter())
-        .any(|dropped| name.eq_ignore_ascii_case(dropped.as_bytes()))
+#[inline]
+fn edits_drop(name: &[u8], edits: &[&Edits]) -> bool {
+    edits.iter().any(|edits| {
+        let mut dropped = edits.dropped.iter();
+        dropped.any(|dropped| name.eq_ignore_ascii_case(dropped.as_bytes()))
+    })
 }
 
 fn length_bit(length: usize) -> u64 {
@@ -268,30 +267,26 @@ fn is_writable_name(name: &str) -> bool {
 
 /// A value, with a space for every control character: whoever made the value, it cannot begin
 /// another field or another message, and no strict next hop refuses it.
+#[inline]
 fn push_value(out: &mut Vec<u8>, value: &[u8]) {
     let start = out.len();
     out.extend_from_slice(value);
-    // Looks at every byte: without a way out the loop runs on many bytes at once.
-    let is_bad = value
-        .iter()
-        .fold(false, |bad, &byte| bad | is_control_byte(byte));
-    if is_bad {
-        for byte in out[start..]
-            .iter_mut()
-            .filter(|byte| is_control_byte(**byte))
-        {
-            *byte = b' ';
+    if block::find_control(out, start).is_some() {
+        for byte in &mut out[start..] {
+            if is_control_byte(*byte) {
+                *byte = b' ';
+            }
         }
     }
 }
 
 /// A target: what cannot stand in one (space, control, `#`, not ASCII) is percent-encoded.
 fn push_target(out: &mut Vec<u8>, target: &str) {
-    let is_safe = |byte: u8| (0x21..0x7f).contains(&byte) && byte != b'#';
-    if target.bytes().fold(true, |safe, byte| safe & is_safe(byte)) {
+    if block::find_not_in_target(target.as_bytes(), 0).is_none() {
         out.extend_from_slice(target.as_bytes());
         return;
     }
+    let is_safe = |byte: u8| (0x21..0x7f).contains(&byte) && byte != b'#';
     for byte in target.bytes() {
         if is_safe(byte) {
             out.push(byte);

@@ -24,9 +24,14 @@ pub(super) struct Field {
 #[derive(Clone, Debug)]
 pub(super) struct Fields {
     list: Vec<Field>,
-    /// Position in `list`, plus one, of the first field of each known name; 0: there is none.
+    /// Known names that are there: a bit for each.
+    present: u64,
+    /// Position in `list` of the first field of each known name that is present. Of the others it
+    /// says nothing, so that it need not be cleared.
     first: [u32; Known::ALL.len()],
 }
+
+const _: () = assert!(Known::ALL.len() <= u64::BITS as usize, "one bit for each");
 
 /// The fields of a head together with its bytes, for decisions.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +74,7 @@ impl Fields {
     pub(super) fn new() -> Self {
         Self {
             list: Vec::new(),
+            present: 0,
             first: [0; Known::ALL.len()],
         }
     }
@@ -92,7 +98,23 @@ impl Fields {
     }
 
     fn position(&self, known: Known) -> Option<usize> {
-        (self.first[known as usize] as usize).checked_sub(1)
+        (self.present & known.bit() != 0).then(|| self.first[known as usize] as usize)
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.list.clear();
+        self.present = 0;
+    }
+
+    #[inline(always)]
+    pub(super) fn push(&mut self, field: Field) {
+        if let Some(known) = field.known
+            && self.present & known.bit() == 0
+        {
+            self.present |= known.bit();
+            self.first[known as usize] = self.list.len() as u32;
+        }
+        self.list.push(field);
     }
 
     /// Replaces the fields by those of a complete section; `each` sees every known one on the way.
@@ -102,8 +124,7 @@ impl Fields {
         section: Section,
         each: impl FnMut(Known, &[u8]) -> Result<(), Reject>,
     ) -> Result<(), Reject> {
-        self.list.clear();
-        self.first = [0; Known::ALL.len()];
+        self.clear();
         // The tokenizer wants initialised slots, and filling a hundred for ten fields would cost
         // more than reading the ten.
         if section.lines <= 16 {
@@ -145,12 +166,8 @@ impl Fields {
                     && bytes[name_end + 1] == b' '
                     && bytes[value_end] == b'\r',
             };
-            self.list.push(field);
+            self.push(field);
             if let Some(known) = known {
-                let first = &mut self.first[known as usize];
-                if *first == 0 {
-                    *first = self.list.len() as u32;
-                }
                 each(known, header.value)?;
             }
         }

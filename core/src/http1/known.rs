@@ -1,5 +1,7 @@
 //! Field names that this proxy reads, writes or drops, as small numbers.
 
+use super::block::{self, Block};
+
 macro_rules! known {
     ($($variant:ident = $name:literal,)*) => {
         /// A field name that is looked at by id instead of by text.
@@ -84,6 +86,29 @@ impl Known {
         (NAMES[id].len() == name.len() && is_same(name, id)).then(|| Self::ALL[id])
     }
 
+    /// As [`Self::of`], for a name that `block` begins with.
+    #[inline(always)]
+    pub(super) fn of_block(block: Block, name: &[u8]) -> Option<Self> {
+        if name.is_empty() || name.len() > LENGTH_MAX {
+            return None;
+        }
+        let key = &KEYS[usize::from(SLOTS[slot(name)]) % KEYS.len()];
+        let differs = (block.number() ^ key.lower) & key.fold;
+        if usize::from(key.length) != name.len() || differs != 0 {
+            return None;
+        }
+        match name.len() <= block::LENGTH {
+            true => key.known,
+            false => Self::of(name),
+        }
+    }
+
+    /// One bit for each.
+    #[inline(always)]
+    pub(super) const fn bit(self) -> u64 {
+        1 << self as u8
+    }
+
     /// The codec writes these from typed values, or leaves them behind: they are about one
     /// connection, or about the framing on it (RFC 9110 section 7.6.1). The credentials and
     /// challenges of a proxy are among them because they are meant for the next proxy on the way
@@ -163,6 +188,43 @@ const SLOTS: [u8; SLOT_COUNT] = {
 /// Found by trying: any numbers will do that let [`SLOTS`] compile.
 const MULTIPLIERS: [usize; 3] = [1, 1, 39];
 
+/// A name's beginning, to be compared with a block.
+struct Key {
+    known: Option<Known>,
+    length: u8,
+    lower: u128,
+    /// The bits in which the block must be the same: none behind the name, and not the one in which
+    /// a letter's two cases differ.
+    fold: u128,
+}
+
+/// By what stands in [`SLOTS`]; as many as the remainder by their number costs nothing for.
+static KEYS: [Key; 64] = {
+    assert!(NAMES.len() < 64, "more keys are needed");
+    let mut keys = [const {
+        Key {
+            known: None,
+            length: 0,
+            lower: 0,
+            fold: 0,
+        }
+    }; 64];
+    let mut id = 0;
+    while id < NAMES.len() {
+        let key = &mut keys[id + 1];
+        key.known = Some(Known::ALL[id]);
+        key.length = NAMES[id].len() as u8;
+        let mut at = 0;
+        while at < NAMES[id].len() && at < block::LENGTH {
+            key.lower |= (LOWER[id][at] as u128) << (8 * at);
+            key.fold |= (!LETTERS[id][at] as u128) << (8 * at);
+            at += 1;
+        }
+        id += 1;
+    }
+    keys
+};
+
 /// The names, padded.
 const LOWER: [[u8; LENGTH_MAX]; NAMES.len()] = padded(false);
 
@@ -196,6 +258,12 @@ mod tests {
         for &known in Known::ALL {
             let name = known.name();
             assert_eq!(Known::of(name.as_bytes()), Some(known));
+            for line in [format!("{name}: x"), format!("{}:", name.to_uppercase())] {
+                let block = Block::at(line.as_bytes(), 0).expect("not empty");
+                let name = &line.as_bytes()[..name.len()];
+                assert_eq!(Known::of_block(block, name), Some(known));
+                assert_eq!(Known::of_block(block, &name[1..]), None);
+            }
             assert_eq!(Known::of(name.to_uppercase().as_bytes()), Some(known));
             assert_eq!(Known::of(format!("{name}x").as_bytes()), None);
             assert_eq!(Known::of(&name.as_bytes()[1..]), None);

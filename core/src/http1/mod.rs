@@ -10,6 +10,7 @@
 //! What is refused, and with which status, is the list in [`reject`].
 
 mod authority;
+pub(crate) mod block;
 mod body;
 mod chunk;
 mod encode;
@@ -18,8 +19,10 @@ mod framing;
 mod known;
 mod limits;
 mod local;
+mod quick;
 pub mod reject;
 mod request;
+mod request_line;
 mod response;
 mod scan;
 mod span;
@@ -35,5 +38,6 @@ pub use known::Known;
 pub use limits::Limits;
 pub use local::{CONTINUE, encode_local_response, reason_phrase};
 pub use reject::Reject;
-pub use request::{MethodKind, RequestHead};
+pub use request::RequestHead;
+pub use request_line::MethodKind;
 pub use response::ResponseHead;

@@ -1,8 +1,6 @@
 //! The head of a request (RFC 9112 sections 2 to 3).
 
-use std::{borrow::Cow, ops::Range};
-
-use memchr::memchr;
+use std::borrow::Cow;
 
 use super::{
     authority::Authority,
@@ -11,22 +9,14 @@ use super::{
     known::Known,
     limits::Limits,
     reject::Reject,
-    scan::{Scan, Section},
+    request_line::{MethodKind, RequestLine},
+    scan::Scan,
     span::Span,
 };
-use crate::header::is_token_byte;
-
-/// The methods that change how a message is framed or understood.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum MethodKind {
-    /// Its response has no body.
-    Head,
-    /// May be about the server as a whole (`*`).
-    Options,
-    /// Any other.
-    #[default]
-    Other,
-}
+use crate::{
+    header::is_token_byte,
+    path::{self, Refused},
+};
 
 /// The head of a request, as positions in the buffer that it was decoded from.
 ///
@@ -42,22 +32,6 @@ pub struct RequestHead {
     connection: ConnectionOptions,
     expects_continue: bool,
     accepts_trailers: bool,
-}
-
-/// The parts of a request line.
-#[derive(Clone, Copy, Debug, Default)]
-struct RequestLine {
-    kind: MethodKind,
-    method: Span,
-    target: Span,
-    /// Of the absolute form; empty in all others.
-    authority: Span,
-    /// Port that the absolute form's scheme implies.
-    default_port: u16,
-    /// Path and query as they stand in the target; empty in an absolute form without path.
-    path: Span,
-    /// Without its `?`.
-    query: Option<Span>,
 }
 
 impl RequestHead {
@@ -81,16 +55,41 @@ impl RequestHead {
     /// # Errors
     /// Why it is refused. The verdict does not depend on how the bytes were cut.
     pub fn decode(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<usize>, Reject> {
-        let result = self.decode_further(bytes, limits);
-        if !matches!(result, Ok(None)) {
-            self.scan.reset();
+        if !self.scan.has_begun()
+            && let Some((seen, end)) = self.decode_quick(bytes, limits)
+        {
+            return self.finish(bytes, seen, end).map(Some);
         }
-        result
+        self.decode_carefully(bytes, limits)
     }
 
     /// Forgets a head of which [`Self::decode`] has seen a part.
     pub fn reset(&mut self) {
         self.scan.reset();
+    }
+
+    /// A usual head that is here as a whole: what its fields say, and where it ends. `None`: not a
+    /// usual one, to be looked at from the beginning.
+    fn decode_quick(&mut self, bytes: &[u8], limits: &Limits) -> Option<(Seen, usize)> {
+        let window = limits.window(bytes);
+        let (line, fields_start) = RequestLine::quick(window, limits)?;
+        self.line = line;
+        let mut seen = Seen::default();
+        let end = self
+            .fields
+            .quick(window, fields_start, limits.headers_max, |known, value| {
+                seen.read(known, value)
+            })?;
+        Some((seen, end))
+    }
+
+    /// By a scan for the lines and httparse, and from where it stopped.
+    fn decode_carefully(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<usize>, Reject> {
+        let result = self.decode_further(bytes, limits);
+        if !matches!(result, Ok(None)) {
+            self.scan.reset();
+        }
+        result
     }
 
     fn decode_further(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<usize>, Reject> {
@@ -115,34 +114,19 @@ impl RequestHead {
             }
         }
         match self.scan.fields(window, limits.headers_max)? {
-            Some(section) => self.decode_fields(bytes, section).map(Some),
+            Some(section) => {
+                let mut seen = Seen::default();
+                self.fields
+                    .decode(bytes, section, |known, value| seen.read(known, value))?;
+                self.finish(bytes, seen, section.end).map(Some)
+            }
             None if is_full => Err(Reject::HeadTooLarge),
             None => Ok(None),
         }
     }
 
-    fn decode_fields(&mut self, bytes: &[u8], section: Section) -> Result<usize, Reject> {
-        let mut declared = Declared::default();
-        let mut connection = ConnectionOptions::default();
-        let mut has_host = false;
-        let mut expects_continue = false;
-        let mut accepts_trailers = false;
-        self.fields.decode(bytes, section, |known, value| {
-            match known {
-                Known::Host if has_host => return Err(Reject::HostRepeated),
-                Known::Host => has_host = true,
-                Known::ContentLength => declared.content_length(value)?,
-                Known::TransferEncoding => declared.transfer_encoding(value),
-                Known::Connection => connection.read(value)?,
-                Known::Expect if value.eq_ignore_ascii_case(b"100-continue") => {
-                    expects_continue = true;
-                }
-                Known::Expect => return Err(Reject::Expectation),
-                Known::Te => accepts_trailers |= names_trailers(value),
-                _ => {}
-            }
-            Ok(())
-        })?;
+    /// The verdict on a head whose lines are all right, and which ends at `end`.
+    fn finish(&mut self, bytes: &[u8], seen: Seen, end: usize) -> Result<usize, Reject> {
         let host = self.fields.first(bytes, Known::Host);
         let host = Authority::parse(host.ok_or(Reject::HostMissing)?);
         let host = host.ok_or(Reject::HostInvalid)?;
@@ -153,14 +137,14 @@ impl RequestHead {
                 return Err(Reject::HostMismatch);
             }
         }
-        self.framing = declared.finish()?;
-        if connection.names_fields {
+        self.framing = seen.declared.finish()?;
+        if seen.connection.names_fields {
             self.fields.drop_connection_options(bytes);
         }
-        self.connection = connection;
-        self.expects_continue = expects_continue;
-        self.accepts_trailers = accepts_trailers;
-        Ok(section.end)
+        self.connection = seen.connection;
+        self.expects_continue = seen.expects_continue;
+        self.accepts_trailers = seen.accepts_trailers;
+        Ok(end)
     }
 
     /// How the end of the body is found: never [`Framing::UntilClose`].
@@ -191,7 +175,10 @@ impl RequestHead {
 
     /// A token, in the case it was sent in.
     pub fn method<'a>(&self, bytes: &'a [u8]) -> &'a str {
-        self.line.method.text(bytes)
+        match self.line.method_name {
+            Some(name) => name,
+            None => self.line.method.text(bytes),
+        }
     }
 
     /// As sent.
@@ -204,6 +191,18 @@ impl RequestHead {
         match self.line.path.text(bytes) {
             "" => self.line.empty_path(),
             path => path,
+        }
+    }
+
+    /// The path as [`path::canonical`] makes it, without a second look at one that was seen to be
+    /// in that form when it was decoded.
+    ///
+    /// # Errors
+    /// Answer 400.
+    pub fn canonical_path<'a>(&self, bytes: &'a [u8]) -> Result<Cow<'a, str>, Refused> {
+        match self.line.path_is_canonical {
+            true => Ok(Cow::Borrowed(self.path(bytes))),
+            false => path::canonical(self.path(bytes)),
         }
     }
 
@@ -270,96 +269,33 @@ impl Default for RequestHead {
     }
 }
 
-impl RequestLine {
-    /// From the first line, which stands at `line` without its CRLF.
-    fn decode(bytes: &[u8], line: Range<usize>, limits: &Limits) -> Result<Self, Reject> {
-        let start = line.start;
-        let text = &bytes[line];
-        let method_end = memchr(b' ', text).ok_or_else(|| refuse(text))?;
-        let (method, rest) = (&text[..method_end], &text[method_end + 1..]);
-        let target_end = memchr(b' ', rest).ok_or_else(|| refuse(text))?;
-        let (target, version) = (&rest[..target_end], &rest[target_end + 1..]);
-        if version != b"HTTP/1.1" {
-            return Err(refuse(text));
-        }
-        if method.is_empty() || !method.iter().copied().all(is_token_byte) {
-            return Err(Reject::Method);
-        }
-        if target.len() > limits.target_bytes_max {
-            return Err(Reject::TargetTooLong);
-        }
-        let target_start = start + method_end + 1;
-        let kind = match method {
-            b"CONNECT" => return Err(Reject::Connect),
-            b"HEAD" => MethodKind::Head,
-            b"OPTIONS" => MethodKind::Options,
-            _ => MethodKind::Other,
-        };
-        let mut decoded = Self {
-            kind,
-            method: Span::new(start..start + method_end),
-            target: Span::new(target_start..target_start + target_end),
-            ..Self::default()
-        };
-        decoded.split_target(target)?;
-        Ok(decoded)
-    }
+/// What the fields of one head say.
+#[derive(Default)]
+struct Seen {
+    declared: Declared,
+    connection: ConnectionOptions,
+    has_host: bool,
+    expects_continue: bool,
+    accepts_trailers: bool,
+}
 
-    /// Path, query and authority, from the target's text.
-    fn split_target(&mut self, target: &[u8]) -> Result<(), Reject> {
-        let is_bad = |byte: u8| !(0x21..0x7f).contains(&byte) || byte == b'#';
-        // Looks at every byte: without a way out the loop runs on many bytes at once.
-        if target.iter().fold(false, |bad, &byte| bad | is_bad(byte)) {
-            return Err(Reject::TargetByte);
+impl Seen {
+    #[inline]
+    fn read(&mut self, known: Known, value: &[u8]) -> Result<(), Reject> {
+        match known {
+            Known::Host if self.has_host => return Err(Reject::HostRepeated),
+            Known::Host => self.has_host = true,
+            Known::ContentLength => self.declared.content_length(value)?,
+            Known::TransferEncoding => self.declared.transfer_encoding(value),
+            Known::Connection => self.connection.read(value)?,
+            Known::Expect if value.eq_ignore_ascii_case(b"100-continue") => {
+                self.expects_continue = true;
+            }
+            Known::Expect => return Err(Reject::Expectation),
+            Known::Te => self.accepts_trailers |= names_trailers(value),
+            _ => {}
         }
-        let base = self.target.range().start;
-        let path_start = match target {
-            [b'/', ..] => 0,
-            [b'*'] if self.kind == MethodKind::Options => 0,
-            _ => self.absolute_form(target)?,
-        };
-        let query = memchr(b'?', &target[path_start..]).map(|offset| path_start + offset);
-        let path_end = query.unwrap_or(target.len());
-        self.path = Span::new(base + path_start..base + path_end);
-        self.query = query.map(|query| Span::new(base + query + 1..base + target.len()));
         Ok(())
-    }
-
-    /// Notes scheme and authority of `http://authority/path`; where the path begins.
-    fn absolute_form(&mut self, target: &[u8]) -> Result<usize, Reject> {
-        let has_scheme = |scheme: &[u8]| {
-            target
-                .get(..scheme.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-        };
-        let authority_start = if has_scheme(b"http://") {
-            self.default_port = 80;
-            b"http://".len()
-        } else if has_scheme(b"https://") {
-            self.default_port = 443;
-            b"https://".len()
-        } else {
-            return Err(Reject::TargetForm);
-        };
-        let length = target[authority_start..]
-            .iter()
-            .position(|byte| matches!(byte, b'/' | b'?'))
-            .unwrap_or(target.len() - authority_start);
-        if length == 0 {
-            return Err(Reject::HostInvalid);
-        }
-        let base = self.target.range().start;
-        let end = authority_start + length;
-        self.authority = Span::new(base + authority_start..base + end);
-        Ok(end)
-    }
-
-    /// What an absolute form without a path stands for (RFC 9112 sections 3.2.1 and 3.2.4).
-    fn empty_path(&self) -> &'static str {
-        match (self.kind, self.query) {
-            (MethodKind::Options, None) => "*",
-            _ => "/",
-        }
     }
 }
 
@@ -377,21 +313,6 @@ fn line_start(window: &[u8]) -> Result<Option<usize>, Reject> {
         // What is no method at all is not waited for: TLS, SSH, and other protocols.
         Some(&byte) if !is_token_byte(byte) => Err(Reject::RequestLine),
         Some(_) => Ok(Some(start)),
-    }
-}
-
-/// Names what is wrong with a first line that is not `method SP target SP HTTP/1.1`.
-fn refuse(line: &[u8]) -> Reject {
-    if line == b"PRI * HTTP/2.0" {
-        return Reject::Http2Preface;
-    }
-    let mut words = line.split(|&byte| byte == b' ');
-    let version = words.nth(2).and_then(|word| word.strip_prefix(b"HTTP/"));
-    match version {
-        Some([b'0'..=b'9', b'.', b'0'..=b'9'] | [b'0'..=b'9']) if words.next().is_none() => {
-            Reject::Version
-        }
-        _ => Reject::RequestLine,
     }
 }
 

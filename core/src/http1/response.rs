@@ -3,13 +3,14 @@
 use std::ops::Range;
 
 use super::{
+    block,
     fields::{ConnectionOptions, Fields, View},
     framing::{Declared, Framing},
     known::Known,
     limits::Limits,
     reject::Reject,
-    request::MethodKind,
-    scan::{Scan, Section},
+    request_line::MethodKind,
+    scan::Scan,
     span::Span,
 };
 use crate::header::is_control_byte;
@@ -62,16 +63,46 @@ impl ResponseHead {
         limits: &Limits,
         request: MethodKind,
     ) -> Result<Option<usize>, Reject> {
-        let result = self.decode_further(bytes, limits, request);
-        if !matches!(result, Ok(None)) {
-            self.scan.reset();
+        if !self.scan.has_begun()
+            && let Some((seen, end)) = self.decode_quick(bytes, limits)
+        {
+            return self.finish(bytes, seen, request, end).map(Some);
         }
-        result
+        self.decode_carefully(bytes, limits, request)
     }
 
     /// Forgets a head of which [`Self::decode`] has seen a part.
     pub fn reset(&mut self) {
         self.scan.reset();
+    }
+
+    /// A usual head that is here as a whole: what its fields say, and where it ends. `None`: not a
+    /// usual one, to be looked at from the beginning.
+    fn decode_quick(&mut self, bytes: &[u8], limits: &Limits) -> Option<(Seen, usize)> {
+        let window = limits.window(bytes);
+        let (line, fields_start) = StatusLine::quick(window)?;
+        self.line = line;
+        let mut seen = Seen::default();
+        let end = self
+            .fields
+            .quick(window, fields_start, limits.headers_max, |known, value| {
+                seen.read(known, value, false)
+            })?;
+        Some((seen, end))
+    }
+
+    /// By a scan for the lines and httparse, and from where it stopped.
+    fn decode_carefully(
+        &mut self,
+        bytes: &[u8],
+        limits: &Limits,
+        request: MethodKind,
+    ) -> Result<Option<usize>, Reject> {
+        let result = self.decode_further(bytes, limits, request);
+        if !matches!(result, Ok(None)) {
+            self.scan.reset();
+        }
+        result
     }
 
     fn decode_further(
@@ -95,46 +126,40 @@ impl ResponseHead {
             }
         }
         match self.scan.fields(window, limits.headers_max)? {
-            Some(section) => self.decode_fields(bytes, section, request).map(Some),
+            Some(section) => {
+                let is_http10 = self.line.is_http10;
+                let mut seen = Seen::default();
+                self.fields.decode(bytes, section, |known, value| {
+                    seen.read(known, value, is_http10)
+                })?;
+                self.finish(bytes, seen, request, section.end).map(Some)
+            }
             None if is_full => Err(Reject::HeadTooLarge),
             None => Ok(None),
         }
     }
 
-    fn decode_fields(
+    /// The verdict on a head whose lines are all right, and which ends at `end`.
+    fn finish(
         &mut self,
         bytes: &[u8],
-        section: Section,
+        seen: Seen,
         request: MethodKind,
+        end: usize,
     ) -> Result<usize, Reject> {
-        let is_http10 = self.line.is_http10;
-        let mut declared = Declared::default();
-        let mut connection = ConnectionOptions::default();
-        self.fields.decode(bytes, section, |known, value| {
-            match known {
-                Known::ContentLength => declared.content_length(value)?,
-                Known::TransferEncoding if is_http10 => {
-                    return Err(Reject::TransferEncodingVersion);
-                }
-                Known::TransferEncoding => declared.transfer_encoding(value),
-                Known::Connection => connection.read(value)?,
-                _ => {}
-            }
-            Ok(())
-        })?;
-        self.declared = declared.finish()?;
+        self.declared = seen.declared.finish()?;
         self.framing = match self.declared {
             _ if self.never_has_body() || request == MethodKind::Head => Framing::None,
             Framing::None => Framing::UntilClose,
             declared => declared,
         };
-        self.keep_alive = !connection.close
-            && (!is_http10 || connection.keep_alive)
+        self.keep_alive = !seen.connection.close
+            && (!self.line.is_http10 || seen.connection.keep_alive)
             && self.framing != Framing::UntilClose;
-        if connection.names_fields {
+        if seen.connection.names_fields {
             self.fields.drop_connection_options(bytes);
         }
-        Ok(section.end)
+        Ok(end)
     }
 
     /// Its status has no body, whatever the fields say (RFC 9112 section 6.3).
@@ -204,7 +229,54 @@ impl Default for ResponseHead {
     }
 }
 
+/// What the fields of one head say.
+#[derive(Default)]
+struct Seen {
+    declared: Declared,
+    connection: ConnectionOptions,
+}
+
+impl Seen {
+    #[inline]
+    fn read(&mut self, known: Known, value: &[u8], is_http10: bool) -> Result<(), Reject> {
+        match known {
+            Known::ContentLength => self.declared.content_length(value)?,
+            Known::TransferEncoding if is_http10 => return Err(Reject::TransferEncodingVersion),
+            Known::TransferEncoding => self.declared.transfer_encoding(value),
+            Known::Connection => self.connection.read(value)?,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
 impl StatusLine {
+    /// A usual line at the start of `window`: of HTTP/1.1 and with a reason. `None`: not a usual
+    /// one, or not complete. Also where the field section begins.
+    #[inline]
+    fn quick(window: &[u8]) -> Option<(Self, usize)> {
+        let (start, _) = window.split_first_chunk::<13>()?;
+        let (version, [hundreds, tens, ones, b' ']) = start.split_first_chunk::<9>()? else {
+            return None;
+        };
+        let is_status = hundreds.is_ascii_digit() && tens.is_ascii_digit() && ones.is_ascii_digit();
+        if version != b"HTTP/1.1 " || !is_status || *hundreds == b'0' {
+            return None;
+        }
+        let digit = |byte: u8| u16::from(byte - b'0');
+        let status = digit(*hundreds) * 100 + digit(*tens) * 10 + digit(*ones);
+        let end = block::find_control(window, start.len())?;
+        if status == 101 || *window.get(end..)?.first_chunk()? != *b"\r\n" {
+            return None;
+        }
+        let line = Self {
+            status,
+            reason: Span::new(start.len()..end),
+            is_http10: false,
+        };
+        Some((line, end + 2))
+    }
+
     /// From the first line, which stands at `line` without its CRLF. The space before an empty
     /// reason may be missing: many servers leave it out, and nothing depends on it.
     fn decode(bytes: &[u8], line: Range<usize>) -> Result<Self, Reject> {

@@ -40,6 +40,11 @@ impl Scan {
         *self = Self::default();
     }
 
+    /// Something of the message was looked at already.
+    pub(super) fn has_begun(&self) -> bool {
+        self.position != 0
+    }
+
     /// The first line was returned already.
     pub(super) fn in_fields(&self) -> bool {
         self.fields_start != 0

@@ -1,6 +1,6 @@
 //! What a route does with a request: the compiled form of what the Document says.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use ringmain_config::{
     origin::Origin,
@@ -10,13 +10,12 @@ use ringmain_config::{
 use super::matcher::Matcher;
 use crate::{header::Edits, snapshot::ClusterIndex};
 
-/// A match and what to do with what it matched.
+/// A match and what to do with what it matched. What every request needs stands here, so that it
+/// lies together; the rest is behind a pointer.
 #[derive(Debug)]
 pub struct Route {
     /// ROUTE_NAME of the access log.
     pub name: Box<str>,
-    /// All of its conditions must hold.
-    pub matcher: Matcher,
     /// What is done.
     pub action: Action,
     /// On the request, after the destination's; absent when it changes nothing.
@@ -26,6 +25,15 @@ pub struct Route {
     /// From the end of the request to the end of the response, all tries together. Absent:
     /// no limit.
     pub timeout: Option<Duration>,
+    /// What few requests need.
+    pub details: Box<Details>,
+}
+
+/// What is asked of a route only when its path alone does not decide, or to explain it.
+#[derive(Debug)]
+pub struct Details {
+    /// All of its conditions must hold.
+    pub matcher: Matcher,
     /// Who asked for it.
     pub origin: Option<Origin>,
 }
@@ -53,12 +61,29 @@ pub struct Direct {
 /// Sent on to one of several clusters.
 #[derive(Debug)]
 pub struct Forward {
-    /// Never empty.
-    pub destinations: Box<[Destination]>,
-    /// Of all destinations; never 0.
-    pub weight_sum: u64,
+    /// Never empty; the sum of their weights is never 0.
+    pub destinations: Destinations,
     /// Changes to path and authority.
     pub rewrite: Option<Box<Rewrite>>,
+}
+
+/// Where a route sends to; reads as a list.
+#[derive(Debug)]
+pub struct Destinations(Places);
+
+#[derive(Debug)]
+enum Places {
+    /// Nearly always. It stands in the route itself: behind a pointer it would cost a line of
+    /// memory for each request.
+    One(Destination),
+    Several(Box<Several>),
+}
+
+#[derive(Debug)]
+struct Several {
+    list: Box<[Destination]>,
+    /// Sums of the weights up to and with each.
+    weights_upto: Box<[u64]>,
 }
 
 /// A cluster and its share.
@@ -66,27 +91,69 @@ pub struct Forward {
 pub struct Destination {
     /// Where to.
     pub cluster: ClusterIndex,
-    /// Relative to [`Forward::weight_sum`]; 0 is never drawn.
+    /// Relative to [`Destinations::weight_sum`]; 0 is never drawn.
     pub weight: u32,
-    /// Sum of the weights up to and with this one.
-    pub(super) weight_upto: u64,
     /// On the request, before the route's; absent when it changes nothing.
     pub request_headers: Option<Box<Edits>>,
     /// On the response, before the route's; absent when it changes nothing.
     pub response_headers: Option<Box<Edits>>,
 }
 
-impl Forward {
-    /// The destination that `random`, 64 evenly distributed bits, falls to. Each share is exact up
-    /// to `weight_sum` / 2^64.
-    pub fn draw(&self, random: u64) -> &Destination {
-        if let [only] = &*self.destinations {
-            return only;
+impl Destinations {
+    pub(super) fn new(mut list: Vec<Destination>) -> Self {
+        if list.len() == 1
+            && let Some(only) = list.pop()
+        {
+            return Self(Places::One(only));
         }
-        let point = (u128::from(random) * u128::from(self.weight_sum)) >> 64;
-        let drawn = self
-            .destinations
-            .partition_point(|destination| u128::from(destination.weight_upto) <= point);
-        &self.destinations[drawn]
+        let mut sum = 0;
+        let weights_upto = list.iter().map(|destination| {
+            sum += u64::from(destination.weight);
+            sum
+        });
+        Self(Places::Several(Box::new(Several {
+            weights_upto: weights_upto.collect(),
+            list: list.into(),
+        })))
+    }
+
+    /// Of the weights of all.
+    pub fn weight_sum(&self) -> u64 {
+        match &self.0 {
+            Places::One(only) => u64::from(only.weight),
+            Places::Several(several) => several.weights_upto.last().copied().unwrap_or(0),
+        }
     }
 }
+
+impl Deref for Destinations {
+    type Target = [Destination];
+
+    fn deref(&self) -> &[Destination] {
+        match &self.0 {
+            Places::One(only) => std::slice::from_ref(only),
+            Places::Several(several) => &several.list,
+        }
+    }
+}
+
+impl Forward {
+    /// The destination that `random`, 64 evenly distributed bits, falls to. Each share is exact up
+    /// to the sum of the weights / 2^64.
+    pub fn draw(&self, random: u64) -> &Destination {
+        match &self.destinations.0 {
+            Places::One(only) => only,
+            Places::Several(several) => {
+                let sum = self.destinations.weight_sum();
+                let point = (u128::from(random) * u128::from(sum)) >> 64;
+                let upto = &several.weights_upto;
+                &several.list[upto.partition_point(|upto| u128::from(*upto) <= point)]
+            }
+        }
+    }
+}
+
+const _: () = assert!(
+    size_of::<Route>() <= 96,
+    "a table of many routes is read line by line"
+);

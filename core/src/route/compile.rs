@@ -8,10 +8,10 @@ use std::{
 use ringmain_config::route::{self as config, HeaderEdits, PathMatch, RedirectPath, StringMatch};
 
 use super::{
-    Action, Destination, Direct, Forward, Route, RouteTable, VirtualHost,
-    hosts::{Hosts, Refusal},
+    Action, Destination, Destinations, Details, Direct, Forward, Route, RouteTable, VirtualHost,
+    hosts::{Domains, Hosts, Refusal},
     matcher::{Condition, Matcher, PathCondition, Text},
-    paths::{Key, Paths},
+    paths::{Builder, Candidate, Key, Root},
     regex::Regex,
 };
 use crate::{
@@ -46,21 +46,35 @@ impl RouteTable {
             is_sound: true,
         };
         let hosts = compiler.hosts(source, place);
-        let virtual_hosts = source.virtual_hosts.iter();
-        let virtual_hosts = virtual_hosts
-            .map(|virtual_host| compiler.virtual_host(virtual_host, place))
-            .collect();
+        let mut paths = Builder::default();
+        let mut routes = Vec::new();
+        let virtual_hosts = source.virtual_hosts.iter().map(|virtual_host| {
+            let place = virtual_host_place(virtual_host, place);
+            let start = routes.len();
+            let own = virtual_host.routes.iter();
+            routes.extend(own.map(|route| compiler.route(route, &place)));
+            let narrow = |count| u32::try_from(count).expect("a table has fewer than 2^30 routes");
+            VirtualHost {
+                name: virtual_host.name.as_str().into(),
+                origin: virtual_host.origin.clone(),
+                routes: narrow(start)..narrow(routes.len()),
+                root: paths.add_routes(&routes[start..], false),
+                root_ignoring_case: paths.add_routes(&routes[start..], true),
+            }
+        });
+        let virtual_hosts = virtual_hosts.collect();
         compiler.is_sound.then(|| Self {
             source: source.clone(),
             hosts,
             virtual_hosts,
+            paths: paths.finish(),
+            routes: routes.into(),
         })
     }
 
     /// Every cluster it sends to, with duplicates.
     pub(crate) fn clusters(&self) -> impl Iterator<Item = ClusterIndex> {
-        let routes = self.virtual_hosts.iter().flat_map(|host| &host.routes);
-        let forwards = routes.filter_map(|route| match &route.action {
+        let forwards = self.routes.iter().filter_map(|route| match &route.action {
             Action::Forward(forward) => Some(forward),
             Action::Redirect(_) | Action::Direct(_) => None,
         });
@@ -83,7 +97,7 @@ impl<C: Clusters> Compiler<'_, C> {
     }
 
     fn hosts(&mut self, source: &config::RouteTable, place: &Place<'_>) -> Hosts {
-        let mut hosts = Hosts::default();
+        let mut hosts = Domains::default();
         let mut names = HashSet::new();
         for (virtual_host, position) in source.virtual_hosts.iter().zip(0..) {
             let place = virtual_host_place(virtual_host, place);
@@ -114,33 +128,21 @@ impl<C: Clusters> Compiler<'_, C> {
                 }
             }
         }
-        hosts.finish();
-        hosts
-    }
-
-    fn virtual_host(&mut self, source: &config::VirtualHost, place: &Place<'_>) -> VirtualHost {
-        let place = virtual_host_place(source, place);
-        let routes = source.routes.iter();
-        let routes: Box<[Route]> = routes.map(|route| self.route(route, &place)).collect();
-        VirtualHost {
-            name: source.name.as_str().into(),
-            origin: source.origin.clone(),
-            paths: index(&routes, false),
-            paths_ignoring_case: index(&routes, true),
-            routes,
-        }
+        hosts.finish()
     }
 
     fn route(&mut self, source: &config::Route, place: &Place<'_>) -> Route {
         let place = Place::below(place, "route", &source.name, source.origin.as_ref());
         Route {
             name: source.name.as_str().into(),
-            matcher: self.matcher(&source.matches, &place),
+            details: Box::new(Details {
+                matcher: self.matcher(&source.matches, &place),
+                origin: source.origin.clone(),
+            }),
             action: self.action(&source.action, &place),
             request_headers: self.edits(&source.request_headers, "request headers", &place),
             response_headers: self.edits(&source.response_headers, "response headers", &place),
             timeout: source.timeout,
-            origin: source.origin.clone(),
         }
     }
 
@@ -274,13 +276,10 @@ impl<C: Clusters> Compiler<'_, C> {
     }
 
     fn forward(&mut self, source: &config::Forward, place: &Place<'_>) -> Forward {
-        let mut weight_sum = 0;
-        let destinations = source.destinations.iter().map(|destination| {
-            weight_sum += u64::from(destination.weight);
-            self.destination(destination, weight_sum, place)
-        });
-        let destinations: Box<[Destination]> = destinations.collect();
-        if weight_sum == 0 {
+        let destinations = source.destinations.iter();
+        let destinations = destinations.map(|destination| self.destination(destination, place));
+        let destinations = Destinations::new(destinations.collect());
+        if destinations.weight_sum() == 0 {
             let message = match destinations.is_empty() {
                 true => "it has no destination",
                 false => "the weights of its destinations sum up to 0",
@@ -298,17 +297,11 @@ impl<C: Clusters> Compiler<'_, C> {
         }
         Forward {
             destinations,
-            weight_sum,
             rewrite: source.rewrite.clone().map(Box::new),
         }
     }
 
-    fn destination(
-        &mut self,
-        source: &config::Destination,
-        weight_upto: u64,
-        place: &Place<'_>,
-    ) -> Destination {
+    fn destination(&mut self, source: &config::Destination, place: &Place<'_>) -> Destination {
         let place = Place::below(place, "cluster", &source.cluster, None);
         let cluster = self.clusters.index(&source.cluster);
         if cluster.is_none() {
@@ -320,7 +313,6 @@ impl<C: Clusters> Compiler<'_, C> {
         Destination {
             cluster: cluster.unwrap_or_default(),
             weight: source.weight,
-            weight_upto,
             request_headers: self.edits(&source.request_headers, "request headers", &place),
             response_headers: self.edits(&source.response_headers, "response headers", &place),
         }
@@ -375,39 +367,45 @@ fn virtual_host_place<'a>(source: &'a config::VirtualHost, place: &'a Place<'a>)
     Place::below(place, "virtual host", &source.name, source.origin.as_ref())
 }
 
-/// The tree of those routes that do, or do not, ignore the case of paths.
-fn index(routes: &[Route], of_ignoring_case: bool) -> Paths {
-    let mut folded = Vec::new();
-    let of_case = routes.iter().zip(0..).filter(|(route, _)| {
-        let ignores = match &route.matcher.path {
-            PathCondition::Any | PathCondition::Regex(_) => false,
-            PathCondition::Exact { ignore_case, .. }
-            | PathCondition::Prefix { ignore_case, .. } => *ignore_case,
-        };
-        ignores == of_ignoring_case
-    });
-    let of_case: Vec<(&Route, u32)> = of_case.collect();
-    if of_ignoring_case {
-        let text = |route: &Route| path_bytes(route).0.to_ascii_lowercase();
-        folded.extend(of_case.iter().map(|(route, _)| text(route)));
-    }
-    let keys = of_case
-        .iter()
-        .enumerate()
-        .map(|(place, (route, position))| {
+impl Builder {
+    /// Adds the tree of those routes that do, or do not, ignore the case of paths.
+    fn add_routes(&mut self, routes: &[Route], ignore_case: bool) -> Root {
+        let mut folded = Vec::new();
+        let of_case = routes.iter().zip(0..);
+        let of_case = of_case.filter(|(route, _)| ignores_case(route) == ignore_case);
+        let of_case: Vec<(&Route, u32)> = of_case.collect();
+        if ignore_case {
+            let text = |route: &Route| path_bytes(route).0.to_ascii_lowercase();
+            folded.extend(of_case.iter().map(|(route, _)| text(route)));
+        }
+        let keys = of_case.iter().enumerate();
+        let keys = keys.map(|(place, (route, position))| {
             let (bytes, is_exact) = path_bytes(route);
+            let matcher = &route.details.matcher;
+            let is_regex = matches!(matcher.path, PathCondition::Regex(_));
+            let is_asked = is_regex || !matcher.conditions.is_empty();
             Key {
-                route: *position,
+                candidate: Candidate::new(*position, is_asked),
                 bytes: folded.get(place).map_or(bytes, Vec::as_slice),
                 is_exact,
             }
         });
-    Paths::new(keys.collect())
+        self.add(keys.collect())
+    }
+}
+
+fn ignores_case(route: &Route) -> bool {
+    match &route.details.matcher.path {
+        PathCondition::Any | PathCondition::Regex(_) => false,
+        PathCondition::Exact { ignore_case, .. } | PathCondition::Prefix { ignore_case, .. } => {
+            *ignore_case
+        }
+    }
 }
 
 /// What a path must begin with, or be, for the route to be asked.
 fn path_bytes(route: &Route) -> (&[u8], bool) {
-    match &route.matcher.path {
+    match &route.details.matcher.path {
         PathCondition::Any => (b"", false),
         PathCondition::Exact { text, .. } => (text.as_bytes(), true),
         PathCondition::Prefix { text, .. } => (text.as_bytes(), false),

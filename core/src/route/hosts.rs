@@ -4,15 +4,22 @@
 //! A wildcard stands for at least one character. ASCII case does not matter. The port of the
 //! authority is ignored, except by domains that name one; among wildcards those go first.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::borrow::Cow;
 
-use foldhash::fast::FixedState;
+use super::names::{Collected, Names, collect};
 
-/// Names come from the configuration and lookups cannot add any, so the hash needs no secret.
-type Names = HashMap<Box<str>, u32, FixedState>;
+/// Domains of a route table, each with the position of its virtual host, before they are asked.
+#[derive(Debug, Default)]
+pub(super) struct Domains {
+    exact: Collected,
+    suffixes_with_port: Collected,
+    suffixes: Collected,
+    prefixes: Collected,
+    any: Option<u32>,
+}
 
 /// Domains of a route table, each with the position of its virtual host.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Hosts {
     /// With and without a port.
     exact: Names,
@@ -22,7 +29,7 @@ pub(super) struct Hosts {
     any: Option<u32>,
 }
 
-impl Hosts {
+impl Domains {
     /// Adds a domain. Lower case is made of it.
     ///
     /// # Errors
@@ -33,34 +40,39 @@ impl Hosts {
         let held = match classify(&domain).ok_or(Refusal::Malformed)? {
             Domain::Any => self.any.replace(virtual_host),
             Domain::Suffix(suffix) if has_port => {
-                self.suffixes_with_port.insert(suffix, virtual_host)
+                collect(&mut self.suffixes_with_port, suffix, virtual_host)
             }
-            Domain::Suffix(suffix) => self.suffixes.insert(suffix, virtual_host),
-            Domain::Prefix(prefix) => self.prefixes.insert(prefix, virtual_host),
-            Domain::Exact(name) => self.exact.insert(name.into(), virtual_host),
+            Domain::Suffix(suffix) => collect(&mut self.suffixes, suffix, virtual_host),
+            Domain::Prefix(prefix) => collect(&mut self.prefixes, prefix, virtual_host),
+            Domain::Exact(name) => collect(&mut self.exact, name, virtual_host),
         };
         held.map_or(Ok(()), |held| Err(Refusal::Duplicate(held)))
     }
 
-    /// Gives back memory that only building needed.
-    pub(super) fn finish(&mut self) {
-        self.exact.shrink_to_fit();
-        self.suffixes_with_port.names.shrink_to_fit();
-        self.suffixes.names.shrink_to_fit();
-        self.prefixes.names.shrink_to_fit();
+    /// To be asked.
+    pub(super) fn finish(&self) -> Hosts {
+        Hosts {
+            exact: Names::new(&self.exact),
+            suffixes_with_port: Wildcards::new(&self.suffixes_with_port),
+            suffixes: Wildcards::new(&self.suffixes),
+            prefixes: Wildcards::new(&self.prefixes),
+            any: self.any,
+        }
     }
+}
 
+impl Hosts {
     /// Position of the virtual host that `authority` belongs to.
     pub(super) fn find(&self, authority: &str) -> Option<u32> {
         // Nothing goes before an exact name with the authority's own port, or without any. It is
         // what most requests have.
-        if let Some(&found) = self.exact.get(authority) {
+        if let Some(found) = self.exact.get(authority.as_bytes()) {
             return Some(found);
         }
         let authority = lower_case(authority);
         let (host, port) = split_port(&authority);
-        let exact = || self.exact.get(&*authority).or_else(|| self.exact.get(host));
-        if let Some(&found) = exact() {
+        let exact = |name: &str| self.exact.get(name.as_bytes());
+        if let Some(found) = exact(&authority).or_else(|| exact(host)) {
             return Some(found);
         }
         if port.is_some()
@@ -107,18 +119,18 @@ fn classify(domain: &str) -> Option<Domain<'_>> {
 struct Wildcards {
     names: Names,
     /// Of the literals, without duplicates, longest first.
-    lengths: Vec<usize>,
+    lengths: Box<[usize]>,
 }
 
 impl Wildcards {
-    fn insert(&mut self, literal: &str, virtual_host: u32) -> Option<u32> {
-        if let Err(place) = self
-            .lengths
-            .binary_search_by(|length| literal.len().cmp(length))
-        {
-            self.lengths.insert(place, literal.len());
+    fn new(literals: &Collected) -> Self {
+        let mut lengths: Vec<usize> = literals.keys().map(|literal| literal.len()).collect();
+        lengths.sort_unstable_by(|left, right| right.cmp(left));
+        lengths.dedup();
+        Self {
+            names: Names::new(literals),
+            lengths: lengths.into(),
         }
-        self.names.insert(literal.into(), virtual_host)
     }
 
     fn find_end(&self, name: &str) -> Option<u32> {
@@ -133,7 +145,7 @@ impl Wildcards {
         self.lengths
             .iter()
             .filter(|length| **length < name.len())
-            .find_map(|&length| self.names.get(part(name, length)?).copied())
+            .find_map(|&length| self.names.get(part(name, length)?.as_bytes()))
     }
 }
 
@@ -169,14 +181,14 @@ pub(crate) fn split_port(authority: &str) -> (&str, Option<&str>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Hosts, Refusal, split_port};
+    use super::{Domains, Hosts, Refusal, split_port};
 
     fn hosts(domains: &[&str]) -> Hosts {
-        let mut hosts = Hosts::default();
+        let mut collected = Domains::default();
         for (position, domain) in domains.iter().enumerate() {
-            hosts.insert(domain, position as u32).unwrap();
+            collected.insert(domain, position as u32).unwrap();
         }
-        hosts
+        collected.finish()
     }
 
     #[test]
@@ -258,7 +270,7 @@ mod tests {
             (vec!["b", "*.a", "*.a"], Refusal::Duplicate(1)),
             (vec!["*", "*"], Refusal::Duplicate(0)),
         ] {
-            let mut hosts = Hosts::default();
+            let mut hosts = Domains::default();
             let last = domains.len() - 1;
             for (position, domain) in domains[..last].iter().enumerate() {
                 hosts.insert(domain, position as u32).unwrap();

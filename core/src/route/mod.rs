@@ -9,20 +9,21 @@ mod action;
 mod compile;
 mod hosts;
 pub mod matcher;
+mod names;
 mod paths;
 pub mod regex;
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use ringmain_config::{origin::Origin, route as config};
 
-pub use action::{Action, Destination, Direct, Forward, Route};
+pub use action::{Action, Destination, Destinations, Details, Direct, Forward, Route};
 pub(crate) use compile::Clusters;
 pub(crate) use hosts::split_port;
 
 use crate::header::Headers;
 use hosts::Hosts;
-use paths::Paths;
+use paths::{Candidate, Paths, Root};
 
 /// A request as far as routing looks at it.
 #[derive(Debug)]
@@ -58,6 +59,9 @@ pub struct RouteTable {
     source: Arc<config::RouteTable>,
     hosts: Hosts,
     virtual_hosts: Box<[VirtualHost]>,
+    paths: Paths,
+    /// Of all virtual hosts, one after the other.
+    routes: Box<[Route]>,
 }
 
 /// The routes of a set of domains.
@@ -65,13 +69,14 @@ pub struct RouteTable {
 pub struct VirtualHost {
     /// Unique in its table.
     pub name: Box<str>,
-    /// The first that matches decides.
-    pub routes: Box<[Route]>,
     /// Who asked for it.
     pub origin: Option<Origin>,
-    paths: Paths,
-    /// Routes that ignore the case of paths.
-    paths_ignoring_case: Paths,
+    /// Its routes among those of the table.
+    routes: Range<u32>,
+    /// Of the tree of its routes' paths.
+    root: Root,
+    /// Of the tree of those that ignore the case of paths.
+    root_ignoring_case: Root,
 }
 
 /// What to do with a request.
@@ -124,12 +129,12 @@ impl RouteTable {
         let Some(virtual_host) = self.virtual_host(request.authority) else {
             return Decision::NoRoute { virtual_host: None };
         };
-        let Some(position) = virtual_host.position(request) else {
+        let Some(position) = self.position(virtual_host, request) else {
             return Decision::NoRoute {
                 virtual_host: Some(virtual_host),
             };
         };
-        let route = &virtual_host.routes[position];
+        let route = &self.routes[virtual_host.routes.start as usize + position];
         match &route.action {
             Action::Forward(forward) => Decision::Forward {
                 virtual_host,
@@ -156,6 +161,37 @@ impl RouteTable {
         Some(&self.virtual_hosts[position as usize])
     }
 
+    /// The routes of one of its virtual hosts: the first that matches decides.
+    pub fn routes(&self, virtual_host: &VirtualHost) -> &[Route] {
+        let Range { start, end } = virtual_host.routes;
+        &self.routes[start as usize..end as usize]
+    }
+
+    /// Position of the first route of one of its virtual hosts that matches.
+    pub fn position<H: Headers + ?Sized>(
+        &self,
+        virtual_host: &VirtualHost,
+        request: &Request<'_, H>,
+    ) -> Option<usize> {
+        let path = request.path.as_bytes();
+        let start = virtual_host.routes.start;
+        let mut found = u32::MAX;
+        let mut visit = |candidates: &[Candidate]| {
+            let before = candidates.iter();
+            let mut before = before.take_while(|candidate| candidate.position() < found);
+            let matching = before.find(|candidate| {
+                let route = || &self.routes[(start + candidate.position()) as usize];
+                !candidate.is_asked() || route().details.matcher.is_met_behind_index(request)
+            });
+            found = matching.map_or(found, |candidate| candidate.position());
+        };
+        self.paths
+            .walk::<false>(virtual_host.root, path, &mut visit);
+        let root = virtual_host.root_ignoring_case;
+        self.paths.walk::<true>(root, path, &mut visit);
+        (found != u32::MAX).then_some(found as usize)
+    }
+
     /// All of them, in the order of the Document.
     pub fn virtual_hosts(&self) -> &[VirtualHost] {
         &self.virtual_hosts
@@ -169,25 +205,5 @@ impl RouteTable {
     /// What it was compiled from.
     pub fn source(&self) -> &Arc<config::RouteTable> {
         &self.source
-    }
-}
-
-impl VirtualHost {
-    /// Position of the first route that matches.
-    pub fn position<H: Headers + ?Sized>(&self, request: &Request<'_, H>) -> Option<usize> {
-        let path = request.path.as_bytes();
-        let mut found = u32::MAX;
-        let mut visit = |candidates: &[u32]| {
-            let before = candidates.iter().take_while(|route| **route < found);
-            let matching = before.copied().find(|route| {
-                self.routes[*route as usize]
-                    .matcher
-                    .is_met_behind_index(request)
-            });
-            found = matching.unwrap_or(found);
-        };
-        self.paths.walk::<false>(path, &mut visit);
-        self.paths_ignoring_case.walk::<true>(path, &mut visit);
-        (found != u32::MAX).then_some(found as usize)
     }
 }

@@ -4,197 +4,272 @@
 //! the path and not the number of routes. At each node stand the routes whose prefix ends there and,
 //! at the last one, those whose whole path it is. Routes with a regular expression stand under the
 //! literal that it begins with, routes for any path under the empty prefix.
+//!
+//! The trees of all virtual hosts of a table lie in one array of bytes, each in one piece, a node's
+//! label and children right behind its numbers: a walk through the tree of a usual virtual host
+//! reads a few neighbouring lines of memory.
+
+use std::collections::VecDeque;
+
+use crate::http1::block::{self, Block};
 
 /// The bytes under which a route stands, and how.
 pub(super) struct Key<'a> {
-    /// Position of the route in its list.
-    pub(super) route: u32,
+    /// The route.
+    pub(super) candidate: Candidate,
     /// The prefix, or the whole path.
     pub(super) bytes: &'a [u8],
     /// The whole path must be equal; otherwise only begin so.
     pub(super) is_exact: bool,
 }
 
-/// A tree of routes.
+/// A route whose path matches, as far as the tree knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Candidate(u32);
+
+impl Candidate {
+    /// The route at this position among those of its virtual host. `is_asked`: it has conditions
+    /// that the tree knows nothing of.
+    pub(super) fn new(position: u32, is_asked: bool) -> Self {
+        assert!(
+            position < LIST >> 1,
+            "a virtual host has fewer than 2^30 routes"
+        );
+        Self(position << 1 | u32::from(is_asked))
+    }
+
+    #[inline]
+    pub(super) fn position(self) -> u32 {
+        self.0 >> 1
+    }
+
+    #[inline]
+    pub(super) fn is_asked(self) -> bool {
+        self.0 & 1 != 0
+    }
+}
+
+/// Where the tree of a virtual host begins; `None` when it has no routes.
+pub(super) type Root = Option<u32>;
+
+/// The trees of a table.
 #[derive(Debug, Default)]
 pub(super) struct Paths {
-    /// Children of a node are neighbours, in the order of their first byte.
-    nodes: Box<[Node]>,
-    /// First byte of the label of each node: what a parent searches.
-    first_bytes: Box<[u8]>,
-    labels: Box<[u8]>,
-    /// Positions of routes, each list in ascending order. A list of one stands in its node.
-    routes: Box<[u32]>,
+    /// Of each node: its numbers, see [`Node`]; its label; the first bytes of its children, in
+    /// ascending order; where they begin, four bytes each.
+    nodes: Box<[u8]>,
+    /// Where more than one route has the same path: how many, then they, in ascending order.
+    lists: Box<[Candidate]>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+/// The numbers that a node begins with.
 struct Node {
-    label: Span,
-    children: Span,
-    prefixes: Span,
-    exacts: Span,
+    label_length: u32,
+    children: u32,
+    prefixes: Here,
+    exacts: Here,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Span {
-    start: u32,
-    length: u32,
-}
+/// The routes that stand at a node: a candidate, a place in [`Paths::lists`] with [`LIST`] set, or
+/// [`NOBODY`]. Most nodes have one, and finding it elsewhere would cost a line of memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Here(u32);
 
-impl Span {
-    fn of<T>(self, items: &[T]) -> &[T] {
-        &items[self.start as usize..][..self.length as usize]
+const LIST: u32 = 1 << 31;
+const NOBODY: Here = Here(u32::MAX);
+
+/// Bytes of a [`Node`].
+const NUMBERS: usize = 16;
+
+impl Node {
+    #[inline(always)]
+    fn of(numbers: &[u8; NUMBERS]) -> Self {
+        let numbers = u128::from_le_bytes(*numbers);
+        Self {
+            label_length: numbers as u32,
+            children: (numbers >> 32) as u32,
+            prefixes: Here((numbers >> 64) as u32),
+            exacts: Here((numbers >> 96) as u32),
+        }
     }
 }
 
 impl Paths {
-    /// Keys may come in any order. With `ignore_case` they must be in lower case, and the same must
-    /// be said to [`Self::walk`].
-    pub(super) fn new(mut keys: Vec<Key<'_>>) -> Self {
-        keys.sort_by(|left, right| {
-            let of = |key: &Key<'_>| (key.is_exact, key.route);
-            left.bytes
-                .cmp(right.bytes)
-                .then_with(|| of(left).cmp(&of(right)))
-        });
-        match keys.is_empty() {
-            true => Self::default(),
-            false => Builder::build(&keys),
+    /// Passes the candidates for `path` to `visit`, in several lists, each in ascending order.
+    /// Of a regular expression only the literal beginning has been compared.
+    #[inline]
+    pub(super) fn walk<const IGNORE_CASE: bool>(
+        &self,
+        root: Root,
+        path: &[u8],
+        mut visit: impl FnMut(&[Candidate]),
+    ) {
+        if let Some(root) = root {
+            self.walk_from::<IGNORE_CASE>(root, path, &mut visit);
         }
     }
 
-    /// Passes the candidates for `path` to `visit`, in several lists, each in ascending order.
-    /// Of a regular expression only the literal beginning has been compared.
-    pub(super) fn walk<const IGNORE_CASE: bool>(&self, path: &[u8], mut visit: impl FnMut(&[u32])) {
-        let Some(mut node) = self.nodes.first() else {
-            return;
-        };
-        let mut rest = path;
+    /// `None` is its only value, and means that the walk has come to its end.
+    #[inline]
+    fn walk_from<const IGNORE_CASE: bool>(
+        &self,
+        root: u32,
+        mut rest: &[u8],
+        visit: &mut impl FnMut(&[Candidate]),
+    ) -> Option<std::convert::Infallible> {
+        let mut start = root as usize;
         loop {
-            let label = node.label.of(&self.labels);
-            let Some((start, behind)) = rest.split_at_checked(label.len()) else {
-                return;
-            };
+            let (numbers, behind) = self.nodes.get(start..)?.split_first_chunk()?;
+            let node = Node::of(numbers);
+            let (label, behind) = behind.split_at_checked(node.label_length as usize)?;
+            let (same, further) = rest.split_at_checked(label.len())?;
             let is_same = match IGNORE_CASE {
-                true => start.eq_ignore_ascii_case(label),
-                false => start == label,
+                true => same.eq_ignore_ascii_case(label),
+                false => same == label,
             };
             if !is_same {
-                return;
+                return None;
             }
-            rest = behind;
-            if node.prefixes.length > 0 {
-                visit(self.list(&node.prefixes));
+            rest = further;
+            if node.prefixes != NOBODY {
+                self.visit(node.prefixes, visit);
             }
             let Some(&next) = rest.first() else {
-                if node.exacts.length > 0 {
-                    visit(self.list(&node.exacts));
+                if node.exacts != NOBODY {
+                    self.visit(node.exacts, visit);
                 }
-                return;
+                return None;
             };
             let next = match IGNORE_CASE {
                 true => next.to_ascii_lowercase(),
                 false => next,
             };
-            let Some(child) = memchr::memchr(next, node.children.of(&self.first_bytes)) else {
-                return;
-            };
-            node = &self.nodes[node.children.start as usize + child];
+            let children = node.children as usize;
+            let child = find(behind, children, next)?;
+            let place = behind.get(children + 4 * child..)?.first_chunk()?;
+            start = u32::from_le_bytes(*place) as usize;
         }
     }
 
-    /// See [`Builder::list`].
-    fn list<'a>(&'a self, list: &'a Span) -> &'a [u32] {
-        match list.length {
-            1 => std::slice::from_ref(&list.start),
-            _ => list.of(&self.routes),
+    #[inline]
+    fn visit(&self, here: Here, visit: &mut impl FnMut(&[Candidate])) {
+        if here.0 & LIST == 0 {
+            return visit(&[Candidate(here.0)]);
         }
+        let list = &self.lists[(here.0 ^ LIST) as usize..];
+        visit(&list[1..][..list[0].0 as usize]);
     }
 }
 
-/// Nodes are made breadth first, so that the children of one lie side by side.
+/// Where among the first `count` of `first_bytes` `byte` is.
+#[inline(always)]
+fn find(first_bytes: &[u8], count: usize, byte: u8) -> Option<usize> {
+    if count <= block::LENGTH {
+        let found = Block::at(first_bytes, 0)?.find(byte);
+        return (found < count).then_some(found);
+    }
+    memchr::memchr(byte, first_bytes.get(..count)?)
+}
+
+/// Makes the trees of a table, one after the other.
 #[derive(Default)]
-struct Builder {
-    nodes: Vec<Node>,
-    first_bytes: Vec<u8>,
-    labels: Vec<u8>,
-    routes: Vec<u32>,
+pub(super) struct Builder {
+    nodes: Vec<u8>,
+    lists: Vec<Candidate>,
+}
+
+/// A node that is not written yet.
+struct Pending<'k> {
+    keys: &'k [Key<'k>],
+    /// How many of their bytes lie above it.
+    depth: usize,
+    /// Where its place is to be written to.
+    place: Option<usize>,
 }
 
 impl Builder {
-    fn build(keys: &[Key<'_>]) -> Paths {
-        let mut builder = Self {
-            nodes: vec![Node::default()],
-            first_bytes: vec![0],
-            ..Self::default()
-        };
-        // Keys of each node that is not built yet, and how many of their bytes lie above it.
-        let mut pending = std::collections::VecDeque::from([(keys, 0)]);
-        let mut position = 0;
-        while let Some((keys, depth)) = pending.pop_front() {
-            builder.node(position, keys, depth, &mut pending);
-            position += 1;
+    /// Adds the tree of a virtual host. Keys may come in any order. With `ignore_case` they must be
+    /// in lower case, and the same must be said to [`Paths::walk`].
+    pub(super) fn add(&mut self, mut keys: Vec<Key<'_>>) -> Root {
+        keys.sort_by(|left, right| {
+            let of = |key: &Key<'_>| (key.is_exact, key.candidate);
+            left.bytes
+                .cmp(right.bytes)
+                .then_with(|| of(left).cmp(&of(right)))
+        });
+        if keys.is_empty() {
+            return None;
         }
+        let root = narrow(self.nodes.len());
+        // Breadth first, so that the children of a node lie side by side.
+        let mut pending = VecDeque::from([Pending {
+            keys: &keys,
+            depth: 0,
+            place: None,
+        }]);
+        while let Some(next) = pending.pop_front() {
+            if let Some(place) = next.place {
+                let start = narrow(self.nodes.len());
+                self.nodes[place..place + 4].copy_from_slice(&start.to_le_bytes());
+            }
+            self.node(next.keys, next.depth, &mut pending);
+        }
+        Some(root)
+    }
+
+    pub(super) fn finish(self) -> Paths {
         Paths {
-            nodes: builder.nodes.into(),
-            first_bytes: builder.first_bytes.into(),
-            labels: builder.labels.into(),
-            routes: builder.routes.into(),
+            nodes: self.nodes.into(),
+            lists: self.lists.into(),
         }
     }
 
-    fn node<'k>(
-        &mut self,
-        position: usize,
-        keys: &'k [Key<'k>],
-        depth: usize,
-        pending: &mut std::collections::VecDeque<(&'k [Key<'k>], usize)>,
-    ) {
+    fn node<'k>(&mut self, keys: &'k [Key<'k>], depth: usize, pending: &mut VecDeque<Pending<'k>>) {
         let (first, last) = (keys[0].bytes, keys[keys.len() - 1].bytes);
         let end = depth + common_length(&first[depth..], &last[depth..]);
         let ending = keys.partition_point(|key| key.bytes.len() == end);
         let (here, below) = keys.split_at(ending);
         let (prefixes, exacts) = here.split_at(here.partition_point(|key| !key.is_exact));
+        let children = || below.chunk_by(|left, right| left.bytes[end] == right.bytes[end]);
 
-        let label = span(self.labels.len(), end - depth);
-        self.labels.extend_from_slice(&first[depth..end]);
-        let prefixes = self.list(prefixes);
-        let exacts = self.list(exacts);
-        let children_start = self.nodes.len();
-        for child in below.chunk_by(|left, right| left.bytes[end] == right.bytes[end]) {
-            self.nodes.push(Node::default());
-            self.first_bytes.push(child[0].bytes[end]);
-            pending.push_back((child, end));
+        let numbers = [
+            narrow(end - depth),
+            narrow(children().count()),
+            self.here(prefixes).0,
+            self.here(exacts).0,
+        ];
+        self.nodes
+            .extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+        self.nodes.extend_from_slice(&first[depth..end]);
+        self.nodes
+            .extend(children().map(|child| child[0].bytes[end]));
+        for keys in children() {
+            pending.push_back(Pending {
+                keys,
+                depth: end,
+                place: Some(self.nodes.len()),
+            });
+            self.nodes.extend_from_slice(&[0; 4]);
         }
-        self.nodes[position] = Node {
-            label,
-            children: span(children_start, self.nodes.len() - children_start),
-            prefixes,
-            exacts,
-        };
     }
 
-    /// A list of one has the route as its start: most lists do, and finding it elsewhere costs a
-    /// cache line per request.
-    fn list(&mut self, keys: &[Key<'_>]) -> Span {
-        if let [only] = keys {
-            return Span {
-                start: only.route,
-                length: 1,
-            };
+    fn here(&mut self, keys: &[Key<'_>]) -> Here {
+        match keys {
+            [] => NOBODY,
+            [only] => Here(only.candidate.0),
+            several => {
+                let start = narrow(self.lists.len());
+                assert!(start < LIST >> 1, "a table has fewer than 2^30 routes");
+                self.lists.push(Candidate(narrow(several.len())));
+                self.lists.extend(several.iter().map(|key| key.candidate));
+                Here(start | LIST)
+            }
         }
-        let start = self.routes.len();
-        self.routes.extend(keys.iter().map(|key| key.route));
-        span(start, keys.len())
     }
 }
 
-fn span(start: usize, length: usize) -> Span {
-    let narrow = |number| u32::try_from(number).expect("a route table is smaller than 4 GiB");
-    Span {
-        start: narrow(start),
-        length: narrow(length),
-    }
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).expect("a route table is smaller than 4 GiB")
 }
 
 fn common_length(left: &[u8], right: &[u8]) -> usize {
@@ -206,16 +281,33 @@ fn common_length(left: &[u8], right: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Key, Paths};
+    use super::{Builder, Candidate, Key};
+
+    fn key(route: u32, text: &str, is_exact: bool) -> Key<'_> {
+        Key {
+            candidate: Candidate::new(route, route == 1),
+            bytes: text.as_bytes(),
+            is_exact,
+        }
+    }
 
     fn walk(keys: &[(&str, bool)], path: &str) -> Vec<Vec<u32>> {
-        let keys = keys.iter().zip(0..).map(|((text, is_exact), route)| Key {
-            route,
-            bytes: text.as_bytes(),
-            is_exact: *is_exact,
-        });
+        let keys = keys.iter().zip(0..);
+        let keys = keys.map(|((text, is_exact), route)| key(route, text, *is_exact));
+        let mut builder = Builder::default();
+        // Another tree stands before it.
+        builder.add(vec![key(0, "/x", true), key(1, "/y", false)]);
+        let root = builder.add(keys.collect());
         let mut lists = Vec::new();
-        Paths::new(keys.collect()).walk::<false>(path.as_bytes(), |list| lists.push(list.to_vec()));
+        builder
+            .finish()
+            .walk::<false>(root, path.as_bytes(), |list| {
+                assert!(
+                    list.iter()
+                        .all(|found| found.is_asked() == (found.position() == 1))
+                );
+                lists.push(list.iter().map(|found| found.position()).collect());
+            });
         lists
     }
 
@@ -242,5 +334,24 @@ mod tests {
             assert_eq!(walk(&keys, path), expected, "{path}");
         }
         assert_eq!(walk(&[], "/a"), Vec::<Vec<u32>>::new());
+    }
+
+    /// More children than a block has bytes.
+    #[test]
+    fn every_byte_can_be_a_child() {
+        let texts: Vec<[u8; 2]> = (0..=255).map(|byte| [b'/', byte]).collect();
+        let keys = texts.iter().zip(0..).map(|(text, route)| Key {
+            candidate: Candidate::new(route, false),
+            bytes: text,
+            is_exact: true,
+        });
+        let mut builder = Builder::default();
+        let root = builder.add(keys.collect());
+        let paths = builder.finish();
+        for (text, route) in texts.iter().zip(0..) {
+            let mut found = Vec::new();
+            paths.walk::<false>(root, text, |list| found.extend_from_slice(list));
+            assert_eq!(found, [Candidate::new(route, false)]);
+        }
     }
 }

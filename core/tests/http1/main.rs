@@ -5,6 +5,7 @@ mod encoding;
 mod properties;
 mod requests;
 mod responses;
+mod ways;
 
 use ringmain_core::http1::{Limits, MethodKind, Reject, RequestHead, ResponseHead};
 

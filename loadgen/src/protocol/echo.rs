@@ -42,6 +42,10 @@ impl Protocol for Echo {
         })
     }
 
+    fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
     fn message(&self, target: &Target) -> Result<Message, PlanError> {
         let pieces = target.body.chunks(AWAY_BYTES_MAX);
         Ok(Message {

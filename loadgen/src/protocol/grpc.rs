@@ -45,6 +45,10 @@ impl Protocol for Grpc {
         })
     }
 
+    fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
     fn message(&self, target: &Target) -> Result<Message, PlanError> {
         let head = Head {
             protocol: Kind::Grpc.name(),
@@ -68,7 +72,8 @@ impl Protocol for Grpc {
     }
 
     async fn open(&self, endpoint: &Endpoint) -> Result<Lane, Failed> {
-        Lane::open(self.connector.connect(endpoint).await?).await
+        let transport = self.connector.connect(endpoint).await?;
+        Lane::open(&self.connector, transport).await
     }
 
     fn fork(&self, session: &Lane) -> Option<Lane> {
@@ -78,8 +83,7 @@ impl Protocol for Grpc {
     async fn exchange(&self, session: &mut Lane, message: &Message) -> Result<Answer, Broken> {
         let (head, mut body) = session
             .request(message.head.clone(), message.body.clone())
-            .await?
-            .into_parts();
+            .await?;
         let answer = |status, bytes_in| Answer {
             status: Some(status),
             bytes_in,
@@ -88,7 +92,7 @@ impl Protocol for Grpc {
         let is_grpc = head.status == http::StatusCode::OK && is_grpc(&head.headers);
         let mut messages = Messages::default();
         let mut bytes_in = 0;
-        while let Some(data) = h2::data(&mut body).await? {
+        while let Some(data) = body.data().await? {
             bytes_in += data.len() as u64;
             if is_grpc {
                 messages.feed(&data).map_err(Failed::protocol)?;
@@ -98,7 +102,7 @@ impl Protocol for Grpc {
         if !is_grpc && !head.headers.contains_key(GRPC_STATUS) {
             return Ok(answer(equivalent(head.status.as_u16()), bytes_in));
         }
-        let trailers = h2::trailers(&mut body).await?;
+        let trailers = body.trailers().await?;
         let status = match trailers.as_ref().and_then(|fields| fields.get(GRPC_STATUS)) {
             Some(status) => status,
             None => head.headers.get(GRPC_STATUS).ok_or_else(|| {

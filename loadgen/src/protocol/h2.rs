@@ -19,7 +19,7 @@ use crate::{
     transport::Connector,
 };
 
-pub(crate) use lane::{Lane, data, trailers};
+pub(crate) use lane::Lane;
 pub(crate) use request::{AGENT, Head, prepare};
 
 /// What ALPN calls it (RFC 9113 section 3.2).
@@ -59,12 +59,17 @@ impl Protocol for Http2 {
         })
     }
 
+    fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
     fn message(&self, target: &Target) -> Result<Message, PlanError> {
         Message::new(target)
     }
 
     async fn open(&self, endpoint: &Endpoint) -> Result<Lane, Failed> {
-        Lane::open(self.connector.connect(endpoint).await?).await
+        let transport = self.connector.connect(endpoint).await?;
+        Lane::open(&self.connector, transport).await
     }
 
     fn fork(&self, session: &Lane) -> Option<Lane> {
@@ -84,10 +89,9 @@ impl Protocol for Http2 {
 pub(crate) async fn exchange(lane: &mut Lane, message: &Message) -> Result<Answer, Broken> {
     let (head, mut body) = lane
         .request(message.head.clone(), message.body.clone())
-        .await?
-        .into_parts();
+        .await?;
     let mut bytes_in = 0;
-    while let Some(data) = data(&mut body).await? {
+    while let Some(data) = body.data().await? {
         bytes_in += data.len() as u64;
     }
     Ok(Answer {

@@ -67,6 +67,10 @@ impl Protocol for Http1 {
         })
     }
 
+    fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
     fn message(&self, target: &Target) -> Result<Message, PlanError> {
         Ok(Message::new(target, self.close))
     }

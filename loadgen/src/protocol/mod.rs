@@ -20,6 +20,7 @@ use std::net::SocketAddr;
 use crate::{
     failure::Failed,
     plan::{Plan, PlanError, Target},
+    transport::Connector,
 };
 
 /// A way of speaking, for all connections of a worker.
@@ -35,6 +36,9 @@ pub(crate) trait Protocol: Sized + 'static {
     /// # Errors
     /// When something that the plan names, such as a certificate, cannot be used.
     fn new(plan: &Plan) -> Result<Self, PlanError>;
+
+    /// What its connections are opened with.
+    fn connector(&self) -> &Connector;
 
     /// Prepares what `target` sends.
     ///

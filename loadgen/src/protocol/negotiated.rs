@@ -44,6 +44,10 @@ impl Protocol for Negotiated {
         })
     }
 
+    fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
     fn message(&self, target: &Target) -> Result<Message, PlanError> {
         Ok(Message {
             http1: http1::Message::new(target, self.close),
@@ -54,7 +58,7 @@ impl Protocol for Negotiated {
     async fn open(&self, endpoint: &Endpoint) -> Result<Session, Failed> {
         let transport = self.connector.connect(endpoint).await?;
         Ok(match transport.alpn() == Some(h2::ALPN) {
-            true => Session::Http2(Lane::open(transport).await?),
+            true => Session::Http2(Lane::open(&self.connector, transport).await?),
             false => Session::Http1(Box::new(http1::Session::new(transport))),
         })
     }

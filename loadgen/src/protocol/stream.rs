@@ -48,6 +48,10 @@ impl Protocol for Stream {
         })
     }
 
+    fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
     fn message(&self, _: &Target) -> Result<(), PlanError> {
         Ok(())
     }

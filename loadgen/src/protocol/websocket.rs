@@ -57,6 +57,10 @@ impl Protocol for WebSocket {
         })
     }
 
+    fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
     fn message(&self, target: &Target) -> Result<Message, PlanError> {
         handshake::check_headers(target)?;
         Ok(Message {

@@ -13,7 +13,8 @@ use super::{Phase, Session, reason};
 /// Ciphertext is sent when so much has collected, so that a long body does not stand in memory twice.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// A future of it that was dropped in the middle leaves it unusable: its next use is an error.
+/// A future of it that was dropped in the middle leaves it unusable: its next use is an error. It is
+/// closed by dropping it, without a farewell: what matters was answered, or has failed.
 pub(crate) struct Stream {
     tcp: TcpStream,
     session: Session,
@@ -84,17 +85,6 @@ impl Stream {
             self.flush().await?;
         }
         Ok(())
-    }
-
-    /// Says that nothing more comes. The socket stays open until it is dropped.
-    ///
-    /// # Errors
-    /// Of the socket; [`refused`].
-    pub(crate) async fn close(&mut self) -> io::Result<()> {
-        match self.session.close() {
-            Ok(()) => self.flush().await,
-            Err(error) => Err(self.refuse(error).await),
-        }
     }
 
     async fn flush(&mut self) -> io::Result<()> {

@@ -17,7 +17,7 @@ use std::{
 };
 
 use monoio::{
-    buf::IoBuf,
+    buf::{IoBuf, IoBufMut},
     io::{AsyncReadRent, AsyncWriteRentExt, OwnedReadHalf, OwnedWriteHalf, Splitable},
     net::TcpStream,
 };
@@ -25,6 +25,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::tls::{Phase, Session, Sink, cut_off, refused};
 
+/// For one read: as many as the session takes in without growing.
+const READ_BYTES_MAX: usize = 32 << 10;
 /// As many bytes may wait to be sent before a writer has to wait itself.
 const QUEUED_BYTES_MAX: usize = 64 << 10;
 
@@ -318,7 +320,9 @@ async fn read_all(
 ) -> Infallible {
     loop {
         let chunk = desk.order().await;
-        desk.done.set(Some(half.read(chunk).await));
+        let room = chunk.capacity().min(READ_BYTES_MAX);
+        let (read, slice) = half.read(chunk.slice_mut(..room)).await;
+        desk.done.set(Some((read, slice.into_inner())));
     }
 }
 

@@ -133,6 +133,7 @@ impl<P: Protocol> Conductor<'_, P> {
             }
             if !self.worker.is_running() && self.worker.active.get() == 0 {
                 self.note_use(self.worker.clock.now());
+                self.worker.protocol.connector().undriven().await;
                 return Ok(());
             }
             self.rest(now).await?;
@@ -239,6 +240,39 @@ impl<P: Protocol> Conductor<'_, P> {
         report.workers = vec![self.thread.unwrap_or_default()];
         let tally = worker.tally.replace(Tally::new(worker.settings.kind, 0));
         tally.into_report(&mut report);
+        report.resumed = worker.protocol.connector().resumed();
         report
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Target;
+
+    #[test]
+    fn users_of_a_closed_loop_begin_one_after_another() {
+        let check = |connections, ramp, worker, workers, expected: &[Nanos]| {
+            let target = Target::get("http://a/".parse().unwrap());
+            let plan = Plan {
+                connections,
+                ramp: Duration::from_nanos(ramp),
+                ..Plan::new(vec![target], Pace::Closed)
+            };
+            let mut arrivals = Arrivals::new(&plan, Share { worker, workers });
+            let mut found = Vec::new();
+            while let Some(due) = arrivals.due() {
+                found.push(due);
+                arrivals.advance();
+            }
+            assert_eq!(
+                found, expected,
+                "{connections} in {ramp} ns, {worker} of {workers}"
+            );
+        };
+        check(3, 0, 0, 1, &[0, 0, 0]);
+        check(4, 100, 0, 1, &[0, 25, 50, 75]);
+        check(4, 100, 0, 2, &[0, 50]);
+        check(4, 100, 1, 2, &[25, 75]);
     }
 }

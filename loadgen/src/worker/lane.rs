@@ -152,16 +152,16 @@ impl<P: Protocol> Worker<P> {
             session = self.open(&lane, &link, NEVER).await.ok();
         }
         loop {
-            let Some(job) = (match next.take() {
-                Some(job) => Some(job),
-                None => self.next_job(&lane, link.group).await,
-            }) else {
-                break;
+            let job = match next.take() {
+                Some(job) => job,
+                None => match self.next_job(&lane, link.group).await {
+                    Some(job) => job,
+                    None => break,
+                },
             };
-            let Some(ended) = self.perform(&lane, &link, &mut session, job).await else {
-                continue;
-            };
-            next = self.follow_up(link.group, ended);
+            if let Some(ended) = self.perform(&lane, &link, &mut session, job).await {
+                next = self.follow_up(link.group, ended);
+            }
         }
         drop(session);
         link.spare.borrow_mut().clear();

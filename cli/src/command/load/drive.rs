@@ -29,7 +29,7 @@ pub(super) struct Outcome {
 pub(super) async fn drive(plan: &Plan, quiet: bool) -> Result<Outcome, Fault> {
     let mut signals = Signals::new()?;
     let started = SystemTime::now() + plan.warmup;
-    let mut run = Run::start(plan).map_err(fault)?;
+    let run = Run::start(plan).map_err(fault)?;
     let bar = Bar::new(plan, quiet);
     let mut interrupted = None;
     while !run.is_over() {
@@ -37,8 +37,6 @@ pub(super) async fn drive(plan: &Plan, quiet: bool) -> Result<Outcome, Fault> {
             () = tokio::time::sleep(LOOK) => {}
             () = signals.stop() => {
                 if interrupted.is_some() {
-                    // Dropping it would wait for its requests.
-                    std::mem::forget(run);
                     return Err(Fault::new("stopped at once by a second signal, without a result"));
                 }
                 interrupted = Some(run.elapsed());
@@ -47,12 +45,7 @@ pub(super) async fn drive(plan: &Plan, quiet: bool) -> Result<Outcome, Fault> {
             }
         }
         match interrupted {
-            Some(at) if run.elapsed() > at + PATIENCE => {
-                std::mem::forget(run);
-                return Err(Fault::new(format!(
-                    "requests under way did not end within {PATIENCE:?} of the signal: no result"
-                )));
-            }
+            Some(at) if run.elapsed() > at + PATIENCE => run.stopper().abandon(),
             Some(_) => {}
             None => {
                 let elapsed = run.elapsed();
@@ -152,17 +145,17 @@ impl Drop for Bar {
 
 /// The last whole second: what happens now, rather than what happened on the whole.
 fn live(progress: &Progress) -> String {
-    let Some(second) = &progress.second else {
+    let Some(second) = progress.second else {
         return String::new();
     };
     let p99 = match second.p99 {
         Some(p99) => number::micros(p99.as_secs_f64() * 1e6),
         None => "-".to_owned(),
     };
-    let errors = progress.errors;
     format!(
-        "{}/s  p99 {p99}  errors {errors}",
-        number::rate(second.rate())
+        "{}/s  p99 {p99}  errors {}",
+        number::rate(second.rate()),
+        progress.errors
     )
 }
 

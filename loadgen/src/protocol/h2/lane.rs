@@ -18,13 +18,13 @@ use h2::{
     Reason, RecvStream,
     client::{Builder, Connection, ResponseFuture, SendRequest},
 };
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, response::Parts};
 
 use super::ALPN;
 use crate::{
     failure::{ErrorKind, Failed},
     protocol::Broken,
-    transport::{Bridge, Transport},
+    transport::{Bridge, Connector, Driving, Transport},
 };
 
 /// A server may send so much of one body before it is read. Bodies are thrown away as they come, so
@@ -44,12 +44,20 @@ pub(crate) struct Lane {
     heard_before: u64,
 }
 
+/// An answer behind its head.
+pub(crate) struct Body {
+    stream: RecvStream,
+    shared: Rc<Shared>,
+}
+
 /// Between the lanes of a connection and its driver.
 struct Shared {
     lanes: Cell<usize>,
     driver: RefCell<Option<Waker>>,
-    /// The connection has ended.
-    ended: Cell<bool>,
+    /// Why the connection has ended, once it has.
+    end: RefCell<Option<Failed>>,
+    /// Who wants to know.
+    curious: RefCell<Vec<Waker>>,
     /// Bytes that were received, as the bridge counts them.
     heard: Rc<Cell<u64>>,
 }
@@ -59,7 +67,7 @@ impl Lane {
     ///
     /// # Errors
     /// When the server did not choose HTTP/2, or does not take its beginning.
-    pub(crate) async fn open(transport: Transport) -> Result<Self, Failed> {
+    pub(crate) async fn open(connector: &Connector, transport: Transport) -> Result<Self, Failed> {
         if transport.is_secure() && transport.alpn() != Some(ALPN) {
             let text = "the server does not choose HTTP/2 (h2) by ALPN";
             return Err(Failed::new(ErrorKind::Tls, text));
@@ -77,10 +85,12 @@ impl Lane {
         let shared = Rc::new(Shared {
             lanes: Cell::new(1),
             driver: RefCell::default(),
-            ended: Cell::new(false),
+            end: RefCell::default(),
+            curious: RefCell::default(),
             heard,
         });
-        drop(monoio::spawn(drive(connection, Rc::clone(&shared))));
+        let driver = drive(connection, Rc::clone(&shared), connector.driving());
+        drop(monoio::spawn(driver));
         Ok(Self {
             requests: RefCell::new(requests),
             shared,
@@ -101,7 +111,9 @@ impl Lane {
     /// Another stream can be opened. After an exchange that had no end, only if the server was heard
     /// while it was under way: a server that is silent on all streams may be gone.
     pub(crate) fn is_reusable(&self, complete: bool) -> bool {
-        if self.shared.ended.get() || !complete && self.shared.heard.get() == self.heard_before {
+        if self.shared.end.borrow().is_some()
+            || !complete && self.shared.heard.get() == self.heard_before
+        {
             return false;
         }
         let mut context = Context::from_waker(Waker::noop());
@@ -114,18 +126,30 @@ impl Lane {
         &mut self,
         head: Request<()>,
         body: Bytes,
-    ) -> Result<Response<RecvStream>, Broken> {
+    ) -> Result<(Parts, Body), Broken> {
         self.heard_before = self.shared.heard.get();
-        poll_fn(|context| self.requests.borrow_mut().poll_ready(context))
-            .await
-            .map_err(|error| Broken {
-                failed: failed(&error),
+        let ready = poll_fn(|context| self.requests.borrow_mut().poll_ready(context)).await;
+        if let Err(error) = ready {
+            return Err(Broken {
+                failed: self.shared.explain(&error).await,
                 before_answer: true,
-            })?;
-        self.send(head, body)
-            .map_err(|error| before_answer(&error))?
-            .await
-            .map_err(|error| before_answer(&error))
+            });
+        }
+        let outcome = match self.send(head, body) {
+            Ok(response) => response.await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(response) => {
+                let (head, stream) = response.into_parts();
+                let shared = Rc::clone(&self.shared);
+                Ok((head, Body { stream, shared }))
+            }
+            Err(error) => Err(Broken {
+                failed: self.shared.explain(&error).await,
+                before_answer: was_not_answered(&error),
+            }),
+        }
     }
 
     /// h2 keeps a reference to the body and sends it as the server's windows open, so this needs no
@@ -149,36 +173,68 @@ impl Drop for Lane {
     }
 }
 
-/// The next piece of a body; `None` at its end. Its window is given back at once.
-pub(crate) async fn data(body: &mut RecvStream) -> Result<Option<Bytes>, Broken> {
-    if body.is_end_stream() {
-        return Ok(None);
+impl Body {
+    /// The next piece; `None` at the end. Its window is given back at once.
+    pub(crate) async fn data(&mut self) -> Result<Option<Bytes>, Broken> {
+        if self.stream.is_end_stream() {
+            return Ok(None);
+        }
+        let data = match self.stream.data().await {
+            None => return Ok(None),
+            Some(data) => data.and_then(|data| {
+                let window = self.stream.flow_control();
+                window.release_capacity(data.len()).map(|()| data)
+            }),
+        };
+        match data {
+            Ok(data) => Ok(Some(data)),
+            Err(error) => Err(self.shared.explain(&error).await.into()),
+        }
     }
-    let Some(data) = body.data().await else {
-        return Ok(None);
-    };
-    let data = data.map_err(|error| failed(&error))?;
-    let released = body.flow_control().release_capacity(data.len());
-    released.map_err(|error| failed(&error))?;
-    Ok(Some(data))
+
+    /// What comes behind the last piece.
+    pub(crate) async fn trailers(&mut self) -> Result<Option<HeaderMap>, Broken> {
+        match self.stream.trailers().await {
+            Ok(trailers) => Ok(trailers),
+            Err(error) => Err(self.shared.explain(&error).await.into()),
+        }
+    }
 }
 
-/// What comes behind a body.
-pub(crate) async fn trailers(body: &mut RecvStream) -> Result<Option<HeaderMap>, Broken> {
-    let trailers = body.trailers().await;
-    Ok(trailers.map_err(|error| failed(&error))?)
+impl Shared {
+    /// Why a stream failed. Streams are told that their connection has ended; why, the driver is.
+    async fn explain(&self, error: &h2::Error) -> Failed {
+        if !error.is_io() {
+            return failed(error);
+        }
+        poll_fn(|context| match &*self.end.borrow() {
+            Some(end) => Poll::Ready(end.clone()),
+            None => {
+                self.curious.borrow_mut().push(context.waker().clone());
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    fn ended(&self, end: Failed) {
+        *self.end.borrow_mut() = Some(end);
+        for waker in self.curious.borrow_mut().drain(..) {
+            waker.wake();
+        }
+    }
 }
 
-/// The connection's task.
-async fn drive(connection: Connection<Bridge, Bytes>, shared: Rc<Shared>) {
+/// The connection's task. It ends by itself once the connection has no lane, whatever the server does.
+async fn drive(connection: Connection<Bridge, Bytes>, shared: Rc<Shared>, _driving: Driving) {
     let mut connection = pin!(connection);
-    let unwanted = poll_fn(|context| {
-        // Whatever it ends with, its streams have been told the reason.
-        if connection.as_mut().poll(context).is_ready() {
-            return Poll::Ready(());
+    let end = poll_fn(|context| {
+        // Without a lane it says farewell, which is on its way when this returns.
+        if let Poll::Ready(outcome) = connection.as_mut().poll(context) {
+            return Poll::Ready(outcome);
         }
         if shared.lanes.get() == 0 {
-            return Poll::Ready(());
+            return Poll::Ready(Ok(()));
         }
         let mut driver = shared.driver.borrow_mut();
         if !matches!(&*driver, Some(waker) if waker.will_wake(context.waker())) {
@@ -186,19 +242,19 @@ async fn drive(connection: Connection<Bridge, Bytes>, shared: Rc<Shared>) {
         }
         Poll::Pending
     });
-    unwanted.await;
-    shared.ended.set(true);
+    shared.ended(match end.await {
+        Ok(()) => Failed::closed(),
+        Err(error) => failed(&error),
+    });
 }
 
-/// An exchange failed of whose answer nothing was received.
-fn before_answer(error: &h2::Error) -> Broken {
-    let refused = error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM);
-    // Streams above the last one that the server looked at, or all when it went away afterwards.
-    let gone = error.is_go_away() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR);
-    Broken {
-        failed: failed(error),
-        before_answer: refused || gone || error.is_io(),
-    }
+/// Whether a stream that had no answer may yet get one on another connection: the server refused it,
+/// or went away in order before it looked at it, or the connection ended.
+fn was_not_answered(error: &h2::Error) -> bool {
+    let reason = error.reason();
+    let is_refused = error.is_remote() && reason == Some(Reason::REFUSED_STREAM);
+    let is_gone = error.is_go_away() && error.is_remote() && reason == Some(Reason::NO_ERROR);
+    is_refused || is_gone || error.is_io()
 }
 
 fn failed(error: &h2::Error) -> Failed {
