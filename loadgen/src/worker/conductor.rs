@@ -22,9 +22,13 @@ const SWEEP_MIN: Nanos = 1_000_000;
 const SWEEP_MAX: Nanos = 100_000_000;
 
 /// Runs until everything was sent, or `control` says so, and every request has ended.
-pub(crate) async fn work<P: Protocol>(assignment: Assignment, clock: Clock) -> io::Result<Report> {
+pub(crate) async fn work<P: Protocol>(
+    assignment: Assignment,
+    tally: Tally,
+    clock: Clock,
+) -> io::Result<Report> {
     let plan = &assignment.plan;
-    let worker = Worker::<P>::new(&assignment, clock).map_err(io::Error::other)?;
+    let worker = Worker::<P>::new(&assignment, tally, clock).map_err(io::Error::other)?;
     let mut conductor = Conductor {
         arrivals: Arrivals::new(plan, assignment.share),
         sweep_interval: (worker

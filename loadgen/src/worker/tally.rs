@@ -11,7 +11,7 @@ use crate::{
     time::Nanos,
 };
 
-pub(super) struct Tally {
+pub(crate) struct Tally {
     kind: Kind,
     targets: Vec<TargetTally>,
     pub(super) slip: Histogram<u64>,
@@ -29,7 +29,8 @@ struct TargetTally {
 }
 
 impl Tally {
-    pub(super) fn new(kind: Kind, targets: usize) -> Self {
+    /// The distributions of many targets are much memory, which takes a while to become resident.
+    pub(crate) fn new(kind: Kind, targets: usize) -> Self {
         let target = || TargetTally {
             report: TargetReport::new(),
             status: (0, 0),
