@@ -4,6 +4,8 @@ use crate::{report::markdown, samples::Samples};
 
 /// One figure to reach.
 struct Mark {
+    /// Where it is measured; none: by the micro-benchmarks of `core`.
+    scenario: Option<&'static str>,
     /// What it is of.
     what: &'static str,
     /// The most it may be.
@@ -18,6 +20,7 @@ struct Mark {
 
 const MARKS: [Mark; 14] = [
     Mark {
+        scenario: Some("h1"),
         what: "h1: CPU per request, 100 B, 64 connections",
         at_most: 0.70,
         unit: "x haproxy",
@@ -25,6 +28,7 @@ const MARKS: [Mark; 14] = [
         figure: |samples| ratio(samples, ("h1", "100 B", CPU), "haproxy"),
     },
     Mark {
+        scenario: Some("h1"),
         what: "h1: CPU per request, 100 B, 64 connections",
         at_most: 0.20,
         unit: "x envoy",
@@ -32,6 +36,7 @@ const MARKS: [Mark; 14] = [
         figure: |samples| ratio(samples, ("h1", "100 B", CPU), "envoy"),
     },
     Mark {
+        scenario: Some("h1-routes"),
         what: "h1-routes: CPU per request",
         at_most: 1.05,
         unit: "x one route",
@@ -42,6 +47,7 @@ const MARKS: [Mark; 14] = [
         },
     },
     Mark {
+        scenario: Some("h1-connect"),
         what: "h1-connect: CPU per request",
         at_most: 0.80,
         unit: "x haproxy",
@@ -49,6 +55,7 @@ const MARKS: [Mark; 14] = [
         figure: |samples| ratio(samples, ("h1-connect", "100 B", CPU), "haproxy"),
     },
     Mark {
+        scenario: Some("h1"),
         what: "h1: CPU per KiB of 64 KiB answers",
         at_most: 0.80,
         unit: "x haproxy",
@@ -56,6 +63,7 @@ const MARKS: [Mark; 14] = [
         figure: |samples| ratio(samples, ("h1", "64 KiB", CPU), "haproxy"),
     },
     Mark {
+        scenario: Some("tcp"),
         what: "tcp: CPU per KiB, from the client",
         at_most: 0.85,
         unit: "x envoy",
@@ -63,6 +71,7 @@ const MARKS: [Mark; 14] = [
         figure: |samples| ratio(samples, ("tcp", "stream up", "cpu_ns_per_kib"), "envoy"),
     },
     Mark {
+        scenario: Some("tcp"),
         what: "tcp: CPU per KiB, to the client",
         at_most: 0.85,
         unit: "x envoy",
@@ -70,6 +79,7 @@ const MARKS: [Mark; 14] = [
         figure: |samples| ratio(samples, ("tcp", "stream down", "cpu_ns_per_kib"), "envoy"),
     },
     Mark {
+        scenario: Some("h1"),
         what: "h1: p99 at half load, 100 B",
         at_most: 1.0,
         unit: "x haproxy",
@@ -77,6 +87,7 @@ const MARKS: [Mark; 14] = [
         figure: |samples| ratio(samples, ("h1", "100 B", "half_p99_us"), "haproxy"),
     },
     Mark {
+        scenario: Some("idle"),
         what: "idle: resident memory after start",
         at_most: 8.0,
         unit: "MiB",
@@ -88,6 +99,7 @@ const MARKS: [Mark; 14] = [
         },
     },
     Mark {
+        scenario: Some("idle"),
         what: "idle: memory of a connection, the worse of both",
         at_most: 1536.0,
         unit: "B",
@@ -99,6 +111,7 @@ const MARKS: [Mark; 14] = [
         },
     },
     Mark {
+        scenario: Some("reload"),
         what: "reload: 10 000 routes, from the file to all workers",
         at_most: 150.0,
         unit: "ms",
@@ -106,6 +119,7 @@ const MARKS: [Mark; 14] = [
         figure: |samples| samples.median("reload", "10000 routes", "ringmain", "applied_ms"),
     },
     Mark {
+        scenario: Some("reload"),
         what: "reload: requests lost",
         at_most: 0.0,
         unit: "requests",
@@ -117,6 +131,7 @@ const MARKS: [Mark; 14] = [
         },
     },
     Mark {
+        scenario: None,
         what: "one endpoint of 100 000: `cargo bench -p ringmain-core`",
         at_most: 10.0,
         unit: "ms",
@@ -124,6 +139,7 @@ const MARKS: [Mark; 14] = [
         figure: |_| None,
     },
     Mark {
+        scenario: None,
         what: "match among 100 000 routes: `cargo bench -p ringmain-core`",
         at_most: 2.0,
         unit: "x 10 routes",
@@ -144,17 +160,26 @@ fn ratio(
     Some(of("ringmain")? / of(peer)?)
 }
 
-/// All of them as a section of the summary.
-pub fn section(samples: &Samples) -> String {
+/// Those of the scenarios that were run, as a section of the summary; nothing when none has any.
+/// `is_whole`: everything was run, and what is measured elsewhere is named as well.
+pub fn section(samples: &Samples, scenarios: &[&str], is_whole: bool) -> String {
+    let is_shown = |mark: &&Mark| match mark.scenario {
+        Some(scenario) => scenarios.contains(&scenario),
+        None => is_whole,
+    };
+    if MARKS.iter().filter(is_shown).count() == 0 {
+        return String::new();
+    }
     let head = ["figure to reach", "at most", "measured", "verdict"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
-    rows.extend(MARKS.iter().map(|mark| {
+    rows.extend(MARKS.iter().filter(is_shown).map(|mark| {
         let Mark {
             what,
             at_most,
             unit,
             digits,
             figure,
+            ..
         } = mark;
         let figure = figure(samples);
         let measured = figure.map_or_else(
@@ -211,12 +236,13 @@ mod tests {
     }
 
     #[test]
-    fn every_mark_has_a_row() {
+    fn marks_of_what_was_run_have_a_row() {
         let mut samples = Samples::default();
         for (peer, value) in [("ringmain", 7.0), ("haproxy", 10.0), ("envoy", 70.0)] {
             samples.push("h1", "100 B", peer, "cpu_us_per_request", value);
         }
-        let text = section(&samples);
+        let everything = ["h1", "h1-routes", "h1-connect", "tcp", "idle", "reload"];
+        let text = section(&samples, &everything, true);
         let rows: Vec<&str> = text.lines().skip(4).collect();
         assert_eq!(rows.len(), MARKS.len());
         assert!(
@@ -225,5 +251,8 @@ mod tests {
         );
         assert!(rows[1].contains("0.10 x envoy"), "{text}");
         assert!(rows[3].contains("not measured"), "{text}");
+        let text = section(&samples, &["idle", "workers"], false);
+        assert_eq!(text.lines().skip(4).count(), 2, "{text}");
+        assert_eq!(section(&samples, &["workers"], false), "");
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     chart, marks,
     report::Report,
     samples::{Sample, Samples},
+    scenario::Scenario,
 };
 
 /// A directory for results of today that does not exist yet: the date, or the date and a number.
@@ -88,7 +89,11 @@ pub fn verdicts(reports: &[Report]) -> String {
     for report in reports {
         all.extend(report.samples.iter().cloned());
     }
-    let mut text = marks::section(&all);
+    let names: Vec<_> = reports.iter().map(|report| report.outline.name).collect();
+    let is_whole = Scenario::ALL
+        .iter()
+        .all(|scenario| names.contains(&scenario.outline().name));
+    let mut text = marks::section(&all, &names, is_whole);
     let rounds = all
         .iter()
         .filter(|sample| sample.quantity.ends_with("others_share"));

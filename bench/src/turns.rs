@@ -6,7 +6,7 @@
 //! the knee, the most requests per second. Then an open loop at half the knee of the slowest
 //! program, the same for all: there latencies can be compared.
 
-use std::{fmt::Write, path::Path, time::Instant};
+use std::{collections::BTreeMap, fmt::Write, path::Path, time::Instant};
 
 use anyhow::{Result, ensure};
 
@@ -95,6 +95,17 @@ impl Comparison<'_> {
             .collect();
         let slowest = knees.iter().map(|(_, rate)| *rate).fold(f64::MAX, f64::min);
         let rate = slowest / 2.0;
+        report.notes.push(self.half_load_note(rate, &knees));
+        let mut late = Vec::new();
+        self.rounds(stage, Some(rate), report, &mut late)?;
+        // A moment of load is mostly start.
+        if !stage.bench.is_smoke() {
+            report.notes.extend(self.late_note(&late));
+        }
+        Ok(())
+    }
+
+    fn half_load_note(&self, rate: f64, knees: &[(&str, f64)]) -> String {
         let mut note = format!(
             "{}: half load is {rate:.0}/s, half the knee of the slowest; knees:",
             self.case
@@ -103,26 +114,35 @@ impl Comparison<'_> {
             let comma = if number == 0 { "" } else { "," };
             let _ = write!(note, "{comma} {name} {knee:.0}/s");
         }
-        report.notes.push(note + ".");
-        let mut limits = Vec::new();
-        self.rounds(stage, Some(rate), report, &mut limits)?;
-        limits.dedup();
-        for (name, reason) in limits {
-            report.notes.push(format!(
-                "{}: the generator was at its limit ({reason}); {name}'s latency is not its own.",
-                self.case
-            ));
-        }
-        Ok(())
+        note + "."
     }
 
-    /// All turns at one pace. What limited the generator goes to `limits`.
+    /// Turns in which the generator was at its limit say less about the proxy.
+    fn late_note(&self, late: &[(&'static str, String)]) -> Option<String> {
+        let (_, reason) = late.first()?;
+        let mut turns: BTreeMap<&str, u32> = BTreeMap::new();
+        for (name, _) in late {
+            *turns.entry(name).or_default() += 1;
+        }
+        let turns: Vec<_> = turns
+            .iter()
+            .map(|(name, count)| format!("{name} {count}"))
+            .collect();
+        Some(format!(
+            "{}: at half load the generator was late itself, which its latencies include, in turns of: \
+             {}. The first time, {reason}.",
+            self.case,
+            turns.join(", ")
+        ))
+    }
+
+    /// All turns at one pace. Why the generator was late, if it was, goes to `late`.
     fn rounds(
         &self,
         stage: Stage<'_>,
         rate: Option<f64>,
         report: &mut Report,
-        limits: &mut Vec<(&'static str, String)>,
+        late: &mut Vec<(&'static str, String)>,
     ) -> Result<()> {
         let bench = stage.bench;
         let (scenario, rounds) = (report.outline.name, bench.arguments.rounds());
@@ -137,7 +157,7 @@ impl Comparison<'_> {
                     self.case, contender.name
                 ));
                 let turn = self.turn(stage, contender, rate, round, report)?;
-                limits.extend(turn.outcome.bottleneck.clone().map(|why| (turn.name, why)));
+                late.extend(turn.outcome.bottleneck.clone().map(|why| (turn.name, why)));
                 turns.push(turn);
             }
             let noise_max = bench.arguments.noise / 100.0;

@@ -161,7 +161,8 @@ impl Run<'_> {
     fn load(&self, rate: Option<f64>, time: Duration) -> Load {
         Load {
             address: self.ringmain.proxy.address,
-            what: What::Get("/route-0/items/42"),
+            // The first routes of either table.
+            what: What::Table(Table::LARGE),
             connections: CONNECTIONS,
             rate,
             extent: Extent::Time(time),
