@@ -102,6 +102,11 @@ pub struct Captured {
 }
 
 impl Captured {
+    /// Asks it to end early, as a user does with Ctrl-C.
+    pub fn interrupt(&self) {
+        signal(self.child.id(), Signal::INT);
+    }
+
     /// Waits for its end; what it wrote to standard output. It must print less than a pipe holds
     /// until then.
     ///
@@ -183,7 +188,7 @@ impl Process {
     /// # Errors
     /// When it did not.
     pub fn stop(mut self, patience: Duration) -> Result<ExitStatus> {
-        self.signal(Signal::TERM);
+        signal(self.id(), Signal::TERM);
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait()? {
@@ -193,13 +198,14 @@ impl Process {
         }
         bail!("{} did not stop within {patience:?}", self.name)
     }
+}
 
-    fn signal(&self, signal: Signal) {
-        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        if let Some(id) = id {
-            // An error means that it has ended.
-            let _ = kill_process(id, signal);
-        }
+/// To a child of this process that was not yet waited for.
+fn signal(id: u32, signal: Signal) {
+    let id = i32::try_from(id).ok().and_then(Pid::from_raw);
+    if let Some(id) = id {
+        // An error means that it has ended.
+        let _ = kill_process(id, signal);
     }
 }
 

@@ -25,9 +25,17 @@ pub fn run(arguments: Arguments, command: &str, print: &mut dyn FnMut(&str)) -> 
     for missing in &bench.missing {
         bench.progress.suspend(|| print(&format!("{missing}\n")));
     }
+    if cfg!(debug_assertions) && !bench.is_smoke() {
+        let warning = "This program was not built for release: its figures say little.\n\n";
+        bench.progress.suspend(|| print(warning));
+    }
     let mut reports = Vec::new();
+    let mut times = Vec::new();
     for scenario in chosen {
+        let scenario_began = Instant::now();
         let report = measure(scenario, &bench);
+        let seconds = scenario_began.elapsed().as_secs_f64();
+        times.push(format!("{} {seconds:.0}", report.outline.name));
         let section = report.section();
         bench.progress.suspend(|| print(&format!("{section}\n")));
         reports.push(report);
@@ -54,9 +62,9 @@ pub fn run(arguments: Arguments, command: &str, print: &mut dyn FnMut(&str)) -> 
         end += &format!("Failed: {}: {failure}\n", report.outline.name);
     }
     end += &format!(
-        "{} scenarios in {:.0} s, {} failures.\n",
-        reports.len(),
+        "{:.0} s ({}), {} failures.\n",
         began.elapsed().as_secs_f64(),
+        times.join(", "),
         failures.len()
     );
     bench.progress.suspend(|| print(&end));

@@ -113,6 +113,15 @@ pub struct Started {
 }
 
 impl Started {
+    /// Lets requests under way end, and sends no more.
+    ///
+    /// # Errors
+    /// When the generator fails.
+    pub fn stop(self) -> Result<Outcome> {
+        self.program.interrupt();
+        self.finish()
+    }
+
     /// Waits for its end.
     ///
     /// # Errors

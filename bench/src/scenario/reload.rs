@@ -4,7 +4,7 @@
 //! Every route differs from one version of the file to the next. The generation that all workers use
 //! is asked of the proxy's admin endpoint.
 
-use std::{path::Path, thread, time::Duration};
+use std::{thread, time::Duration};
 
 use anyhow::{Context, Result, bail};
 
@@ -12,7 +12,7 @@ use super::CONNECTIONS;
 use crate::{
     bench::Bench,
     client::{Connection, fetch},
-    load::{Extent, Load, Outcome, What},
+    load::{Extent, Load, What, own},
     origin::Origin,
     peer::{
         Carries, Size, Task,
@@ -65,7 +65,6 @@ pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
         bench.wait_for_quiet(bench.deadline())?;
         Run {
             bench,
-            directory,
             ringmain: &ringmain,
             table,
             case,
@@ -78,7 +77,6 @@ pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
 
 struct Run<'a> {
     bench: &'a Bench,
-    directory: &'a Path,
     ringmain: &'a Ringmain,
     table: Table,
     case: &'a str,
@@ -89,73 +87,72 @@ impl Run<'_> {
         let bench = self.bench;
         let changes = bench.arguments.rounds().max(2);
         let turn = bench.arguments.turn();
-        let full = self.load(None, turn).run(bench, self.directory)?;
+        let full = own::start(&self.load(None, turn), bench)?.finish()?;
         let rate = full.rate() / 2.0;
         bench.progress.say(format!("reload: steady, {}", self.case));
-        let steady = self.load(Some(rate), turn).run(bench, self.directory)?;
+        let steady = own::start(&self.load(Some(rate), turn), bench)?.finish()?;
         let rss = || self.ringmain.proxy.process.resident_bytes();
         let rss_before = rss()?;
         let before = origin.counts()?;
-        let mut applied = Vec::new();
-        let (mut requests, mut lost, mut worst) = (0, 0, Outcome::default());
+        // Load that outlasts all changes.
+        let load = self.load(Some(rate), 2 * PATIENCE * changes);
+        let load = own::start(&load, bench)?;
         for change in 1..=changes {
             bench.progress.say(format!(
                 "reload: change {change} of {changes}, {}",
                 self.case
             ));
-            // Load that outlasts the change and what it costs afterwards.
-            let load = self.load(Some(rate), BETWEEN * 4);
-            let load = load.start(bench, self.directory)?;
             thread::sleep(BETWEEN);
-            applied.push(self.change(change)?);
-            let outcome = load.finish()?;
-            requests += outcome.requests;
-            lost += outcome.failures;
-            if outcome.failures > 0 {
-                let complaint = &outcome.complaint;
-                report
-                    .failures
-                    .push(format!("{}: lost requests: {complaint}", self.case));
-            }
-            if outcome.p99 > worst.p99 {
-                worst = outcome;
-            }
-        }
-        if let (Some(before), Some(after)) = (before, origin.counts()?) {
-            // The ones that asked which generation is served are the difference.
-            let arrived = after.requests - before.requests;
-            if arrived < requests {
-                report.failures.push(format!(
-                    "{}: {requests} requests were answered, but {arrived} arrived",
-                    self.case
-                ));
-            }
-        }
-        let grown = rss()? as f64 - rss_before as f64;
-        for (round, applied) in (1..).zip(&applied) {
+            let applied = self.change(change)?;
             report.samples.extend([Sample {
                 scenario: OUTLINE.name,
                 case: self.case.to_owned(),
-                round,
+                round: change,
                 peer: "ringmain",
                 quantity: "applied_ms",
                 value: applied.as_secs_f64() * 1e3,
                 quiet: true,
             }]);
         }
+        thread::sleep(BETWEEN);
+        let changed = load.stop()?;
+        if let (Some(before), Some(after)) = (before, origin.counts()?) {
+            // After each change one request asked for what is served.
+            let asked = changed.requests + u64::from(changes);
+            report
+                .failures
+                .extend(self.account(asked, after.requests - before.requests));
+        }
+        if changed.failures > 0 {
+            let complaint = &changed.complaint;
+            report
+                .failures
+                .push(format!("{}: lost requests: {complaint}", self.case));
+        }
+        let grown = rss()? as f64 - rss_before as f64;
         for (quantity, value) in [
             ("changes", f64::from(changes)),
-            ("requests", requests as f64),
-            ("lost_requests", lost as f64),
+            ("requests", changed.requests as f64),
+            ("lost_requests", changed.failures as f64),
             ("rate", rate),
             ("steady_p99_us", steady.p99),
-            ("p99_us", worst.p99),
-            ("max_us", worst.max),
+            ("p99_us", changed.p99),
+            ("max_us", changed.max),
             ("rss_growth_bytes", grown),
         ] {
             report.push(self.case, "ringmain", quantity, value);
         }
         Ok(())
+    }
+
+    /// Every request must have reached the origin once.
+    fn account(&self, asked: u64, arrived: u64) -> Option<String> {
+        (asked != arrived).then(|| {
+            format!(
+                "{}: {asked} requests were answered, but {arrived} arrived",
+                self.case
+            )
+        })
     }
 
     fn load(&self, rate: Option<f64>, time: Duration) -> Load {
