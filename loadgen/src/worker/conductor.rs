@@ -6,7 +6,7 @@ use super::{Assignment, Order, Tally, Worker};
 use crate::{
     plan::{Pace, Plan, Usage},
     protocol::Protocol,
-    report::{Report, ThreadUse, micros},
+    report::{Report, ThreadUse, micros, record},
     schedule::{Schedule, Share},
     time::{Alarm, Clock, NEVER, Nanos, nanos},
     usage::Used,
@@ -159,7 +159,7 @@ impl<P: Protocol> Conductor<'_, P> {
             }
             if at >= worker.settings.warmup {
                 let mut tally = worker.tally.borrow_mut();
-                tally.slip.saturating_record(micros(now - at));
+                record(&mut tally.slip, micros(now - at));
             }
             worker.dispatch(worker.draw(at));
         }

@@ -7,7 +7,7 @@ use crate::{
     failure::Failed,
     plan::Kind,
     protocol::{Answer, Protocol},
-    report::{ErrorCount, Report, TargetReport, histogram, micros},
+    report::{ErrorCount, Report, TargetReport, histogram, micros, record},
     time::Nanos,
 };
 
@@ -72,7 +72,7 @@ impl Tally {
         }
         report.requests += 1;
         report.answered += 1;
-        report.latency.saturating_record(micros(latency));
+        record(&mut report.latency, micros(latency));
         self.answered_in_time += u64::from(in_time);
         if let Some(status) = answer.status {
             if target.status.0 != status {
