@@ -8,6 +8,7 @@ use crate::{load::Generator, peer::Kind, scenario::Scenario};
 
 /// Options of a run.
 #[derive(Clone, Debug, Args)]
+#[group(skip)]
 pub struct Arguments {
     /// What to measure; without any, everything.
     #[arg(value_name = "SCENARIO")]
