@@ -157,8 +157,13 @@ fn check_stream(direction: Direction, report: &Report, to_server: u64, from_serv
         both || direction == Direction::Send,
         both || direction == Direction::Receive,
     );
-    assert_eq!(total.bytes_out > 0, sends, "{direction:?}");
-    assert_eq!(total.bytes_in > 0, receives, "{direction:?}");
+    assert_eq!(total.bytes_out > 0, sends, "{direction:?} {}", report.rung);
+    assert_eq!(
+        total.bytes_in > 0,
+        receives,
+        "{direction:?} {}",
+        report.rung
+    );
     assert!(total.bytes_out <= to_server && total.bytes_in <= from_server);
     let series: u64 = report.series.iter().map(|second| second.bytes_in).sum();
     assert_eq!(series, total.bytes_in);

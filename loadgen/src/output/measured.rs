@@ -98,12 +98,8 @@ fn arrivals(plan: &Plan) -> Option<String> {
 
 /// Without a complete answer, or with one that says so.
 fn failed(kind: Kind, report: &TargetReport) -> u64 {
-    let good = |status: u16| match kind {
-        Kind::Grpc => status == 0,
-        _ => (200..400).contains(&status),
-    };
     let statuses = report.statuses.iter();
-    let bad = statuses.filter(|(status, _)| !good(**status));
+    let bad = statuses.filter(|(status, _)| !kind.is_success(**status));
     report.failed() + bad.map(|(_, count)| count).sum::<u64>()
 }
 
@@ -135,6 +131,7 @@ fn generator(report: &Report, mode: Mode) -> Generator {
         }),
         io: report.rung.name().to_owned(),
         connections_opened: report.connections,
+        resumed: report.resumed,
         resent: report.resent,
     }
 }

@@ -184,6 +184,9 @@ pub struct Generator {
     pub io: String,
     /// Connections that were established.
     pub connections_opened: u64,
+    /// Those among them whose TLS handshake took up an earlier session.
+    #[serde(default)]
+    pub resumed: u64,
     /// Requests sent once more because a kept connection turned out to be closed.
     pub resent: u64,
 }

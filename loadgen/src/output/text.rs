@@ -183,6 +183,9 @@ fn generator(generator: &Generator) -> String {
         "{} opened",
         count(generator.connections_opened, "connection")
     ));
+    if generator.resumed > 0 {
+        parts.push(format!("{} by TLS resumption", generator.resumed));
+    }
     if generator.resent > 0 {
         parts.push(format!("{} sent again", count(generator.resent, "request")));
     }

@@ -3,7 +3,7 @@
 //! An exchange is one block, so that the engine sees the bytes as they move. Both directions are two
 //! lanes of a connection, which do not wait for each other.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, future::poll_fn, pin::pin, rc::Rc};
 
 use super::{Answer, Broken, Endpoint, Protocol};
 use crate::{
@@ -80,6 +80,16 @@ impl Protocol for Stream {
     }
 
     async fn exchange(&self, session: &mut Session, (): &()) -> Result<Answer, Broken> {
+        in_turn(self.move_block(session)).await
+    }
+
+    fn is_reusable(&self, _: &Session, complete: bool) -> bool {
+        complete
+    }
+}
+
+impl Stream {
+    async fn move_block(&self, session: &mut Session) -> Result<Answer, Broken> {
         let moved = match session {
             Session::Send(transport) => transport.send(&self.block).await,
             Session::SendHalf(sender, _) => sender.send(&self.block).await,
@@ -105,10 +115,26 @@ impl Protocol for Stream {
             bytes_out: self.block.len() as u64,
         })
     }
+}
 
-    fn is_reusable(&self, _: &Session, complete: bool) -> bool {
-        complete
+/// Lets the other lanes have their turn after an operation that was done at once. With epoll all are
+/// for as long as the other side keeps up, and a lane would have the thread to itself; those of a
+/// ring never are.
+async fn in_turn<F: Future>(operation: F) -> F::Output {
+    let mut operation = pin!(operation);
+    let mut at_once = true;
+    let output = poll_fn(|context| {
+        let polled = operation.as_mut().poll(context);
+        at_once &= polled.is_ready();
+        polled
+    })
+    .await;
+    if at_once {
+        // A task that wakes itself stays first in the runtime's queue; one that waits for another
+        // goes to the end of it.
+        monoio::spawn(async {}).await;
     }
+    output
 }
 
 fn received(read: std::io::Result<usize>) -> Result<Answer, Broken> {

@@ -90,7 +90,7 @@ fn long_answers_of_nginx_arrive_whole() {
             );
             let heads = total.bytes_in - 20 * BIG_BYTES as u64;
             assert!(
-                heads > 0 && heads % 20 == 0,
+                heads > 0 && heads.is_multiple_of(20),
                 "{version}: {heads} bytes of heads"
             );
             let seen = nginx.seen(20);

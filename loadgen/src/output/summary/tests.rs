@@ -64,6 +64,7 @@ pub(crate) fn summary() -> Summary {
             }),
             io: "io_uring with DEFER_TASKRUN".to_owned(),
             connections_opened: 14,
+            resumed: 3,
             resent: 0,
         },
         targets: vec![TargetSummary {
@@ -158,6 +159,7 @@ fn the_json_has_these_fields() {
         ("/generator/slip_us/max", "number"),
         ("/generator/io", "string"),
         ("/generator/connections_opened", "number"),
+        ("/generator/resumed", "number"),
         ("/generator/resent", "number"),
         ("/targets/0/url", "string"),
         ("/targets/0/method", "string"),

@@ -30,7 +30,7 @@ status     200: 59988, 503: 3
 bytes in   11.8 MiB (402 KiB/s)
 bytes out  4.36 MiB (149 KiB/s)
 generator  busiest worker ran 21% of the time, requests late by 12us (p50), 80us (p99), 1.90ms \
-(max), io_uring with DEFER_TASKRUN, 14 connections opened
+(max), io_uring with DEFER_TASKRUN, 14 connections opened, 3 by TLS resumption
 
 TIMES    min    mean    p50    p75     p90     p99     p99.9   p99.99  max
 latency  120us  1.02ms  800us  1.30ms  1.90ms  5.20ms  9.10ms  18.0ms  21.0ms

@@ -75,7 +75,7 @@ fn protocols() {
         ("tcp-echo://a:7", Kind::TcpEcho),
         ("tcp-stream://a:7", Kind::TcpStream(Direction::Send)),
         (
-            "tls-stream://a:7 --direction both",
+            "tcp-stream://a:7 --direction both",
             Kind::TcpStream(Direction::Both),
         ),
     ] {
