@@ -22,17 +22,20 @@ pub struct Arguments {
     pub quick: bool,
     /// A moment of everything: only whether it works and whether every request is accounted for.
     /// Exits with 1 when not.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "document")]
     pub smoke: bool,
     /// Rounds, in each of which every program has a turn [default: 8, with --quick 3].
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub rounds: Option<u32>,
-    /// Seconds of a turn [default: 3, with --quick 1].
+    /// Seconds of a turn [default: 3, with --quick 0.6].
     #[arg(long, value_name = "NUMBER", value_parser = seconds)]
     pub seconds: Option<f64>,
     /// Directory for the results [default: bench/results/DATE; with --smoke none].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Put the figures into this document as well, between its marks: docs/benchmarks.md has them.
+    #[arg(long, value_name = "FILE")]
+    pub document: Option<PathBuf>,
     /// The `ringmain` to measure [default: this program].
     #[arg(long, value_name = "FILE")]
     pub binary: Option<PathBuf>,
@@ -110,7 +113,7 @@ impl Arguments {
     pub fn turn(&self) -> Duration {
         let usual = match self.depth() {
             Depth::Full => 3.0,
-            Depth::Quick => 1.0,
+            Depth::Quick => 0.6,
             Depth::Smoke => 0.2,
         };
         Duration::from_secs_f64(self.seconds.unwrap_or(usual))

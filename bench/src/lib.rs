@@ -15,6 +15,7 @@ pub mod bench;
 pub mod budget;
 pub mod chart;
 pub mod client;
+pub mod document;
 pub mod load;
 pub mod machine;
 pub mod marks;

@@ -1,8 +1,13 @@
 //! What answers behind every proxy, on the load's core.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::{
     arguments,
@@ -40,8 +45,10 @@ pub struct Tcp {
 pub struct Counts {
     /// HTTP requests.
     pub requests: u64,
-    /// HTTP connections.
+    /// HTTP connections that were opened.
     pub connections: u64,
+    /// Those among them that are closed.
+    pub closed: u64,
     /// Of requests' bodies.
     pub body_bytes: u64,
     /// Bytes sent back.
@@ -122,6 +129,23 @@ impl Origin {
     pub fn tcp(&self) -> Result<Tcp> {
         self.tcp
             .context("nginx is no origin for TCP: run this scenario without --origin nginx")
+    }
+
+    /// What it has done once every HTTP connection but the one that asks is closed: a generator may
+    /// leave requests on its connections that have yet to be read.
+    ///
+    /// # Errors
+    /// When it does not answer, or connections stay open.
+    pub fn counts_at_rest(&self) -> Result<Counts> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            let counts = self.counts()?.unwrap_or_default();
+            if counts.connections.saturating_sub(counts.closed) <= 1 {
+                return Ok(counts);
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        bail!("connections to the origin stay open")
     }
 
     /// What it has done; `None` when it does not count.

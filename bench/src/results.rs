@@ -25,11 +25,11 @@ pub fn directory(date: &str, exists: impl Fn(&Path) -> bool) -> PathBuf {
         .unwrap_or_else(|| folder.join(date))
 }
 
-/// Writes the reports of a run down.
+/// Writes the reports of a run down; the text of its summary.
 ///
 /// # Errors
 /// When the files cannot be written.
-pub fn write(directory: &Path, machine: &str, reports: &[Report]) -> Result<()> {
+pub fn write(directory: &Path, machine: &str, reports: &[Report]) -> Result<String> {
     fs::create_dir_all(directory)
         .with_context(|| format!("cannot make {}", directory.display()))?;
     let mut charts = String::new();
@@ -38,17 +38,18 @@ pub fn write(directory: &Path, machine: &str, reports: &[Report]) -> Result<()> 
             let _ = writeln!(charts, "![{file}]({file})\n");
         }
     }
-    let summary = format!("{}\n{charts}", summary(reports));
+    let summary = summary(reports);
+    let with_charts = format!("{summary}\n{charts}");
     for (name, text) in [
         ("machine.toml", machine),
         ("raw.csv", &csv(reports)),
-        ("summary.md", summary.trim_end()),
+        ("summary.md", &with_charts),
     ] {
         let path = directory.join(name);
         fs::write(&path, format!("{}\n", text.trim_end()))
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    Ok(())
+    Ok(summary)
 }
 
 fn csv(reports: &[Report]) -> String {

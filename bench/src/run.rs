@@ -5,7 +5,8 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::{
-    arguments::Arguments, bench::Bench, machine, report::Report, results, scenario::Scenario,
+    arguments::Arguments, bench::Bench, document, machine, report::Report, results,
+    scenario::Scenario,
 };
 
 /// Measures what was asked for, printing each table when it is complete and the verdicts at the end.
@@ -51,7 +52,10 @@ pub fn run(arguments: Arguments, command: &str, print: &mut dyn FnMut(&str)) -> 
         None => Some(results::directory(&machine::date(), |path| path.exists())),
     };
     if let Some(out) = out {
-        results::write(&out, &machine, &reports)?;
+        let summary = results::write(&out, &machine, &reports)?;
+        if let Some(file) = &bench.arguments.document {
+            document::write(file, &summary, &machine, &out)?;
+        }
         end += &format!("Written to {}.\n", out.display());
     }
     let failures: Vec<_> = reports

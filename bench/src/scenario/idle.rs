@@ -130,7 +130,7 @@ fn observe(bench: &Bench, proxy: &Running, counts: [usize; 2]) -> Result<Found> 
 fn settled_bytes(bench: &Bench, proxy: &Running) -> Result<u64> {
     let seconds = match bench.arguments.depth() {
         Depth::Full => 6,
-        Depth::Quick => 3,
+        Depth::Quick => 2,
         Depth::Smoke => 0,
     };
     let mut bytes = proxy.process.resident_bytes()?;
