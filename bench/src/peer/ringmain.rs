@@ -17,6 +17,9 @@ use crate::{
     process::{Process, Program, wait_until},
 };
 
+/// The file of routes.
+pub const ROUTES: &str = "routes.yaml";
+
 /// How it is started.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup<'a> {
@@ -34,6 +37,8 @@ pub struct Setup<'a> {
     pub wrapper: &'a [&'a OsStr],
     /// Its name in results.
     pub name: &'static str,
+    /// Files of resources besides those of the task.
+    pub files: &'a [(&'a str, String)],
 }
 
 /// A running Ringmain.
@@ -43,7 +48,7 @@ pub struct Ringmain {
     pub proxy: Running,
     /// The proxy's admin endpoint.
     pub admin: SocketAddr,
-    routes: PathBuf,
+    resources: PathBuf,
     control: Process,
 }
 
@@ -58,6 +63,7 @@ impl<'a> Setup<'a> {
             io: "auto",
             wrapper: &[],
             name: "ringmain",
+            files: &[],
         }
     }
 
@@ -71,12 +77,14 @@ impl<'a> Setup<'a> {
             self.directory.join("control.sock"),
             self.directory.join("ringmain.toml"),
         );
-        let routes = resources.join("routes.yaml");
         let port = free_port()?;
         fs::create_dir_all(&resources)?;
+        for (name, content) in self.files {
+            fs::write(resources.join(name), content)?;
+        }
         let template = match task.carries {
             Carries::Http(table, _) => {
-                fs::write(&routes, table.virtual_services(generation))?;
+                fs::write(resources.join(ROUTES), table.virtual_services(generation))?;
                 include_str!("../../peers/ringmain/http.yaml")
             }
             Carries::Tcp(_) => include_str!("../../peers/ringmain/tcp.yaml"),
@@ -116,7 +124,7 @@ impl<'a> Setup<'a> {
                 .context("the proxy printed no admin address")?
                 .parse()?,
             proxy: Running::ready(proxy, port, task.carries)?,
-            routes,
+            resources,
             control,
         })
     }
@@ -137,15 +145,16 @@ impl<'a> Setup<'a> {
 }
 
 impl Ringmain {
-    /// Replaces the file of routes at once, as an editor or a deployment tool does: when it did.
+    /// Replaces a file of resources at once, as an editor or a deployment tool does: when it did.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn rewrite(&self, content: &str) -> Result<Instant> {
-        let beside = self.routes.with_extension("new");
+    pub fn rewrite(&self, name: &str, content: &str) -> Result<Instant> {
+        let file = self.resources.join(name);
+        let beside = file.with_extension("new");
         fs::write(&beside, content)?;
         let now = Instant::now();
-        fs::rename(&beside, &self.routes).context("cannot replace the file of routes")?;
+        fs::rename(&beside, &file).with_context(|| format!("cannot replace {name}"))?;
         Ok(now)
     }
 

@@ -1,18 +1,18 @@
 //! Configuration changes under half load: how long one takes from the file to all workers, and that
 //! no request is lost by it.
 //!
-//! Every route differs from one version of the file to the next. The generation that all workers use
-//! is asked of the proxy's admin endpoint.
+//! The generation that all workers use is asked of the proxy's admin endpoint.
 
 use std::{thread, time::Duration};
 
 use anyhow::{Context, Result, bail};
 
+use self::changing::{Changing, OneEndpoint, Routes};
 use super::CONNECTIONS;
 use crate::{
     bench::Bench,
-    client::{Connection, fetch},
-    load::{Extent, Load, What, own},
+    client::fetch,
+    load::{Extent, Load, own},
     origin::Origin,
     peer::{
         Carries, Size, Task,
@@ -20,15 +20,18 @@ use crate::{
     },
     report::{Column, Outline, Report},
     samples::Sample,
-    table::{GENERATION, Table},
+    table::Table,
 };
+
+mod changing;
 
 pub(super) const OUTLINE: Outline = Outline {
     name: "reload",
     title: "configuration changes under half load",
-    about: "The file of all routes is replaced again and again, and every route differs each time. Time \
-            from the file's replacement to its use by all workers; requests that were lost; p99 with the \
-            changes and without, in open loops at the same rate.",
+    about: "A file is replaced again and again: that of all routes, every route of which differs each time, or \
+            that of one workload among a hundred services with a thousand each. Time from the file's \
+            replacement to its use by all workers; requests that were lost; p99 with the changes and \
+            without, in open loops at the same rate.",
     columns: &[
         Column::spread("applied_ms", "applied after ms", 0),
         Column::median("changes", "changes", 0),
@@ -47,27 +50,41 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// From one change's use to the next change.
 const BETWEEN: Duration = Duration::from_millis(250);
 /// How often the generation is asked for. That it costs the proxy something is part of the figure.
-const ASK: Duration = Duration::from_millis(2);
+const ASK: Duration = Duration::from_millis(1);
 
 pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
-    for (case, table) in [("1000 routes", Table::LARGE), ("10000 routes", Table::HUGE)] {
+    let few = Routes {
+        case: "1000 routes",
+        table: Table::LARGE,
+    };
+    let many = Routes {
+        case: "10000 routes",
+        table: Table::HUGE,
+    };
+    let cases: [&dyn Changing; 3] = [&few, &many, &OneEndpoint];
+    for case in cases {
         let directory = bench.directory()?;
         let directory = directory.path();
-        let origin = Origin::start(bench, directory)?;
+        let origin = Origin::own(bench, directory)?;
         let task = Task {
-            carries: Carries::Http(table, Size::Small),
+            carries: Carries::Http(case.table(), Size::Small),
             origin: origin.http,
             workers: 1,
         };
-        bench.progress.say(format!("reload: starting, {case}"));
-        let cores = bench.proxy_cores(1);
-        let ringmain = Setup::new(bench, directory, &cores).start(&task, Some(0))?;
+        let name = case.case();
+        bench.progress.say(format!("reload: starting, {name}"));
+        let (cores, files) = (bench.proxy_cores(1), case.files());
+        let setup = Setup {
+            files: &files,
+            ..Setup::new(bench, directory, &cores)
+        };
+        let ringmain = setup.start(&task, Some(0))?;
         bench.wait_for_quiet(bench.deadline())?;
         Run {
             bench,
             ringmain: &ringmain,
-            table,
-            case,
+            changing: case,
+            case: name,
         }
         .measure(&origin, report)?;
         ringmain.stop()?;
@@ -78,7 +95,7 @@ pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
 struct Run<'a> {
     bench: &'a Bench,
     ringmain: &'a Ringmain,
-    table: Table,
+    changing: &'a dyn Changing,
     case: &'a str,
 }
 
@@ -97,6 +114,7 @@ impl Run<'_> {
         // Load that outlasts all changes.
         let load = self.load(Some(rate), 2 * PATIENCE * changes);
         let load = own::start(&load, bench)?;
+        let mut asked = 0;
         for change in 1..=changes {
             bench.progress.say(format!(
                 "reload: change {change} of {changes}, {}",
@@ -104,6 +122,7 @@ impl Run<'_> {
             ));
             thread::sleep(BETWEEN);
             let applied = self.change(change)?;
+            asked += u64::from(self.changing.verify(change, self.ringmain)?);
             report.samples.extend([Sample {
                 scenario: OUTLINE.name,
                 case: self.case.to_owned(),
@@ -117,12 +136,12 @@ impl Run<'_> {
         thread::sleep(BETWEEN);
         let changed = load.stop()?;
         if let (Some(before), Some(after)) = (before, origin.counts()?) {
-            // After each change one request asked for what is served.
-            let asked = changed.requests + u64::from(changes);
+            let arrived = after.requests - before.requests;
             report
                 .failures
-                .extend(self.account(asked, after.requests - before.requests));
+                .extend(self.account(asked + changed.requests, arrived));
         }
+        self.changing.verify_last(changes, self.ringmain)?;
         if changed.failures > 0 {
             let complaint = &changed.complaint;
             report
@@ -158,33 +177,25 @@ impl Run<'_> {
     fn load(&self, rate: Option<f64>, time: Duration) -> Load {
         Load {
             address: self.ringmain.proxy.address,
-            // The first routes of either table.
-            what: What::Table(Table::LARGE),
+            what: self.changing.load(),
             connections: CONNECTIONS,
             rate,
             extent: Extent::Time(time),
         }
     }
 
-    /// Replaces the file; how long it took until all workers used it. Then asks a route of it.
+    /// Replaces the file; how long it took until all workers used it.
     fn change(&self, number: u32) -> Result<Duration> {
         let before = self.generation()?;
-        let content = self.table.virtual_services(Some(number));
-        let began = self.ringmain.rewrite(&content)?;
+        let (file, content) = self.changing.file(number);
+        let began = self.ringmain.rewrite(file, &content)?;
         while self.generation()? == before {
             if began.elapsed() > PATIENCE {
                 bail!("change {number} was not applied within {PATIENCE:?}");
             }
             thread::sleep(ASK);
         }
-        let took = began.elapsed();
-        let mut connection = Connection::open(self.ringmain.proxy.address)?;
-        let answer = connection.ask(&self.table.request(number))?;
-        let seen = answer.header(GENERATION).context("no generation")?;
-        if seen != number.to_string() {
-            bail!("generation {number} is said to be applied, but {seen} is served");
-        }
-        Ok(took)
+        Ok(began.elapsed())
     }
 
     /// What all workers use.
