@@ -57,6 +57,7 @@ pub fn describe(bench: &Bench, command: &str) -> String {
     }
     say("wrk", &version("wrk", "-v"));
     say("h2load", &version("h2load", "--version"));
+    say("iperf3", &version("iperf3", "--version"));
     say("valgrind", &version("valgrind", "--version"));
     text
 }

@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use crate::{bench::Bench, process::Captured, table::Table};
 
 pub mod h2load;
+pub mod iperf3;
 pub mod own;
 pub mod wrk;
 

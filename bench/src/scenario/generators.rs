@@ -1,7 +1,7 @@
 //! `ringmain load` beside wrk in a closed loop and beside h2load at a rate, against the same origin,
-//! in turns. The origin has the proxy's core, and no proxy is there.
+//! and beside iperf3 with streams, in turns. The origin has the proxy's core, and no proxy is there.
 //!
-//! Answers that take some milliseconds keep both generators far from their limits: what they then
+//! Answers that take some milliseconds keep generators far from their limits: what they then
 //! disagree about is how they measure.
 
 use std::{path::Path, time::Duration};
@@ -18,6 +18,8 @@ use crate::{
     samples::Sample,
 };
 
+mod stream;
+
 pub(super) const OUTLINE: Outline = Outline {
     name: "generators",
     title: "`ringmain load` beside other generators",
@@ -30,6 +32,8 @@ pub(super) const OUTLINE: Outline = Outline {
         Column::spread("p50_us", "p50 us", 0),
         Column::spread("p99_us", "p99 us", 0),
         Column::spread("requests_per_cpu_second", "requests/CPU s", 0),
+        Column::median("mib_per_second", "MiB/s", 0),
+        Column::spread("mib_per_cpu_second", "MiB/CPU s", 0),
     ],
     charts: &["requests_per_cpu_second"],
 };
@@ -100,9 +104,11 @@ pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
                 .flat_map(|(program, turn)| turn.samples(case, program, round, quiet));
             report.samples.extend(samples);
         }
-        report.notes.extend(comparison(case, report));
+        if !bench.is_smoke() {
+            report.notes.extend(comparison(case, report));
+        }
     }
-    Ok(())
+    stream::measure(bench, directory, &origin, report)
 }
 
 struct Turn {
