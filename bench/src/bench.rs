@@ -1,43 +1,78 @@
 //! The surroundings of a run, the same for every scenario.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, ensure};
+use rustix::{
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+    thread::{CpuSet, sched_setaffinity},
+};
 use tempfile::TempDir;
 
 use crate::{
-    peer::{self, Peer, ringmain},
-    process::Program,
+    arguments::{Arguments, Depth},
+    peer::Kind,
+    process::find,
+    progress::Progress,
     quiet,
 };
 
 /// What a run is made with.
 #[derive(Debug)]
 pub struct Bench {
-    /// The workspace's folder.
-    pub workspace: PathBuf,
-    /// The `ringmain` program.
+    /// What was asked for.
+    pub arguments: Arguments,
+    /// This program, which generates load and answers it.
+    pub own: PathBuf,
+    /// The `ringmain` that is measured.
     pub binary: PathBuf,
-    /// The measured proxy's core.
-    pub core: usize,
-    /// The core of everything else.
-    pub load_core: usize,
-    /// Rounds of each scenario.
-    pub rounds: u32,
-    /// Seconds of load in each round.
-    pub seconds: u32,
-    /// Requests that instructions are counted over.
-    pub requests: u32,
-    /// Others may use this share of the machine in a round that counts as quiet.
-    pub noise_max: f64,
-    /// How long to wait for the machine to become quiet, in all.
-    pub patience: Duration,
+    /// Ringmain, then every peer that was asked for and is there.
+    pub contenders: Vec<Kind>,
+    /// The other peers, and what to do about it.
+    pub missing: Vec<String>,
+    /// What is done now.
+    pub progress: Progress,
 }
 
 impl Bench {
+    /// Looks around, and takes this process off the measured core.
+    ///
+    /// # Errors
+    /// When there are not two cores, or a program that must be there is not.
+    pub fn new(arguments: Arguments) -> Result<Self> {
+        let cores = std::thread::available_parallelism()?.get();
+        ensure!(
+            cores >= 2 && arguments.core != arguments.load_core,
+            "two cores are needed, one of them for the measured proxy alone; this process may use \
+             {cores}"
+        );
+        let own = std::env::current_exe().context("cannot find this program's own file")?;
+        let binary = match &arguments.binary {
+            Some(binary) => binary
+                .canonicalize()
+                .with_context(|| format!("no {}", binary.display()))?,
+            None => own.clone(),
+        };
+        let mut cores = CpuSet::new();
+        cores.set(arguments.load_core);
+        sched_setaffinity(None, &cores)
+            .with_context(|| format!("cannot run on core {}", arguments.load_core))?;
+        raise_descriptors();
+        let (contenders, missing) =
+            contenders(&arguments.peers, &|program| find(program).is_some());
+        Ok(Self {
+            own,
+            binary,
+            contenders,
+            missing,
+            progress: Progress::new(),
+            arguments,
+        })
+    }
+
     /// A directory for the files of one scenario's programs.
     ///
     /// # Errors
@@ -48,62 +83,101 @@ impl Bench {
             .tempdir()?)
     }
 
-    /// Starts the origin.
-    ///
-    /// # Errors
-    /// When it does not start.
-    pub fn origin(&self, directory: &Path) -> Result<Peer> {
-        peer::nginx::start(directory, self.load_core)
-    }
-
-    /// How Ringmain is started as a user starts it.
-    pub fn ringmain<'a>(&'a self, directory: &'a Path) -> ringmain::Setup<'a> {
-        ringmain::Setup {
-            binary: &self.binary,
-            directory,
-            core: self.core,
-            control_core: self.load_core,
-            io: "auto",
-            wrapper: &[],
+    /// The cores of a proxy that has so many.
+    pub fn proxy_cores(&self, count: u32) -> String {
+        let Arguments {
+            core, load_core, ..
+        } = self.arguments;
+        // There may be no third core: the second one is the load's.
+        match count {
+            1 => core.to_string(),
+            _ => format!("{core},{load_core}"),
         }
     }
 
-    /// Waits for the machine to become quiet, and says when it did not.
+    /// The cores of everything else.
+    pub fn load_cores(&self) -> String {
+        self.arguments.load_core.to_string()
+    }
+
+    /// Only whether things work is asked.
+    pub fn is_smoke(&self) -> bool {
+        self.arguments.depth() == Depth::Smoke
+    }
+
+    /// When to wait no longer for a quiet machine, for a scenario that begins now.
+    pub fn deadline(&self) -> Instant {
+        Instant::now() + self.arguments.patience()
+    }
+
+    /// Waits for the machine to become quiet, until `deadline` at the latest.
     ///
     /// # Errors
     /// When `/proc` cannot be read.
-    pub fn wait_for_quiet(&self, deadline: Instant) -> Result<bool> {
-        if quiet::wait(self.noise_max, deadline)? {
-            return Ok(true);
+    pub fn wait_for_quiet(&self, deadline: Instant) -> Result<()> {
+        if Instant::now() < deadline {
+            self.progress.say("waiting for a quiet machine");
+            quiet::wait(self.arguments.noise / 100.0, deadline)?;
         }
-        eprintln!("the machine does not become quiet: measuring all the same");
-        Ok(false)
+        Ok(())
+    }
+
+    /// The time of a warm-up before a turn; the first one of a program takes longer.
+    pub fn warm_up(&self, round: u32) -> Duration {
+        let turn = self.arguments.turn();
+        if round == 1 {
+            turn.min(Duration::from_secs(1))
+        } else {
+            turn / 5
+        }
     }
 }
 
-/// Builds the program that is measured, as it is released.
-///
-/// # Errors
-/// When it does not build.
-pub fn build(workspace: &Path) -> Result<PathBuf> {
-    eprintln!("building ringmain");
-    let status = std::process::Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
-        .args(["build", "--release", "--package", "ringmain-cli"])
-        .current_dir(workspace)
-        .status()?;
-    if !status.success() {
-        bail!("ringmain does not build");
+/// Those that are there, and what to say of the others.
+fn contenders(asked: &[Kind], is_there: &dyn Fn(&str) -> bool) -> (Vec<Kind>, Vec<String>) {
+    let (mut found, mut missing) = (vec![Kind::Ringmain], Vec::new());
+    for &kind in asked {
+        if found.contains(&kind) {
+            continue;
+        }
+        if is_there(kind.name()) {
+            found.push(kind);
+        } else {
+            missing.push(missing_program(kind.name()));
+        }
     }
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| workspace.join("target"), PathBuf::from);
-    Ok(target.join("release/ringmain"))
+    (found, missing)
 }
 
-/// The programs of a run, installed when they are missing.
-///
-/// # Errors
-/// When they cannot be installed.
-pub fn set_up(workspace: &Path) -> Result<()> {
-    Program::on_core(0, &[], &workspace.join("bench/setup"), "bench/setup").output()?;
-    Ok(())
+/// Why a program has no figures.
+pub fn missing_program(name: &str) -> String {
+    format!("{name}: not found on PATH; bench/setup installs it")
+}
+
+/// Thousands of connections need as many descriptors as may be had; what cannot be had is noticed
+/// where it is needed.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    let _ = setrlimit(Resource::Nofile, raised);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::contenders;
+    use crate::peer::Kind;
+
+    #[test]
+    fn absent_peers_are_named() {
+        let asked = [Kind::Haproxy, Kind::Envoy, Kind::Haproxy];
+        let (found, missing) = contenders(&asked, &|program| program == "haproxy");
+        assert_eq!(found, [Kind::Ringmain, Kind::Haproxy]);
+        assert_eq!(
+            missing,
+            ["envoy: not found on PATH; bench/setup installs it"]
+        );
+    }
 }

@@ -70,13 +70,24 @@ impl Connection {
             {
                 return Ok(response);
             }
-            let mut part = [0; 4096];
+            let mut part = [0; 16 << 10];
             let count = self.stream.read(&mut part).context("no answer")?;
             if count == 0 {
                 bail!("the connection was closed without an answer");
             }
             self.received.extend_from_slice(&part[..count]);
         }
+    }
+
+    /// Receives so many bytes.
+    ///
+    /// # Errors
+    /// When they do not come.
+    pub fn receive_bytes(&mut self, count: usize) -> Result<()> {
+        self.received.resize(count, 0);
+        self.stream
+            .read_exact(&mut self.received)
+            .context("no answer")
     }
 
     /// Sends a request and receives its answer, which must be 200.

@@ -2,13 +2,17 @@
 
 use std::{fmt::Write, fs, path::Path, time::SystemTime};
 
-use crate::{bench::Bench, peer::version, process::Program};
+use crate::{
+    bench::Bench,
+    peer::{Kind, version},
+    process::Program,
+};
 
-/// The name of the directory that results of today go to.
-pub fn directory_name() -> String {
+/// Today, in UTC.
+pub fn date() -> String {
     let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    let (date, _) = now.split_once('T').unwrap_or((&now, ""));
-    format!("{date}-{}", host())
+    now.split_once('T')
+        .map_or(now.clone(), |(date, _)| date.to_owned())
 }
 
 fn host() -> String {
@@ -42,17 +46,19 @@ pub fn describe(bench: &Bench, command: &str) -> String {
     say("network", "loopback");
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     say("cores", &cores.to_string());
-    say("proxy_core", &bench.core.to_string());
-    say("load_and_origin_core", &bench.load_core.to_string());
+    say("proxy_core", &bench.arguments.core.to_string());
+    say("load_and_origin_core", &bench.load_cores());
     say("load_average_before", &read("/proc/loadavg"));
-    say("revision", &revision(&bench.workspace));
-    say(
-        "ringmain",
-        &version(&bench.binary.display().to_string(), "--version"),
-    );
-    say("haproxy", &version("haproxy", "-v"));
-    say("nginx", &version("nginx", "-v"));
+    say("revision", &revision());
+    let ringmain = version(&bench.binary.display().to_string(), "--version");
+    say("ringmain", &ringmain);
+    for kind in [Kind::Haproxy, Kind::Nginx, Kind::Envoy] {
+        say(kind.name(), &version(kind.name(), kind.version_argument()));
+    }
     say("wrk", &version("wrk", "-v"));
+    say("h2load", &version("h2load", "--version"));
+    say("iperf3", &version("iperf3", "--version"));
+    say("valgrind", &version("valgrind", "--version"));
     text
 }
 
@@ -70,10 +76,10 @@ fn proc_value(path: &str, key: &str) -> String {
     found.map_or_else(String::new, |(_, value)| value.trim().to_owned())
 }
 
-fn revision(workspace: &Path) -> String {
+/// Of the repository that this runs in.
+fn revision() -> String {
     let git = |arguments: &[&str]| {
-        Program::on_core(0, &[], Path::new("git"), "git")
-            .args(["-C", &workspace.display().to_string()])
+        Program::on_cores("0", &[], Path::new("git"), "git")
             .args(arguments)
             .output()
     };

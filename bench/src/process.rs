@@ -21,7 +21,7 @@ pub struct Process {
     output: PathBuf,
 }
 
-/// A program and its arguments, bound to one core.
+/// A program and its arguments, bound to cores.
 #[derive(Debug)]
 pub struct Program {
     name: &'static str,
@@ -29,16 +29,14 @@ pub struct Program {
 }
 
 impl Program {
-    /// `program` with all its threads on `core`; `wrapper` is what runs it, empty for nothing.
-    pub fn on_core(core: usize, wrapper: &[&OsStr], program: &Path, name: &'static str) -> Self {
+    /// `program` with all its threads on `cores`, a list as `0` or `0,1`; `wrapper` is what runs it,
+    /// empty for nothing.
+    pub fn on_cores(cores: &str, wrapper: &[&OsStr], program: &Path, name: &'static str) -> Self {
         // However a run ends, nothing that it started outlives it.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "taskset", "-c"]);
-        command.arg(core.to_string());
-        command.args(wrapper).arg(program);
-        // Debian has haproxy and nginx where a user's PATH does not lead.
-        let path = std::env::var("PATH").unwrap_or_default();
-        command.env("PATH", format!("{path}:/usr/sbin"));
+        command.arg(cores).args(wrapper).arg(program);
+        command.env("PATH", search_path());
         Self { name, command }
     }
 
@@ -75,17 +73,70 @@ impl Program {
     ///
     /// # Errors
     /// When it cannot be started or fails.
-    pub fn output(mut self) -> Result<String> {
+    pub fn output(self) -> Result<String> {
+        self.capture()?.finish()
+    }
+
+    /// Starts it. What it prints is kept for [`Captured::finish`].
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn capture(mut self) -> Result<Captured> {
         let name = self.name;
-        let output = self.command.output().with_context(|| {
+        self.command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let child = self.command.spawn().with_context(|| {
             format!("cannot start {name}; `bench/setup` installs what is missing")
         })?;
+        Ok(Captured { name, child })
+    }
+}
+
+/// A program that runs to its end by itself.
+#[derive(Debug)]
+pub struct Captured {
+    name: &'static str,
+    child: Child,
+}
+
+impl Captured {
+    /// Asks it to end early, as a user does with Ctrl-C.
+    pub fn interrupt(&self) {
+        signal(self.child.id(), Signal::INT);
+    }
+
+    /// Waits for its end; what it wrote to standard output. It must print less than a pipe holds
+    /// until then.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn finish(self) -> Result<String> {
+        let name = self.name;
+        let output = self.child.wait_with_output()?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             bail!("{name} ended with {}: {said}", output.status);
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
+}
+
+/// `PATH`, and where Debian has haproxy and nginx, which a user's `PATH` may lack.
+pub fn search_path() -> String {
+    let path = std::env::var("PATH").unwrap_or_default();
+    format!("{path}:/usr/sbin:/usr/local/sbin")
+}
+
+/// Where `program` lies on [`search_path`].
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = search_path();
+    let candidates = path
+        .split(':')
+        .map(|folder| Path::new(folder).join(program));
+    let mut files = candidates.filter(|file| file.is_file());
+    files.next()
 }
 
 impl Process {
@@ -117,16 +168,19 @@ impl Process {
         Duration::from_nanos(tree_nanos(self.id()))
     }
 
-    /// Bytes of memory that are resident: `VmRSS` of `/proc/PID/status`.
+    /// Bytes of memory that are resident: `VmRSS` of `/proc/PID/status`, of it and its descendants.
     ///
     /// # Errors
     /// When it has ended.
     pub fn resident_bytes(&self) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kibibytes = line.and_then(|line| line.split_whitespace().next());
-        let kibibytes: u64 = kibibytes.context("no VmRSS")?.parse()?;
-        Ok(kibibytes * 1024)
+        let mut bytes = 0;
+        for id in tree(self.id()) {
+            let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+            let kibibytes = line.and_then(|line| line.split_whitespace().next());
+            bytes += 1024 * kibibytes.context("no VmRSS")?.parse::<u64>()?;
+        }
+        Ok(bytes)
     }
 
     /// Asks it to stop and waits for that, for as long as `patience`.
@@ -134,7 +188,7 @@ impl Process {
     /// # Errors
     /// When it did not.
     pub fn stop(mut self, patience: Duration) -> Result<ExitStatus> {
-        self.signal(Signal::TERM);
+        signal(self.id(), Signal::TERM);
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait()? {
@@ -144,13 +198,14 @@ impl Process {
         }
         bail!("{} did not stop within {patience:?}", self.name)
     }
+}
 
-    fn signal(&self, signal: Signal) {
-        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        if let Some(id) = id {
-            // An error means that it has ended.
-            let _ = kill_process(id, signal);
-        }
+/// To a child of this process that was not yet waited for.
+fn signal(id: u32, signal: Signal) {
+    let id = i32::try_from(id).ok().and_then(Pid::from_raw);
+    if let Some(id) = id {
+        // An error means that it has ended.
+        let _ = kill_process(id, signal);
     }
 }
 
@@ -161,18 +216,26 @@ impl Drop for Process {
     }
 }
 
+/// A process and its descendants.
+fn tree(id: u32) -> Vec<u32> {
+    let mut ids = vec![id];
+    let tasks = fs::read_dir(format!("/proc/{id}/task"));
+    for task in tasks.into_iter().flatten().flatten() {
+        let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        let children = children.split_whitespace().filter_map(|id| id.parse().ok());
+        ids.extend(children.flat_map(tree));
+    }
+    ids
+}
+
 fn tree_nanos(id: u32) -> u64 {
-    let Ok(tasks) = fs::read_dir(format!("/proc/{id}/task")) else {
-        return 0;
-    };
     let mut nanos = 0;
-    for task in tasks.flatten() {
-        let read = |name| fs::read_to_string(task.path().join(name)).unwrap_or_default();
-        let own = read("schedstat");
-        let own = own.split_whitespace().next();
-        nanos += own.and_then(|nanos| nanos.parse().ok()).unwrap_or(0);
-        for child in read("children").split_whitespace() {
-            nanos += child.parse().map_or(0, tree_nanos);
+    for id in tree(id) {
+        let tasks = fs::read_dir(format!("/proc/{id}/task"));
+        for task in tasks.into_iter().flatten().flatten() {
+            let own = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+            let own = own.split_whitespace().next();
+            nanos += own.and_then(|nanos| nanos.parse().ok()).unwrap_or(0);
         }
     }
     nanos
@@ -214,7 +277,7 @@ mod tests {
     fn measures_and_stops_a_tree() {
         let directory = tempfile::tempdir().unwrap();
         let script = "sh -c 'while :; do :; done' & echo started; wait";
-        let program = Program::on_core(0, &[], Path::new("sh"), "shell").args(["-c", script]);
+        let program = Program::on_cores("0", &[], Path::new("sh"), "shell").args(["-c", script]);
         let mut shell = program.start(directory.path()).unwrap();
         let patience = Duration::from_secs(20);
         wait_until(&mut shell, patience, |shell| {

@@ -59,6 +59,7 @@ pub struct Noise {
 pub struct Watch {
     before: Usage,
     children_before: Duration,
+    ended_before: Duration,
 }
 
 impl Watch {
@@ -69,8 +70,17 @@ impl Watch {
     pub fn begin() -> Result<Self> {
         Ok(Self {
             before: Usage::now()?,
-            children_before: ended_children()?,
+            children_before: own_and_ended()?,
+            ended_before: ended()?,
         })
+    }
+
+    /// CPU time of child processes that have ended since, in steps of 10 ms.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub fn ended_children(&self) -> Result<Duration> {
+        Ok(ended()?.saturating_sub(self.ended_before))
     }
 
     /// Up to now. `ours`: CPU time of the programs that take part and are still running; those
@@ -80,7 +90,7 @@ impl Watch {
     /// When `/proc` cannot be read.
     pub fn end(&self, ours: Duration) -> Result<Noise> {
         let now = Usage::now()?;
-        let ours = ours + ended_children()?.saturating_sub(self.children_before);
+        let ours = ours + own_and_ended()?.saturating_sub(self.children_before);
         let ticks = |count: u64| count as f64 * TICK.as_secs_f64();
         let total = ticks(now.total - self.before.total).max(TICK.as_secs_f64());
         let busy = ticks(now.busy - self.before.busy);
@@ -91,17 +101,30 @@ impl Watch {
     }
 }
 
-/// CPU time of this process, and of its children that have ended (fields 14 to 17 of proc(5)'s
-/// `stat`).
-fn ended_children() -> Result<Duration> {
+/// CPU time of this process, and of its children that have ended.
+fn own_and_ended() -> Result<Duration> {
+    Ok(own_stat()?.iter().sum())
+}
+
+/// CPU time of children that have ended.
+fn ended() -> Result<Duration> {
+    Ok(own_stat()?[2..].iter().sum())
+}
+
+/// Fields 14 to 17 of proc(5)'s `stat`: of this process outside the kernel and in it, of ended
+/// children the same.
+fn own_stat() -> Result<[Duration; 4]> {
     let stat = fs::read_to_string("/proc/self/stat").context("cannot read /proc/self/stat")?;
+    times(&stat).context("/proc/self/stat is not as proc(5) says")
+}
+
+fn times(stat: &str) -> Option<[Duration; 4]> {
     // The name stands in parentheses and may hold anything.
-    let (_, behind_name) = stat
-        .rsplit_once(')')
-        .context("no name in /proc/self/stat")?;
-    let ticks = behind_name.split_whitespace().skip(11).take(4);
-    let ticks: u64 = ticks.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
-    Ok(TICK * u32::try_from(ticks).unwrap_or(u32::MAX))
+    let (_, behind_name) = stat.rsplit_once(')')?;
+    let fields = behind_name.split_whitespace().skip(11).take(4);
+    let ticks: Vec<u32> = fields.map_while(|ticks| ticks.parse().ok()).collect();
+    let ticks: [u32; 4] = ticks.try_into().ok()?;
+    Some(ticks.map(|ticks| TICK * ticks))
 }
 
 /// Waits until others use less than `share` of the machine for two seconds. False when they never
@@ -124,7 +147,17 @@ pub fn wait(share: f64, deadline: Instant) -> Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::Usage;
+    use std::time::Duration;
+
+    use super::{Usage, times};
+
+    #[test]
+    fn reads_own_times() {
+        let stat = "7 (a) b) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16";
+        let expected = [110, 120, 130, 140].map(Duration::from_millis);
+        assert_eq!(times(stat), Some(expected));
+        assert_eq!(times("7 (a) S 1 2"), None);
+    }
 
     #[test]
     fn reads_the_first_line() {

@@ -1,70 +1,159 @@
-//! What a run leaves behind: `machine.toml`, `raw.csv`, `summary.md`.
+//! What a run leaves behind: `machine.toml`, `raw.csv`, `summary.md` and charts.
 
-use std::{fmt::Write, fs, path::Path};
+use std::{
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 
-/// One figure.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sample {
-    /// Where it comes from.
-    pub scenario: &'static str,
-    /// Which round, from 1.
-    pub round: u32,
-    /// Of which program.
-    pub peer: &'static str,
-    /// What, with its unit.
-    pub quantity: &'static str,
-    /// How much.
-    pub value: f64,
+use crate::{
+    chart, marks,
+    report::Report,
+    samples::{Sample, Samples},
+    scenario::Scenario,
+};
+
+/// A directory for results of today that does not exist yet: the date, or the date and a number.
+pub fn directory(date: &str, exists: impl Fn(&Path) -> bool) -> PathBuf {
+    let folder = Path::new("bench/results");
+    let numbered = (2..).map(|number| folder.join(format!("{date}-{number}")));
+    let mut candidates = std::iter::once(folder.join(date)).chain(numbered);
+    candidates
+        .find(|candidate| !exists(candidate))
+        .unwrap_or_else(|| folder.join(date))
 }
 
-/// What a scenario found.
-#[derive(Clone, Debug, Default)]
-pub struct Report {
-    /// Every figure of every round.
-    pub samples: Vec<Sample>,
-    /// Its section of the summary, in Markdown.
-    pub summary: String,
-}
-
-/// Writes the reports of a run down.
+/// Writes the reports of a run down; the text of its summary.
 ///
 /// # Errors
 /// When the files cannot be written.
-pub fn write(directory: &Path, machine: &str, reports: &[Report]) -> Result<()> {
+pub fn write(directory: &Path, machine: &str, reports: &[Report]) -> Result<String> {
     fs::create_dir_all(directory)
         .with_context(|| format!("cannot make {}", directory.display()))?;
-    let mut csv = "scenario,round,peer,quantity,value\n".to_owned();
-    for sample in reports.iter().flat_map(|report| &report.samples) {
+    let mut charts = String::new();
+    for report in reports {
+        for file in chart::draw(report, directory)? {
+            let _ = writeln!(charts, "![{file}]({file})\n");
+        }
+    }
+    let summary = summary(reports);
+    let with_charts = format!("{summary}\n{charts}");
+    for (name, text) in [
+        ("machine.toml", machine),
+        ("raw.csv", &csv(reports)),
+        ("summary.md", &with_charts),
+    ] {
+        let path = directory.join(name);
+        fs::write(&path, format!("{}\n", text.trim_end()))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(summary)
+}
+
+fn csv(reports: &[Report]) -> String {
+    let mut csv = "scenario,case,round,program,quantity,value,quiet\n".to_owned();
+    for sample in reports.iter().flat_map(|report| report.samples.iter()) {
         let Sample {
             scenario,
+            case,
             round,
             peer,
             quantity,
             value,
+            quiet,
         } = sample;
-        let _ = writeln!(csv, "{scenario},{round},{peer},{quantity},{value}");
+        let _ = writeln!(
+            csv,
+            "{scenario},{case},{round},{peer},{quantity},{value},{quiet}"
+        );
     }
-    let summary = summary(reports);
-    for (name, text) in [
-        ("machine.toml", machine),
-        ("raw.csv", &csv),
-        ("summary.md", &summary),
-    ] {
-        let path = directory.join(name);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    Ok(())
+    csv
 }
 
-/// All sections, in the order of the run.
-pub fn summary(reports: &[Report]) -> String {
-    let sections = reports.iter().map(|report| report.summary.trim_end());
-    let sections: Vec<_> = sections.collect();
-    format!(
-        "# Results\n\nMachine and versions: `machine.toml`. Every figure: `raw.csv`. Method and \
-         unfair cases: `docs/benchmarks.md`.\n\n{}\n",
-        sections.join("\n\n")
-    )
+/// All sections in the order of the run, then the marks.
+fn summary(reports: &[Report]) -> String {
+    let mut text = "# Results\n\nMachine and versions: `machine.toml`. Every figure: `raw.csv`. Method \
+                    and unfair cases: `docs/benchmarks.md`. Medians over the rounds; where two figures \
+                    stand behind one, they are the least and the greatest.\n"
+        .to_owned();
+    for report in reports {
+        let _ = write!(text, "\n{}", report.section());
+    }
+    text + "\n" + &verdicts(reports)
+}
+
+/// The figures to reach, and how much others used the machine.
+pub fn verdicts(reports: &[Report]) -> String {
+    let mut all = Samples::default();
+    for report in reports {
+        all.extend(report.samples.iter().cloned());
+    }
+    let names: Vec<_> = reports.iter().map(|report| report.outline.name).collect();
+    let is_whole = Scenario::ALL
+        .iter()
+        .all(|scenario| names.contains(&scenario.outline().name));
+    let mut text = marks::section(&all, &names, is_whole);
+    let rounds = all
+        .iter()
+        .filter(|sample| sample.quantity.ends_with("others_share"));
+    let (mut turns, mut noisy) = (0, 0);
+    for sample in rounds {
+        turns += 1;
+        noisy += u32::from(!sample.quiet);
+    }
+    if noisy > 0 {
+        let _ = writeln!(
+            text,
+            "\n{noisy} of {turns} turns were in rounds during which others used the machine. They are \
+             left out where a case has quiet rounds; where it has none, its figures are those of a \
+             busy machine (`raw.csv`, column `quiet`)."
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{directory, write};
+    use crate::report::{Column, Outline, Report};
+
+    const COLUMNS: &[Column] = &[Column::median("rss", "RSS", 0)];
+
+    #[test]
+    fn results_do_not_replace_each_other() {
+        let check = |existing: &[&str], expected: &str| {
+            let exists = |path: &Path| existing.iter().any(|name| path.ends_with(name));
+            let expected = Path::new("bench/results").join(expected);
+            assert_eq!(directory("2026-01-31", exists), expected);
+        };
+        check(&[], "2026-01-31");
+        check(&["2026-01-31"], "2026-01-31-2");
+        check(&["2026-01-31", "2026-01-31-2"], "2026-01-31-3");
+    }
+
+    #[test]
+    fn a_run_leaves_four_kinds_of_file() {
+        let mut report = Report::new(Outline {
+            name: "idle",
+            title: "memory",
+            about: "About.",
+            columns: COLUMNS,
+            charts: &["rss"],
+        });
+        report.push("1000", "ringmain", "rss", 7.0);
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "host = \"a\"\n", &[report]).unwrap();
+        let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+        assert_eq!(read("machine.toml"), "host = \"a\"\n");
+        assert!(read("raw.csv").ends_with("idle,1000,1,ringmain,rss,7,true\n"));
+        let summary = read("summary.md");
+        assert!(summary.contains("| 1000 | ringmain | 7   |"), "{summary}");
+        assert!(summary.contains("## Figures to reach"), "{summary}");
+        assert!(summary.contains("(idle-rss.svg)"), "{summary}");
+        assert!(read("idle-rss.svg").contains("</svg>"));
+    }
 }

@@ -28,6 +28,15 @@ impl Spread {
         };
         Some(Self { median, min, max })
     }
+
+    /// The same in a unit that is so many times as large.
+    pub fn divided_by(self, by: f64) -> Self {
+        Self {
+            median: self.median / by,
+            min: self.min / by,
+            max: self.max / by,
+        }
+    }
 }
 
 impl fmt::Display for Spread {
@@ -56,7 +65,7 @@ mod tests {
         check(&[3.0], Some((3.0, 3.0, 3.0)));
         check(&[4.0, 1.0], Some((2.5, 1.0, 4.0)));
         check(&[9.0, 1.0, 2.0], Some((2.0, 1.0, 9.0)));
-        let spread = Spread::of([1.0, 2.0, 4.0]).unwrap();
+        let spread = Spread::of([2.0, 4.0, 8.0]).unwrap().divided_by(2.0);
         assert_eq!(format!("{spread:.1}"), "2.0 (1.0 to 4.0)");
     }
 }

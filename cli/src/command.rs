@@ -7,6 +7,7 @@ use crate::{
     fault::{Exit, Fault},
 };
 
+mod bench;
 mod check;
 mod completion;
 mod control;
@@ -32,6 +33,7 @@ pub(crate) enum Command {
     Demo(demo::Arguments),
     #[command(hide = true)]
     DemoApp(demo::app::Arguments),
+    Bench(bench::Arguments),
     Profile(profile::Arguments),
     Completion(completion::Arguments),
 }
@@ -50,6 +52,7 @@ impl Command {
             Self::Load(arguments) => load::run(&arguments),
             Self::Demo(arguments) => demo::run(&arguments),
             Self::DemoApp(arguments) => demo::app::run(&arguments),
+            Self::Bench(arguments) => bench::run(arguments),
             Self::Profile(arguments) => profile::run(&arguments),
             Self::Completion(arguments) => completion::run(&arguments),
         }

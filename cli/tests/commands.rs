@@ -26,7 +26,7 @@ fn run(arguments: &[&str]) -> (i32, String, String) {
     )
 }
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "run",
     "control",
     "proxy",
@@ -35,6 +35,7 @@ const COMMANDS: [&str; 10] = [
     "status",
     "get",
     "load",
+    "bench",
     "profile",
     "completion",
 ];

@@ -114,8 +114,10 @@ async fn accept<F: Future<Output = io::Result<()>> + 'static>(
 struct Counts {
     /// HTTP requests, each counted when it was received to its end.
     requests: Cell<u64>,
-    /// HTTP connections.
+    /// HTTP connections that were opened.
     connections: Cell<u64>,
+    /// Those among them that are closed: what was sent on them has been counted.
+    closed: Cell<u64>,
     /// Of HTTP requests' bodies.
     body_bytes: Cell<u64>,
     echo_bytes: Cell<u64>,
@@ -129,6 +131,7 @@ impl Counts {
         let fields = [
             ("requests", &self.requests),
             ("connections", &self.connections),
+            ("closed", &self.closed),
             ("body_bytes", &self.body_bytes),
             ("echo_bytes", &self.echo_bytes),
             ("sink_bytes", &self.sink_bytes),

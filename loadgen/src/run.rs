@@ -26,7 +26,7 @@ use crate::{
     series::{self, Seconds},
     time::Clock,
     verdict,
-    worker::{Assignment, Control, Order, work},
+    worker::{Assignment, Control, Order, Tally, work},
 };
 
 /// A run under way. Dropping it gives up what is under way.
@@ -338,10 +338,12 @@ fn drive<P: Protocol>(
     }
     let io = assignment.plan.io;
     ring::run(io, |rung| async move {
+        // Made before the time of the start is set, which it would delay.
+        let tally = Tally::new(assignment.plan.kind, assignment.plan.targets.len());
         // Nobody listens only when the start failed for another thread.
         let _ = tell.send(rung);
         match told.recv() {
-            Ok(start) => work::<P>(assignment, Clock::new(start)).await,
+            Ok(start) => work::<P>(assignment, tally, Clock::new(start)).await,
             Err(_) => Ok(Report::new(0)),
         }
     })?

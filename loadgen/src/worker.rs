@@ -19,6 +19,7 @@ use std::{
 };
 
 pub(crate) use conductor::work;
+pub(crate) use tally::Tally;
 
 use crate::{
     budget::Budget,
@@ -30,7 +31,6 @@ use crate::{
 };
 use lane::Lane;
 use queue::{Group, Job};
-use tally::Tally;
 
 /// What one thread has to do.
 #[derive(Clone)]
@@ -120,7 +120,7 @@ struct Settings {
 }
 
 impl<P: Protocol> Worker<P> {
-    fn new(assignment: &Assignment, clock: Clock) -> Result<Rc<Self>, PlanError> {
+    fn new(assignment: &Assignment, tally: Tally, clock: Clock) -> Result<Rc<Self>, PlanError> {
         let plan = &assignment.plan;
         let protocol = P::new(plan)?;
         let connections = assignment.share.of(plan.connections as u64) as usize;
@@ -156,7 +156,7 @@ impl<P: Protocol> Worker<P> {
             groups,
             mix: RefCell::new(Mix::new(&weights)),
             budget: Budget::new(assignment.budget.clone(), plan.workers),
-            tally: RefCell::new(Tally::new(plan.kind, targets.len())),
+            tally: RefCell::new(tally),
             targets,
             live: Arc::clone(&assignment.live),
             lanes: RefCell::default(),

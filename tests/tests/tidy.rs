@@ -56,7 +56,14 @@ fn arrows_between_crates_point_one_way() {
         ("loadgen", &["core"]),
         (
             "cli",
-            &["config", "core", "dataplane", "controlplane", "loadgen"],
+            &[
+                "config",
+                "core",
+                "dataplane",
+                "controlplane",
+                "loadgen",
+                "bench",
+            ],
         ),
         ("bench", &[]),
         ("tests", &[]),

@@ -6,16 +6,19 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 use anyhow::{Context, Result};
 
-use super::{PATIENCE, Peer, fill, free_port};
+use super::{Carries, PATIENCE, Running, Task, fill, free_port};
 use crate::{
-    client::fetch,
+    bench::Bench,
     process::{Process, Program, wait_until},
-    table::Table,
 };
+
+/// The file of routes.
+pub const ROUTES: &str = "routes.yaml";
 
 /// How it is started.
 #[derive(Clone, Copy, Debug)]
@@ -24,69 +27,85 @@ pub struct Setup<'a> {
     pub binary: &'a Path,
     /// For its files; each running one needs its own.
     pub directory: &'a Path,
-    /// The proxy's core.
-    pub core: usize,
+    /// The proxy's cores.
+    pub cores: &'a str,
     /// The control plane's core.
     pub control_core: usize,
     /// `workers.io`.
     pub io: &'static str,
     /// What the proxy runs in: nothing, or valgrind and its options.
     pub wrapper: &'a [&'a OsStr],
+    /// Its name in results.
+    pub name: &'static str,
+    /// Files of resources besides those of the task.
+    pub files: &'a [(&'a str, String)],
 }
 
 /// A running Ringmain.
 #[derive(Debug)]
 pub struct Ringmain {
     /// The proxy.
-    pub proxy: Peer,
+    pub proxy: Running,
     /// The proxy's admin endpoint.
     pub admin: SocketAddr,
-    routes: PathBuf,
+    resources: PathBuf,
     control: Process,
 }
 
-impl Setup<'_> {
-    /// Starts both planes before `origin`.
+impl<'a> Setup<'a> {
+    /// As a user starts it.
+    pub fn new(bench: &'a Bench, directory: &'a Path, cores: &'a str) -> Self {
+        Self {
+            binary: &bench.binary,
+            directory,
+            cores,
+            control_core: bench.arguments.load_core,
+            io: "auto",
+            wrapper: &[],
+            name: "ringmain",
+            files: &[],
+        }
+    }
+
+    /// Starts both planes. Answers carry `generation` when there is one.
     ///
     /// # Errors
     /// When one does not start.
-    pub fn start(
-        &self,
-        table: Table,
-        generation: Option<u32>,
-        origin: SocketAddr,
-    ) -> Result<Ringmain> {
+    pub fn start(&self, task: &Task, generation: Option<u32>) -> Result<Ringmain> {
         let resources = self.directory.join("resources");
         let (socket, config) = (
             self.directory.join("control.sock"),
             self.directory.join("ringmain.toml"),
         );
-        let routes = resources.join("routes.yaml");
         let port = free_port()?;
         fs::create_dir_all(&resources)?;
+        for (name, content) in self.files {
+            fs::write(resources.join(name), content)?;
+        }
+        let template = match task.carries {
+            Carries::Http(table, _) => {
+                fs::write(resources.join(ROUTES), table.virtual_services(generation))?;
+                include_str!("../../peers/ringmain/http.yaml")
+            }
+            Carries::Tcp(_) => include_str!("../../peers/ringmain/tcp.yaml"),
+        };
         let gateway = fill(
-            include_str!("../../peers/ringmain/gateway.yaml"),
-            &[("PORT", &port), ("ORIGIN", &origin.port())],
+            template,
+            &[("PORT", &port), ("ORIGIN", &task.origin.port())],
         );
         fs::write(resources.join("gateway.yaml"), gateway)?;
-        fs::write(&routes, table.virtual_services(generation))?;
         let tuning = fill(
             include_str!("../../peers/ringmain/ringmain.toml"),
-            &[("SOCKET", &socket.display()), ("IO", &self.io)],
+            &[
+                ("SOCKET", &socket.display()),
+                ("IO", &self.io),
+                ("WORKERS", &task.workers),
+            ],
         );
         fs::write(&config, tuning)?;
 
-        let mut control = Program::on_core(self.control_core, &[], self.binary, "control")
-            .args([
-                OsStr::new("control"),
-                OsStr::new("--log"),
-                OsStr::new("warn"),
-            ])
-            .args([OsStr::new("--resources"), resources.as_os_str()])
-            .args([OsStr::new("--socket"), socket.as_os_str()])
-            .start(self.directory)?;
-        wait_until(&mut control, PATIENCE, |_| socket.exists())?;
-        let mut proxy = Program::on_core(self.core, self.wrapper, self.binary, "ringmain")
+        let control = self.control(&resources, &socket)?;
+        let mut proxy = Program::on_cores(self.cores, self.wrapper, self.binary, self.name)
             .args([
                 OsStr::new("proxy"),
                 OsStr::new("--config"),
@@ -104,30 +123,47 @@ impl Setup<'_> {
             admin: admin
                 .context("the proxy printed no admin address")?
                 .parse()?,
-            proxy: Peer::answering(proxy, port)?,
-            routes,
+            proxy: Running::ready(proxy, port, task.carries)?,
+            resources,
             control,
         })
+    }
+
+    fn control(&self, resources: &Path, socket: &Path) -> Result<Process> {
+        let core = self.control_core.to_string();
+        let mut control = Program::on_cores(&core, &[], self.binary, "control")
+            .args(["control", "--log", "warn", "--resources"])
+            .args([
+                resources.as_os_str(),
+                OsStr::new("--socket"),
+                socket.as_os_str(),
+            ])
+            .start(self.directory)?;
+        wait_until(&mut control, PATIENCE, |_| socket.exists())?;
+        Ok(control)
     }
 }
 
 impl Ringmain {
-    /// Replaces the file of routes at once, as an editor or a deployment tool does.
+    /// Replaces a file of resources at once, as an editor or a deployment tool does: when it did.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn rewrite(&self, table: Table, generation: u32) -> Result<()> {
-        let beside = self.routes.with_extension("new");
-        fs::write(&beside, table.virtual_services(Some(generation)))?;
-        fs::rename(&beside, &self.routes).context("cannot replace the file of routes")
+    pub fn rewrite(&self, name: &str, content: &str) -> Result<Instant> {
+        let file = self.resources.join(name);
+        let beside = file.with_extension("new");
+        fs::write(&beside, content)?;
+        let now = Instant::now();
+        fs::rename(&beside, &file).with_context(|| format!("cannot replace {name}"))?;
+        Ok(now)
     }
 
-    /// The sum of a metric's samples on `/stats/prometheus`.
-    ///
-    /// # Errors
-    /// When the admin endpoint does not answer.
-    pub fn metric(&self, name: &str) -> Result<f64> {
-        Ok(sum(&fetch(self.admin, "/stats/prometheus")?, name))
+    /// As one of several that are compared.
+    pub fn into_running(self) -> Running {
+        Running {
+            _beside: Some(self.control),
+            ..self.proxy
+        }
     }
 
     /// Stops the proxy and waits for its end, then the control plane.
@@ -138,27 +174,5 @@ impl Ringmain {
         self.proxy.process.stop(PATIENCE)?;
         self.control.stop(PATIENCE)?;
         Ok(())
-    }
-}
-
-fn sum(scrape: &str, name: &str) -> f64 {
-    let samples = scrape.lines().filter_map(|line| {
-        let (series, value) = line.rsplit_once(' ')?;
-        let is_it = series.split('{').next() == Some(name);
-        is_it.then(|| value.parse::<f64>().ok())?
-    });
-    samples.sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::sum;
-
-    #[test]
-    fn sums_samples() {
-        let scrape = "# TYPE a counter\na{worker=\"0\"} 2\na{worker=\"1\"} 3\na_total 7\nb 1\n";
-        assert!((sum(scrape, "a") - 5.0).abs() < 1e-9);
-        assert!((sum(scrape, "b") - 1.0).abs() < 1e-9);
-        assert!(sum(scrape, "c").abs() < 1e-9);
     }
 }

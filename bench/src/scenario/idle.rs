@@ -1,182 +1,148 @@
 //! Memory of the proxy after start, and of connections that were used once and now wait.
 
-use std::{fmt::Write, thread, time::Duration};
+use std::{thread, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context, Result, anyhow};
+use rustix::process::{Resource, getrlimit};
 
-use super::verdict;
 use crate::{
+    arguments::Depth,
     bench::Bench,
     client::Connection,
-    peer::{Peer, haproxy},
-    results::{Report, Sample},
+    origin::Origin,
+    peer::{Carries, Running, Size, Task},
+    report::{Column, Outline, Report},
     table::Table,
 };
 
-const NAME: &str = "idle";
-/// Connections held, in ascending order. The last is what 20000 descriptors allow with room.
-const CONNECTIONS: [u32; 2] = [1000, 8000];
-/// Memory that has not changed for so many seconds has settled: longer than either proxy takes to
-/// free what it does not use.
-const SETTLED_SECONDS: u32 = 6;
+pub(super) const OUTLINE: Outline = Outline {
+    name: "idle",
+    title: "memory at rest",
+    about: "Resident memory of the proxy's process: after start with one route, and for each connection \
+            that has made one request and then waits, counted from after a thousand requests on \
+            connections that were closed again.",
+    columns: &[
+        Column::median("start_rss_bytes", "after start MiB", 2).per(1_048_576.0),
+        Column::median("rss_bytes_per_connection", "bytes/connection", 0),
+    ],
+    charts: &["start_rss_bytes", "rss_bytes_per_connection"],
+};
+
+/// Connections held, in ascending order. The last is what 20 000 descriptors allow with room.
+const CONNECTIONS: [usize; 2] = [1000, 8000];
+const SMOKE_CONNECTIONS: [usize; 2] = [50, 100];
+/// The first requests make code resident and open connections to the origin, once for all.
+const WARM_UP_REQUESTS: usize = 1000;
 /// It is taken as it is after so many.
 const PATIENCE_SECONDS: u32 = 60;
-/// One for each route of the large table.
-const WARM_UP_REQUESTS: u32 = 1000;
-const START_MIB_MAX: f64 = 10.0;
-const CONNECTION_BYTES_MAX: f64 = 4096.0;
+
+pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
+    let directory = bench.directory()?;
+    let directory = directory.path();
+    let origin = Origin::start(bench, directory)?;
+    let task = Task {
+        carries: Carries::Http(Table::SMALL, Size::Small),
+        origin: origin.http,
+        workers: 1,
+    };
+    let contenders = bench.start_all(directory, &task)?;
+    let counts = if bench.is_smoke() {
+        SMOKE_CONNECTIONS
+    } else {
+        CONNECTIONS
+    };
+    // They only wait, so they may do that at the same time, as far as descriptors go.
+    let together = descriptors() / (counts[1] + 500);
+    for group in contenders.chunks(together.max(1)) {
+        let names: Vec<_> = group.iter().map(|contender| contender.name).collect();
+        let names = names.join(", ");
+        bench.progress.say(format!("idle: {names}"));
+        let found: Vec<Result<Found>> = thread::scope(|scope| {
+            let threads = group
+                .iter()
+                .map(|one| scope.spawn(|| observe(bench, one, counts)));
+            let threads: Vec<_> = threads.collect();
+            let joined = threads.into_iter().map(|thread| {
+                let panicked = |_| anyhow!("an observer panicked");
+                thread.join().map_err(panicked).flatten()
+            });
+            joined.collect()
+        });
+        for (contender, found) in group.iter().zip(found) {
+            let found = found.with_context(|| contender.name)?;
+            let case = |count: usize| format!("{count} connections");
+            let name = contender.name;
+            report.push(&case(counts[0]), name, "start_rss_bytes", found.start_bytes);
+            for (count, bytes) in counts.into_iter().zip(found.connection_bytes) {
+                report.push(&case(count), name, "rss_bytes_per_connection", bytes);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn descriptors() -> usize {
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    })
+}
 
 /// What was found of one program.
 struct Found {
-    peer: &'static str,
-    table: &'static str,
     start_bytes: f64,
-    /// Per connection, for each of [`CONNECTIONS`]; empty when it was not asked.
+    /// Per connection, for each count.
     connection_bytes: Vec<f64>,
 }
 
-pub(super) fn run(bench: &Bench) -> Result<Report> {
-    let mut found = Vec::new();
-    for (name, table) in [("1 route", Table::SMALL), ("1000 routes", Table::LARGE)] {
-        let directory = bench.directory()?;
-        let directory = directory.path();
-        let origin = bench.origin(directory)?;
-        let counts = if table == Table::LARGE {
-            &CONNECTIONS[..]
-        } else {
-            &[]
-        };
-        let ringmain = bench
-            .ringmain(directory)
-            .start(table, None, origin.address)?;
-        found.push(measure(&ringmain.proxy, name, table, counts)?);
-        ringmain.stop()?;
-        let haproxy = haproxy::start(directory, bench.core, table, origin.address)?;
-        found.push(measure(&haproxy, name, table, counts)?);
+fn observe(bench: &Bench, proxy: &Running, counts: [usize; 2]) -> Result<Found> {
+    let start = settled_bytes(bench, proxy)?;
+    let request = Table::SMALL.request(0);
+    let warm_up = WARM_UP_REQUESTS.min(counts[0]);
+    for _ in 0..warm_up {
+        Connection::open(proxy.address)?.ask(&request)?;
     }
-    let samples = found.iter().flat_map(samples).collect();
-    let summary = summary(&found);
-    Ok(Report { samples, summary })
-}
-
-fn measure(peer: &Peer, name: &'static str, table: Table, counts: &[u32]) -> Result<Found> {
-    let start = settled_bytes(peer)?;
-    if !counts.is_empty() {
-        warm_up(peer, table)?;
-    }
-    let before = settled_bytes(peer)?;
+    let before = settled_bytes(bench, proxy)?;
     let mut connections = Vec::new();
     let mut connection_bytes = Vec::new();
-    for &count in counts {
-        for number in connections.len()..count as usize {
-            let mut connection = Connection::open(peer.address)?;
-            connection.ask(&table.request(u32::try_from(number)?))?;
+    for count in counts {
+        for _ in connections.len()..count {
+            let mut connection = Connection::open(proxy.address)?;
+            connection.ask(&request)?;
             connections.push(connection);
         }
-        let grown = settled_bytes(peer)?.saturating_sub(before);
-        connection_bytes.push(grown as f64 / f64::from(count));
-        eprintln!(
-            "idle: {} {} bytes after start, {:.0} for each of {count} connections",
-            peer.name(),
-            start,
-            grown as f64 / f64::from(count)
-        );
+        let grown = settled_bytes(bench, proxy)?.saturating_sub(before);
+        connection_bytes.push(grown as f64 / count as f64);
     }
     // Those that waited must still serve, or nothing was kept.
-    for (number, connection) in connections.iter_mut().enumerate() {
-        connection.ask(&table.request(u32::try_from(number)?))?;
+    for connection in &mut connections {
+        connection.ask(&request)?;
     }
     Ok(Found {
-        peer: peer.name(),
-        table: name,
         start_bytes: start as f64,
         connection_bytes,
     })
 }
 
-/// The first requests make code resident and open connections to the origin, once for all.
-fn warm_up(peer: &Peer, table: Table) -> Result<()> {
-    for number in 0..WARM_UP_REQUESTS {
-        Connection::open(peer.address)?.ask(&table.request(number))?;
-    }
-    Ok(())
-}
-
-/// Resident memory once it no longer changes.
-fn settled_bytes(peer: &Peer) -> Result<u64> {
-    let mut bytes = peer.process.resident_bytes()?;
+/// Resident memory once it no longer changes: for longer than a connection keeps its buffer
+/// (`limits.idle_buffer_release`) and, but in a quick run, than other proxies take to free what they
+/// do not use.
+fn settled_bytes(bench: &Bench, proxy: &Running) -> Result<u64> {
+    let seconds = match bench.arguments.depth() {
+        Depth::Full => 6,
+        Depth::Quick => 2,
+        Depth::Smoke => 0,
+    };
+    let mut bytes = proxy.process.resident_bytes()?;
     let mut same = 0;
     for _ in 0..PATIENCE_SECONDS {
-        thread::sleep(Duration::from_secs(1));
-        let now = peer.process.resident_bytes()?;
-        same = if now == bytes { same + 1 } else { 0 };
-        bytes = now;
-        if same == SETTLED_SECONDS {
+        if same == seconds {
             break;
         }
+        thread::sleep(Duration::from_secs(1));
+        let now = proxy.process.resident_bytes()?;
+        same = if now == bytes { same + 1 } else { 0 };
+        bytes = now;
     }
     Ok(bytes)
-}
-
-fn samples(found: &Found) -> Vec<Sample> {
-    let sample = |quantity, value| Sample {
-        scenario: NAME,
-        round: 1,
-        peer: found.peer,
-        quantity,
-        value,
-    };
-    let start = match found.table {
-        "1 route" => "start_rss_bytes_1_route",
-        _ => "start_rss_bytes_1000_routes",
-    };
-    let names = [
-        "rss_bytes_per_connection_1000",
-        "rss_bytes_per_connection_8000",
-    ];
-    let connections = names.into_iter().zip(&found.connection_bytes);
-    let connections = connections.map(|(name, bytes)| sample(name, *bytes));
-    [sample(start, found.start_bytes)]
-        .into_iter()
-        .chain(connections)
-        .collect()
-}
-
-fn summary(found: &[Found]) -> String {
-    let mut text = String::from(
-        "## idle: memory\n\nResident memory of the proxy's process. Each connection has made one \
-         request and has waited since.\n\n\
-         | proxy | table | after start, MiB | bytes/connection at 1000 | at 8000 |\n\
-         |---|---|---|---|---|\n",
-    );
-    for row in found {
-        let at = |index: usize| {
-            let bytes = row.connection_bytes.get(index);
-            bytes.map_or_else(|| "-".to_owned(), |bytes| format!("{bytes:.0}"))
-        };
-        let _ = writeln!(
-            text,
-            "| {} | {} | {:.2} | {} | {} |",
-            row.peer,
-            row.table,
-            row.start_bytes / f64::from(1 << 20),
-            at(0),
-            at(1)
-        );
-    }
-    let ours = || found.iter().filter(|row| row.peer == "ringmain");
-    let start = ours()
-        .map(|row| row.start_bytes / f64::from(1 << 20))
-        .reduce(f64::max);
-    let connection = ours()
-        .flat_map(|row| row.connection_bytes.iter().copied())
-        .reduce(f64::max);
-    let _ = writeln!(
-        text,
-        "\nAt most {START_MIB_MAX} MiB after start: {}. At most {CONNECTION_BYTES_MAX} bytes for an \
-         idle connection: {}.",
-        verdict(start, START_MIB_MAX),
-        verdict(connection, CONNECTION_BYTES_MAX)
-    );
-    text
 }

@@ -5,181 +5,213 @@
 //! valgrind does not know io_uring: the engine's own part differs, everything above it is the same.
 
 use std::{
-    collections::HashMap,
     ffi::{OsStr, OsString},
-    fmt::Write,
-    path::Path,
+    fs,
+    path::{Path, PathBuf},
+    thread,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::{
-    bench::Bench,
+    bench::{Bench, missing_program},
+    budget::Budget,
     client::Connection,
-    peer::{Peer, ringmain},
-    process::Program,
-    results::{Report, Sample},
+    load::What,
+    origin::Origin,
+    peer::{Carries, Running, Size, Task, ringmain::Setup},
+    process::find,
+    report::{Column, Outline, Report},
     table::Table,
 };
 
+mod profile;
+
+pub(super) const OUTLINE: Outline = Outline {
+    name: "instructions",
+    title: "the proxy's own work",
+    about: "Instructions of Ringmain per request outside the kernel, with epoll, 64 connections.",
+    columns: &[Column::median(
+        "user_instructions_per_request",
+        "instructions/request",
+        0,
+    )],
+    charts: &[],
+};
+
 const CONNECTIONS: u32 = 64;
-/// Rows of the summary.
-const FUNCTIONS_SHOWN: usize = 40;
 
-/// Instructions by function.
-type Profile = HashMap<String, u64>;
-
-pub(super) fn run(bench: &Bench) -> Result<Report> {
-    let (few, many) = (bench.requests.max(1), bench.requests.max(1) * 3);
-    let before = profile(bench, few)?;
-    let after = profile(bench, many)?;
-    let requests = f64::from((many - few) / CONNECTIONS * CONNECTIONS);
-    let mut functions: Vec<(&str, f64)> = after
-        .iter()
-        .map(|(name, count)| {
-            let grown = *count as f64 - before.get(name).copied().unwrap_or(0) as f64;
-            (&**name, grown / requests)
-        })
-        .collect();
-    functions.sort_by(|(_, one), (_, other)| other.total_cmp(one));
-    let total: f64 = functions.iter().map(|(_, count)| count).sum();
-    eprintln!("instructions: {total:.0} a request");
-    let sample = Sample {
-        scenario: "instructions",
-        round: 1,
-        peer: "ringmain",
-        quantity: "user_instructions_per_request",
-        value: total,
-    };
-    Ok(Report {
-        samples: vec![sample],
-        summary: summary(total, &functions),
-    })
+/// A case: what is sent, and in how many turns of all connections the shorter run sends it. The longer
+/// one has thrice as many.
+struct Case {
+    name: &'static str,
+    carries: Carries,
+    what: What,
+    turns: u32,
 }
 
-/// Instructions of a proxy that serves so many requests, rounded to whole turns of all connections.
-fn profile(bench: &Bench, requests: u32) -> Result<Profile> {
-    let directory = bench.directory()?;
-    let directory = directory.path();
-    let origin = bench.origin(directory)?;
-    let output = directory.join("callgrind.out");
-    let mut output_option = OsString::from("--callgrind-out-file=");
-    output_option.push(&output);
-    let wrapper = [
-        OsStr::new("valgrind"),
-        OsStr::new("--tool=callgrind"),
-        OsStr::new("--quiet"),
-        &output_option,
-    ];
-    let setup = ringmain::Setup {
-        io: "epoll",
-        wrapper: &wrapper,
-        ..bench.ringmain(directory)
-    };
-    let ringmain = setup.start(Table::LARGE, None, origin.address)?;
-    serve(&ringmain.proxy, requests)?;
-    ringmain.stop()?;
-    read(&output)
-}
+const CASES: [Case; 5] = [
+    Case {
+        name: "h1 100 B",
+        carries: Carries::Http(Table::SMALL, Size::Small),
+        what: What::Get("/bytes/100"),
+        turns: 20,
+    },
+    Case {
+        name: "h1 64 KiB",
+        carries: Carries::Http(Table::SMALL, Size::Large),
+        what: What::Get("/bytes/65536"),
+        turns: 5,
+    },
+    Case {
+        name: "h1-routes",
+        carries: Carries::Http(Table::LARGE, Size::Small),
+        what: What::Table(Table::LARGE),
+        turns: 20,
+    },
+    Case {
+        name: "h1-post 64 KiB",
+        carries: Carries::Http(Table::SMALL, Size::Large),
+        what: What::Post("/bytes/100", 64 << 10),
+        turns: 5,
+    },
+    Case {
+        name: "tcp echo 64 B",
+        carries: Carries::Tcp(Size::Small),
+        what: What::Echo(64),
+        turns: 20,
+    },
+];
 
-/// Every connection sends before any answer is awaited, so that the proxy has work for each turn of
-/// its loop, as under load.
-fn serve(proxy: &Peer, requests: u32) -> Result<()> {
-    let mut connections: Vec<_> = (0..CONNECTIONS)
-        .map(|_| Connection::open(proxy.address))
-        .collect::<Result<_>>()?;
-    for turn in 0..requests / CONNECTIONS {
-        for (number, connection) in (0..).zip(&mut connections) {
-            connection.send(&Table::LARGE.request(turn * CONNECTIONS + number))?;
+pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
+    if find("valgrind").is_none() {
+        report.notes.push(missing_program("valgrind"));
+        if bench.arguments.check {
+            bail!("without valgrind there is nothing to check");
         }
-        for connection in &mut connections {
-            let answer = connection.receive()?;
-            anyhow::ensure!(answer.status == 200, "answered {}", answer.status);
+        return Ok(());
+    }
+    let cases = if bench.is_smoke() {
+        &CASES[..1]
+    } else {
+        &CASES
+    };
+    let mut figures = Vec::new();
+    for case in cases {
+        bench.progress.say(format!("instructions: {}", case.name));
+        let turns = if bench.is_smoke() { 1 } else { case.turns };
+        let directory = bench.directory()?;
+        let (few, many) = both(bench, directory.path(), case, turns)?;
+        let requests = f64::from(2 * turns * CONNECTIONS);
+        let total = |file: &Path| -> Result<u64> {
+            let text = fs::read_to_string(file).context("callgrind wrote no counts")?;
+            profile::total(&text).with_context(|| format!("no totals in {}", file.display()))
+        };
+        let figure = (total(&many)? as f64 - total(&few)? as f64) / requests;
+        let quantity = "user_instructions_per_request";
+        report.push(case.name, "ringmain", quantity, figure);
+        figures.push((case.name.to_owned(), figure));
+        if figures.len() == 1 && !bench.is_smoke() {
+            let table = profile::table(&few, &many, requests)?;
+            report.notes.push(format!(
+                "{} by function and the file it was inlined from:\n\n{table}",
+                case.name
+            ));
+        }
+    }
+    if bench.arguments.record {
+        Budget::record(&bench.arguments.budget, &figures)?;
+    }
+    if bench.arguments.check {
+        let budget = Budget::read(&bench.arguments.budget)?;
+        for (case, figure) in &figures {
+            let standing = budget.judge(case, *figure);
+            let list = match standing.exceeded {
+                true => &mut report.failures,
+                false => &mut report.notes,
+            };
+            list.push(standing.text);
         }
     }
     Ok(())
 }
 
-fn read(output: &Path) -> Result<Profile> {
-    let text = Program::on_core(
-        0,
-        &[],
-        Path::new("callgrind_annotate"),
-        "callgrind_annotate",
-    )
-    .args([
-        OsStr::new("--threshold=100"),
-        OsStr::new("--auto=no"),
-        output.as_os_str(),
-    ])
-    .output()?;
-    let profile = parse(&text);
-    anyhow::ensure!(
-        !profile.is_empty(),
-        "callgrind_annotate listed no function: {text}"
-    );
-    Ok(profile)
+/// Callgrind's files of the shorter and the longer run, which go on at the same time.
+fn both(bench: &Bench, directory: &Path, case: &Case, turns: u32) -> Result<(PathBuf, PathBuf)> {
+    thread::scope(|scope| {
+        let few = scope.spawn(|| count(bench, &directory.join("few"), 0, case, turns));
+        let many = count(bench, &directory.join("many"), 1, case, turns * 3)?;
+        let few = few.join().map_err(|_| anyhow!("a run panicked"))??;
+        Ok((few, many))
+    })
 }
 
-/// Lines as `1,234 (5.67%)  file.rs:function [object]`.
-fn parse(text: &str) -> Profile {
-    let mut profile = Profile::new();
-    for line in text.lines() {
-        if let Some((count, name)) = parse_line(line) {
-            *profile.entry(name).or_default() += count;
+/// Callgrind's file of a proxy that serves so many turns.
+fn count(bench: &Bench, folder: &Path, core: usize, case: &Case, turns: u32) -> Result<PathBuf> {
+    fs::create_dir_all(folder)?;
+    let origin = Origin::own(bench, folder)?;
+    let file = folder.join("callgrind.out");
+    let mut file_option = OsString::from("--callgrind-out-file=");
+    file_option.push(&file);
+    let wrapper = [
+        OsStr::new("valgrind"),
+        OsStr::new("--tool=callgrind"),
+        OsStr::new("--quiet"),
+        &file_option,
+    ];
+    let address = match case.carries {
+        Carries::Http(..) => origin.http,
+        Carries::Tcp(_) => origin.tcp()?.echo,
+    };
+    let task = Task {
+        carries: case.carries,
+        origin: address,
+        workers: 1,
+    };
+    let cores = [bench.arguments.core, bench.arguments.load_core].map(|core| core.to_string());
+    let setup = Setup {
+        io: "epoll",
+        wrapper: &wrapper,
+        ..Setup::new(bench, folder, &cores[core])
+    };
+    let ringmain = setup.start(&task, None)?;
+    serve(&ringmain.proxy, &case.what, turns)?;
+    ringmain.stop()?;
+    Ok(file)
+}
+
+/// Every connection sends before any answer is awaited, so that the proxy has work for each turn of
+/// its loop, as under load.
+fn serve(proxy: &Running, what: &What, turns: u32) -> Result<()> {
+    let mut connections: Vec<_> = (0..CONNECTIONS)
+        .map(|_| Connection::open(proxy.address))
+        .collect::<Result<_>>()?;
+    let line = |method: &str, path: &str| format!("{method} {path} HTTP/1.1\r\nHost: bench\r\n");
+    for turn in 0..turns {
+        for (number, connection) in (0..).zip(&mut connections) {
+            let bytes = match what {
+                What::Get(path) | What::Connect(path) => {
+                    format!("{}\r\n", line("GET", path)).into_bytes()
+                }
+                What::Table(table) => table.request(turn * CONNECTIONS + number),
+                What::Post(path, bytes) => {
+                    let head = line("POST", path);
+                    let body = "x".repeat(*bytes as usize);
+                    format!("{head}Content-Length: {bytes}\r\n\r\n{body}").into_bytes()
+                }
+                What::Echo(bytes) => vec![b'x'; *bytes as usize],
+                What::Stream(_) => bail!("a stream has no requests to count by"),
+            };
+            connection.send(&bytes)?;
+        }
+        for connection in &mut connections {
+            if let What::Echo(bytes) = what {
+                connection.receive_bytes(*bytes as usize)?;
+            } else {
+                let answer = connection.receive()?;
+                anyhow::ensure!(answer.status == 200, "answered {}", answer.status);
+            }
         }
     }
-    profile
-}
-
-fn parse_line(line: &str) -> Option<(u64, String)> {
-    let (count, rest) = line.trim_start().split_once(' ')?;
-    let count = count.replace(',', "").parse().ok()?;
-    let (_, name) = rest.split_once(')')?;
-    let name = name.trim().split(" [").next()?;
-    if name == "PROGRAM TOTALS" {
-        return None;
-    }
-    // The file is part of an inlined function's name for callgrind; its folder says nothing.
-    let (file, function) = name.split_once(':').unwrap_or(("", name));
-    let file = file.rsplit('/').next().unwrap_or_default();
-    Some((count, format!("{file}:{function}")))
-}
-
-fn summary(total: f64, functions: &[(&str, f64)]) -> String {
-    let mut text = format!(
-        "## instructions: the proxy's own work\n\n{total:.0} instructions per request outside the \
-         kernel, with epoll. By function and the file it was inlined from:\n\n\
-         | instructions/request | function |\n|---|---|\n"
-    );
-    for (name, count) in functions.iter().take(FUNCTIONS_SHOWN) {
-        let _ = writeln!(text, "| {count:.0} | `{name}` |");
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{parse, parse_line};
-
-    #[test]
-    fn reads_annotations() {
-        let check = |line: &str, expected: Option<(u64, &str)>| {
-            let expected = expected.map(|(count, name)| (count, name.to_owned()));
-            assert_eq!(parse_line(line), expected, "{line}");
-        };
-        check(
-            "1,234 ( 5.67%)  /a/b/worker.rs:ringmain::worker::turn [/x/ringmain]",
-            Some((1234, "worker.rs:ringmain::worker::turn")),
-        );
-        check(
-            "12 (0.01%)  ???:memcpy [/lib/libc.so]",
-            Some((12, "???:memcpy")),
-        );
-        check("99,999 (100.0%)  PROGRAM TOTALS", None);
-        check("Ir                  file:function", None);
-        check("-----------------", None);
-        let both = parse("2 (1%) a.rs:f [x]\n3 (1%) /b/a.rs:f [y]\n");
-        assert_eq!(both.get("a.rs:f"), Some(&5));
-    }
+    Ok(())
 }

@@ -1,50 +1,135 @@
 //! What is measured, one file each.
 
 use anyhow::Result;
+use clap::ValueEnum;
 
-use crate::{bench::Bench, results::Report};
+use crate::{
+    bench::Bench,
+    report::{Outline, Report},
+};
 
-pub mod idle;
-pub mod instructions;
-pub mod reload;
-pub mod routes;
+mod backends;
+mod generators;
+mod h1;
+mod h1_connect;
+mod h1_post;
+mod h1_routes;
+mod idle;
+mod instructions;
+mod reload;
+mod tcp;
+mod workers;
 
-/// A scenario: one entry in this list and one file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+/// Connections of a case that says nothing else.
+const CONNECTIONS: u32 = 64;
+
+/// A scenario: one entry in this list, one file, and a line in each match below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Scenario {
-    /// CPU time of the proxy for a small request through a table of 1000 routes.
-    Routes,
-    /// Memory after start, and of connections that wait.
+    /// Requests on connections that are kept: answers of 100 B, 1 KiB and 64 KiB.
+    H1,
+    /// Requests by a table of 100 hosts with 10 routes each.
+    H1Routes,
+    /// A connection for each request.
+    H1Connect,
+    /// Requests with bodies of 64 KiB.
+    H1Post,
+    /// Streams of bytes in both directions, and small messages back and forth.
+    Tcp,
+    /// Memory after start, and of 1000 and 8000 connections that wait.
     Idle,
-    /// Configuration changes five times a second under full load.
+    /// Configuration changes under load, of 1000 and 10 000 routes.
     Reload,
+    /// The rungs of Ringmain's own I/O, beside each other.
+    Backends,
+    /// One worker and two.
+    Workers,
     /// Instructions outside the kernel per request, counted by valgrind.
     Instructions,
+    /// `ringmain load` beside wrk and h2load.
+    Generators,
 }
 
 impl Scenario {
-    /// Those of a plain run: what needs a quiet machine and little time.
-    pub const DEFAULT: [Self; 3] = [Self::Routes, Self::Idle, Self::Reload];
+    /// Every one, in the order of a run.
+    pub const ALL: [Self; 11] = [
+        Self::H1,
+        Self::H1Routes,
+        Self::H1Connect,
+        Self::H1Post,
+        Self::Tcp,
+        Self::Idle,
+        Self::Reload,
+        Self::Backends,
+        Self::Workers,
+        Self::Instructions,
+        Self::Generators,
+    ];
+
+    /// How its results are shown.
+    pub fn outline(self) -> Outline {
+        match self {
+            Self::H1 => h1::OUTLINE,
+            Self::H1Routes => h1_routes::OUTLINE,
+            Self::H1Connect => h1_connect::OUTLINE,
+            Self::H1Post => h1_post::OUTLINE,
+            Self::Tcp => tcp::OUTLINE,
+            Self::Idle => idle::OUTLINE,
+            Self::Reload => reload::OUTLINE,
+            Self::Backends => backends::OUTLINE,
+            Self::Workers => workers::OUTLINE,
+            Self::Instructions => instructions::OUTLINE,
+            Self::Generators => generators::OUTLINE,
+        }
+    }
+
+    /// Other proxies take part.
+    pub fn has_peers(self) -> bool {
+        match self {
+            Self::H1
+            | Self::H1Routes
+            | Self::H1Connect
+            | Self::H1Post
+            | Self::Tcp
+            | Self::Idle
+            | Self::Workers => true,
+            Self::Reload | Self::Backends | Self::Instructions | Self::Generators => false,
+        }
+    }
 
     /// Measures it.
     ///
     /// # Errors
     /// When a program does not start or does not answer. A bad figure is no error.
-    pub fn run(self, bench: &Bench) -> Result<Report> {
+    pub fn measure(self, bench: &Bench, report: &mut Report) -> Result<()> {
         match self {
-            Self::Routes => routes::run(bench),
-            Self::Idle => idle::run(bench),
-            Self::Reload => reload::run(bench),
-            Self::Instructions => instructions::run(bench),
+            Self::H1 => h1::measure(bench, report),
+            Self::H1Routes => h1_routes::measure(bench, report),
+            Self::H1Connect => h1_connect::measure(bench, report),
+            Self::H1Post => h1_post::measure(bench, report),
+            Self::Tcp => tcp::measure(bench, report),
+            Self::Idle => idle::measure(bench, report),
+            Self::Reload => reload::measure(bench, report),
+            Self::Backends => backends::measure(bench, report),
+            Self::Workers => workers::measure(bench, report),
+            Self::Instructions => instructions::measure(bench, report),
+            Self::Generators => generators::measure(bench, report),
         }
     }
 }
 
-/// Whether a figure is as low as it should be, in words.
-fn verdict(value: Option<f64>, at_most: f64) -> &'static str {
-    match value {
-        Some(value) if value <= at_most => "reached",
-        Some(_) => "missed",
-        None => "not measured",
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum;
+
+    use super::Scenario;
+
+    #[test]
+    fn names_are_those_of_the_command_line() {
+        assert_eq!(Scenario::ALL.as_slice(), Scenario::value_variants());
+        for scenario in Scenario::ALL {
+            let value = scenario.to_possible_value().unwrap();
+            assert_eq!(scenario.outline().name, value.get_name());
+        }
     }
 }

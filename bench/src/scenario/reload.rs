@@ -1,206 +1,223 @@
-//! Configuration changes under full load: no request may be lost by one.
+//! Configuration changes under half load: how long one takes from the file to all workers, and that
+//! no request is lost by it.
 //!
-//! The file of 1000 routes is replaced five times a second, so that every route differs from one
-//! snapshot to the next. Each answer carries the generation of the table that served it, which
-//! shows that the changes take effect.
+//! The generation that all workers use is asked of the proxy's admin endpoint.
 
-use std::{
-    fmt::Write,
-    path::Path,
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
-    time::{Duration, Instant},
-};
+use std::{thread, time::Duration};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 
+use self::changing::{Changing, OneEndpoint, Routes};
+use super::CONNECTIONS;
 use crate::{
     bench::Bench,
-    client::Connection,
-    load::{Load, Outcome},
-    peer::ringmain::Ringmain,
-    results::{Report, Sample},
-    table::{GENERATION, Table},
+    client::fetch,
+    load::{Extent, Load, own},
+    origin::Origin,
+    peer::{
+        Carries, Size, Task,
+        ringmain::{Ringmain, Setup},
+    },
+    report::{Column, Outline, Report},
+    samples::Sample,
+    table::Table,
 };
 
-const NAME: &str = "reload";
-const BETWEEN: Duration = Duration::from_millis(200);
-/// How long the last change may take to be seen by a request.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// At least this long, so that there are some dozens of changes.
-const SECONDS_MIN: u32 = 10;
+mod changing;
 
-struct Found {
-    steady: Outcome,
-    changing: Outcome,
-    written: u32,
-    adopted: f64,
-    /// From the last file's replacement to the first answer by it.
-    seen_after: Duration,
-    rss_before: f64,
-    rss_after: f64,
-}
+pub(super) const OUTLINE: Outline = Outline {
+    name: "reload",
+    title: "configuration changes under half load",
+    about: "A file is replaced again and again: that of all routes, every route of which differs each time, or \
+            that of one workload among a hundred services with a thousand each. Time from the file's \
+            replacement to its use by all workers; requests that were lost; p99 with the changes and \
+            without, in open loops at the same rate.",
+    columns: &[
+        Column::spread("applied_ms", "applied after ms", 0),
+        Column::median("changes", "changes", 0),
+        Column::median("requests", "requests", 0),
+        Column::median("lost_requests", "lost", 0),
+        Column::median("steady_p99_us", "p99 us without", 0),
+        Column::median("p99_us", "p99 us with", 0),
+        Column::median("max_us", "longest us", 0),
+        Column::median("rss_growth_bytes", "RSS growth MiB", 1).per(1_048_576.0),
+    ],
+    charts: &["applied_ms"],
+};
 
-pub(super) fn run(bench: &Bench) -> Result<Report> {
-    let directory = bench.directory()?;
-    let directory = directory.path();
-    let origin = bench.origin(directory)?;
-    let ringmain = bench
-        .ringmain(directory)
-        .start(Table::LARGE, Some(0), origin.address)?;
-    bench.wait_for_quiet(Instant::now() + bench.patience)?;
-    let load = Load {
-        address: ringmain.proxy.address,
+/// How long a change may take before it is a failure.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// From one change's use to the next change.
+const BETWEEN: Duration = Duration::from_millis(250);
+/// How often the generation is asked for. That it costs the proxy something is part of the figure.
+const ASK: Duration = Duration::from_millis(1);
+
+pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
+    let few = Routes {
+        case: "1000 routes",
         table: Table::LARGE,
-        connections: 64,
-        seconds: bench.seconds.max(SECONDS_MIN),
-        core: bench.load_core,
     };
-    let found = measure(&ringmain, load, directory)?;
-    ringmain.stop()?;
-    eprintln!(
-        "reload: {} of {} requests failed over {} changes, {} adopted",
-        found.changing.failures(),
-        found.changing.requests,
-        found.written,
-        found.adopted
-    );
-    Ok(Report {
-        samples: samples(&found),
-        summary: summary(&found),
-    })
+    let many = Routes {
+        case: "10000 routes",
+        table: Table::HUGE,
+    };
+    let cases: [&dyn Changing; 3] = [&few, &many, &OneEndpoint];
+    for case in cases {
+        let directory = bench.directory()?;
+        let directory = directory.path();
+        let origin = Origin::own(bench, directory)?;
+        let task = Task {
+            carries: Carries::Http(case.table(), Size::Small),
+            origin: origin.http,
+            workers: 1,
+        };
+        let name = case.case();
+        bench.progress.say(format!("reload: starting, {name}"));
+        let (cores, files) = (bench.proxy_cores(1), case.files());
+        let setup = Setup {
+            files: &files,
+            ..Setup::new(bench, directory, &cores)
+        };
+        let ringmain = setup.start(&task, Some(0))?;
+        bench.wait_for_quiet(bench.deadline())?;
+        Run {
+            bench,
+            ringmain: &ringmain,
+            changing: case,
+            case: name,
+        }
+        .measure(&origin, report)?;
+        ringmain.stop()?;
+    }
+    Ok(())
 }
 
-fn measure(ringmain: &Ringmain, load: Load, directory: &Path) -> Result<Found> {
-    let adopted = || ringmain.metric("ringmain_snapshots_adopted_total");
-    Load { seconds: 1, ..load }.run(directory)?;
-    let rss_before = ringmain.proxy.process.resident_bytes()? as f64;
-    let steady = load.run(directory)?;
-    let adopted_before = adopted()?;
-    let is_over = AtomicBool::new(false);
-    let (changing, written) = thread::scope(|scope| {
-        let writer = scope.spawn(|| write_changes(ringmain, &is_over));
-        let outcome = load.run(directory);
-        is_over.store(true, Ordering::Relaxed);
-        let written = writer
-            .join()
-            .map_err(|_| anyhow!("the writer panicked"))??;
-        anyhow::Ok((outcome?, written))
-    })?;
-    let last = written + 1;
-    let began = Instant::now();
-    ringmain.rewrite(Table::LARGE, last)?;
-    wait_for_generation(ringmain, last)?;
-    Ok(Found {
-        steady,
-        changing,
-        written: last,
-        adopted: adopted()? - adopted_before,
-        seen_after: began.elapsed(),
-        rss_before,
-        rss_after: ringmain.proxy.process.resident_bytes()? as f64,
-    })
+struct Run<'a> {
+    bench: &'a Bench,
+    ringmain: &'a Ringmain,
+    changing: &'a dyn Changing,
+    case: &'a str,
 }
 
-/// Replaces the file until told to stop; how often it did.
-fn write_changes(ringmain: &Ringmain, is_over: &AtomicBool) -> Result<u32> {
-    let mut generation = 0;
-    while !is_over.load(Ordering::Relaxed) {
-        generation += 1;
-        ringmain.rewrite(Table::LARGE, generation)?;
+impl Run<'_> {
+    fn measure(&self, origin: &Origin, report: &mut Report) -> Result<()> {
+        let bench = self.bench;
+        let changes = bench.arguments.rounds().max(2);
+        let turn = bench.arguments.turn();
+        let full = own::start(&self.load(None, turn), bench)?.finish()?;
+        let rate = full.rate() / 2.0;
+        bench.progress.say(format!("reload: steady, {}", self.case));
+        let steady = own::start(&self.load(Some(rate), turn), bench)?.finish()?;
+        let rss = || self.ringmain.proxy.process.resident_bytes();
+        let rss_before = rss()?;
+        let before = origin.counts()?;
+        // Load that outlasts all changes.
+        let load = self.load(Some(rate), 2 * PATIENCE * changes);
+        let load = own::start(&load, bench)?;
+        let mut asked = 0;
+        for change in 1..=changes {
+            bench.progress.say(format!(
+                "reload: change {change} of {changes}, {}",
+                self.case
+            ));
+            thread::sleep(BETWEEN);
+            let applied = self.change(change)?;
+            asked += u64::from(self.changing.verify(change, self.ringmain)?);
+            report.samples.extend([Sample {
+                scenario: OUTLINE.name,
+                case: self.case.to_owned(),
+                round: change,
+                peer: "ringmain",
+                quantity: "applied_ms",
+                value: applied.as_secs_f64() * 1e3,
+                quiet: true,
+            }]);
+        }
         thread::sleep(BETWEEN);
+        let changed = load.stop()?;
+        if let (Some(before), Some(after)) = (before, origin.counts()?) {
+            let arrived = after.requests - before.requests;
+            report
+                .failures
+                .extend(self.account(asked + changed.requests, arrived));
+        }
+        self.changing.verify_last(changes, self.ringmain)?;
+        if changed.failures > 0 {
+            let complaint = &changed.complaint;
+            report
+                .failures
+                .push(format!("{}: lost requests: {complaint}", self.case));
+        }
+        let grown = rss()? as f64 - rss_before as f64;
+        for (quantity, value) in [
+            ("changes", f64::from(changes)),
+            ("requests", changed.requests as f64),
+            ("lost_requests", changed.failures as f64),
+            ("rate", rate),
+            ("steady_p99_us", steady.p99),
+            ("p99_us", changed.p99),
+            ("max_us", changed.max),
+            ("rss_growth_bytes", grown),
+        ] {
+            report.push(self.case, "ringmain", quantity, value);
+        }
+        Ok(())
     }
-    Ok(generation)
+
+    /// Every request must have reached the origin once.
+    fn account(&self, asked: u64, arrived: u64) -> Option<String> {
+        (asked != arrived).then(|| {
+            format!(
+                "{}: {asked} requests were answered, but {arrived} arrived",
+                self.case
+            )
+        })
+    }
+
+    fn load(&self, rate: Option<f64>, time: Duration) -> Load {
+        Load {
+            address: self.ringmain.proxy.address,
+            what: self.changing.load(),
+            connections: CONNECTIONS,
+            rate,
+            extent: Extent::Time(time),
+        }
+    }
+
+    /// Replaces the file; how long it took until all workers used it.
+    fn change(&self, number: u32) -> Result<Duration> {
+        let before = self.generation()?;
+        let (file, content) = self.changing.file(number);
+        let began = self.ringmain.rewrite(file, &content)?;
+        while self.generation()? == before {
+            if began.elapsed() > PATIENCE {
+                bail!("change {number} was not applied within {PATIENCE:?}");
+            }
+            thread::sleep(ASK);
+        }
+        Ok(began.elapsed())
+    }
+
+    /// What all workers use.
+    fn generation(&self) -> Result<u64> {
+        let text = fetch(self.ringmain.admin, "/server_info")?;
+        generation(&text).with_context(|| format!("no generation in {text}"))
+    }
 }
 
-fn wait_for_generation(ringmain: &Ringmain, generation: u32) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut connection = Connection::open(ringmain.proxy.address)?;
-    loop {
-        let answer = connection.ask(&Table::LARGE.request(0))?;
-        let seen = answer.header(GENERATION).context("no generation")?;
-        if seen == generation.to_string() {
-            return Ok(());
-        }
-        if Instant::now() > deadline {
-            bail!("generation {generation} is not served after {PATIENCE:?}, but {seen}");
-        }
-        thread::sleep(Duration::from_millis(2));
-    }
+fn generation(server_info: &str) -> Option<u64> {
+    let info: serde_json::Value = serde_json::from_str(server_info).ok()?;
+    info.get("generation")?.as_u64()
 }
 
-fn samples(found: &Found) -> Vec<Sample> {
-    let phases = [("steady", found.steady), ("changing", found.changing)];
-    let of_phases = phases.into_iter().flat_map(|(peer, outcome)| {
-        [
-            (peer, "requests", outcome.requests as f64),
-            (peer, "refused", outcome.refused as f64),
-            (peer, "socket_errors", outcome.socket_errors as f64),
-            (peer, "p99_us", outcome.p99.as_secs_f64() * 1e6),
-            (peer, "max_us", outcome.max.as_secs_f64() * 1e6),
-        ]
-    });
-    let others = [
-        ("changing", "files_written", f64::from(found.written)),
-        ("changing", "snapshots_adopted", found.adopted),
-        (
-            "changing",
-            "seen_after_ms",
-            found.seen_after.as_secs_f64() * 1e3,
-        ),
-        ("steady", "rss_bytes", found.rss_before),
-        ("changing", "rss_bytes", found.rss_after),
-    ];
-    let all = of_phases.chain(others);
-    all.map(|(peer, quantity, value)| Sample {
-        scenario: NAME,
-        round: 1,
-        peer,
-        quantity,
-        value,
-    })
-    .collect()
-}
+#[cfg(test)]
+mod tests {
+    use super::generation;
 
-fn summary(found: &Found) -> String {
-    let mut text = String::from(
-        "## reload: configuration changes under load\n\n\
-         | table | requests | non-2xx | socket errors | requests/s | p99 ms | longest ms |\n\
-         |---|---|---|---|---|---|---|\n",
-    );
-    for (name, outcome) in [
-        ("steady", found.steady),
-        ("replaced every 200 ms", found.changing),
-    ] {
-        let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
-        let _ = writeln!(
-            text,
-            "| {name} | {} | {} | {} | {:.0} | {:.2} | {:.2} |",
-            outcome.requests,
-            outcome.refused,
-            outcome.socket_errors,
-            outcome.rate(),
-            millis(outcome.p99),
-            millis(outcome.max)
-        );
+    #[test]
+    fn reads_the_generation() {
+        assert_eq!(generation(r#"{"state":"LIVE","generation":7}"#), Some(7));
+        assert_eq!(generation(r#"{"state":"LIVE"}"#), None);
+        assert_eq!(generation("nonsense"), None);
     }
-    let mebibytes = |bytes: f64| bytes / f64::from(1 << 20);
-    let lost = found.changing.failures();
-    let _ = writeln!(
-        text,
-        "\n1000 routes, replaced {} times; the proxy adopted {} snapshots. The last change was \
-         served {:.0} ms after its file was replaced. Resident memory {:.1} MiB before, {:.1} MiB \
-         after. No request lost: {}.",
-        found.written,
-        found.adopted,
-        found.seen_after.as_secs_f64() * 1e3,
-        mebibytes(found.rss_before),
-        mebibytes(found.rss_after),
-        if lost == 0 && found.adopted > 0.0 {
-            "reached"
-        } else {
-            "missed"
-        }
-    );
-    text
 }

@@ -31,11 +31,17 @@ const SIZES_MAX: usize = 64;
 
 /// Serves one connection until either side closes it.
 pub(super) async fn serve(
-    mut stream: TcpStream,
+    stream: TcpStream,
     answers: Rc<Answers>,
     counts: Rc<Counts>,
 ) -> io::Result<()> {
     add(&counts.connections, 1);
+    let served = exchange(stream, &answers, &counts).await;
+    add(&counts.closed, 1);
+    served
+}
+
+async fn exchange(mut stream: TcpStream, answers: &Answers, counts: &Counts) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(BUFFER_BYTES);
     let mut alarm = None;
     loop {
@@ -69,7 +75,7 @@ pub(super) async fn serve(
         if let Ask::Delay(delay) = request.ask {
             wait(&mut alarm, delay).await?;
         }
-        answer(&mut stream, &request, &answers, &counts).await?;
+        answer(&mut stream, &request, answers, counts).await?;
         if request.closes {
             return stream.shutdown().await;
         }

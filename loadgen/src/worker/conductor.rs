@@ -6,7 +6,7 @@ use super::{Assignment, Order, Tally, Worker};
 use crate::{
     plan::{Pace, Plan, Usage},
     protocol::Protocol,
-    report::{Report, ThreadUse, micros},
+    report::{Report, ThreadUse, micros, record},
     schedule::{Schedule, Share},
     time::{Alarm, Clock, NEVER, Nanos, nanos},
     usage::Used,
@@ -22,9 +22,13 @@ const SWEEP_MIN: Nanos = 1_000_000;
 const SWEEP_MAX: Nanos = 100_000_000;
 
 /// Runs until everything was sent, or `control` says so, and every request has ended.
-pub(crate) async fn work<P: Protocol>(assignment: Assignment, clock: Clock) -> io::Result<Report> {
+pub(crate) async fn work<P: Protocol>(
+    assignment: Assignment,
+    tally: Tally,
+    clock: Clock,
+) -> io::Result<Report> {
     let plan = &assignment.plan;
-    let worker = Worker::<P>::new(&assignment, clock).map_err(io::Error::other)?;
+    let worker = Worker::<P>::new(&assignment, tally, clock).map_err(io::Error::other)?;
     let mut conductor = Conductor {
         arrivals: Arrivals::new(plan, assignment.share),
         sweep_interval: (worker
@@ -155,7 +159,7 @@ impl<P: Protocol> Conductor<'_, P> {
             }
             if at >= worker.settings.warmup {
                 let mut tally = worker.tally.borrow_mut();
-                tally.slip.saturating_record(micros(now - at));
+                record(&mut tally.slip, micros(now - at));
             }
             worker.dispatch(worker.draw(at));
         }

@@ -17,7 +17,7 @@ use crate::{
     failure::{ErrorKind, Failed},
     plan::Usage,
     protocol::{Answer, Protocol},
-    report::micros,
+    report::{micros, record},
     time::{NEVER, Nanos},
 };
 
@@ -327,7 +327,7 @@ impl<P: Protocol> Worker<P> {
         {
             let mut tally = self.tally.borrow_mut();
             let took = micros(self.clock.now() - from);
-            tally.connect.saturating_record(took);
+            record(&mut tally.connect, took);
             tally.connections += 1;
         }
         self.share(link, &session);

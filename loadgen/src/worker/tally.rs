@@ -7,11 +7,11 @@ use crate::{
     failure::Failed,
     plan::Kind,
     protocol::{Answer, Protocol},
-    report::{ErrorCount, Report, TargetReport, histogram, micros},
+    report::{ErrorCount, Report, TargetReport, histogram, micros, record},
     time::Nanos,
 };
 
-pub(super) struct Tally {
+pub(crate) struct Tally {
     kind: Kind,
     targets: Vec<TargetTally>,
     pub(super) slip: Histogram<u64>,
@@ -29,7 +29,8 @@ struct TargetTally {
 }
 
 impl Tally {
-    pub(super) fn new(kind: Kind, targets: usize) -> Self {
+    /// The distributions of many targets are much memory, which takes a while to become resident.
+    pub(crate) fn new(kind: Kind, targets: usize) -> Self {
         let target = || TargetTally {
             report: TargetReport::new(),
             status: (0, 0),
@@ -71,7 +72,7 @@ impl Tally {
         }
         report.requests += 1;
         report.answered += 1;
-        report.latency.saturating_record(micros(latency));
+        record(&mut report.latency, micros(latency));
         self.answered_in_time += u64::from(in_time);
         if let Some(status) = answer.status {
             if target.status.0 != status {

@@ -1,6 +1,6 @@
 //! The flags of `ringmain load`, as written.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
@@ -51,6 +51,9 @@ pub(super) struct Flags {
     /// Open a connection for every request, as part of it.
     #[arg(long, visible_alias = "disable-keepalive", help_heading = CONNECTIONS)]
     pub(super) connect_per_request: bool,
+    /// Connect there, whatever the host of a URL is: the way through a proxy that routes by host.
+    #[arg(long, value_name = "ADDRESS:PORT", help_heading = CONNECTIONS)]
+    pub(super) connect_to: Option<SocketAddr>,
     /// For a connection to be ready: TCP, TLS and upgrade.
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse::time,
         help_heading = CONNECTIONS)]

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use ringmain_loadgen::{
-    Arrivals, Direction, Identity, Io, Kind, Pace, Plan, Stop, Target, Tls, Usage,
+    Arrivals, Direction, Identity, Io, Kind, Pace, Plan, Stop, Target, Tls, Url, Usage,
     output::{Figure, Objective},
 };
 
 use super::{
     flags::{self, Demands, Flags},
-    parse::{Budget, Protocol},
+    parse::{Budget, Goal, Protocol},
 };
 use crate::fault::Fault;
 
@@ -68,7 +68,7 @@ pub(super) fn of(flags: &Flags) -> Result<Plan, Fault> {
             flags::Io::Uring => Io::Uring,
             flags::Io::Epoll => Io::Epoll,
         },
-        tls: tls(flags),
+        tls: tls(flags)?,
         ..Plan::new(targets(flags, &body), pace)
     };
     plan.check()
@@ -180,20 +180,50 @@ fn targets(flags: &Flags, body: &[u8]) -> Vec<Target> {
         method: method.to_owned(),
         headers: flags.headers.clone(),
         body: body.to_vec(),
-        ..Target::get(goal.url.clone())
+        ..Target::get(url(flags, goal))
     });
     targets.collect()
 }
 
-fn tls(flags: &Flags) -> Tls {
+/// Where to connect may be said apart; the host to ask for stays the URL's.
+fn url(flags: &Flags, goal: &Goal) -> Url {
+    let mut url = goal.url.clone();
+    if let Some(address) = flags.connect_to {
+        url.host = address.ip().to_string();
+        url.port = address.port();
+    }
+    url
+}
+
+fn tls(flags: &Flags) -> Result<Tls, Fault> {
     let identity = flags.cert.clone().zip(flags.key.clone());
-    Tls {
+    Ok(Tls {
         insecure: flags.insecure,
         authorities: flags.cacert.clone(),
         identity: identity.map(|(certificate, key)| Identity { certificate, key }),
-        server_name: flags.server_name.clone(),
+        server_name: server_name(flags)?,
         ..Tls::default()
+    })
+}
+
+/// The name to ask for, where it is not that of the address.
+fn server_name(flags: &Flags) -> Result<Option<String>, Fault> {
+    let secure = flags
+        .goals
+        .iter()
+        .filter(|goal| goal.url.scheme.is_secure());
+    let mut hosts = secure.map(|goal| &goal.url.host);
+    let (Some(first), Some(_), None) = (hosts.next(), flags.connect_to, &flags.server_name) else {
+        return Ok(flags.server_name.clone());
+    };
+    if hosts.any(|host| host != first) {
+        return Err(Fault::Usage(
+            "--connect-to with https:// URLs of several hosts needs --server-name: all handshakes ask \
+             for one name"
+                .to_owned(),
+        ));
     }
+    Ok(Some(first.clone()))
 }
 
 #[cfg(test)]

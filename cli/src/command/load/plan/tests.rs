@@ -46,6 +46,21 @@ fn defaults() {
 }
 
 #[test]
+fn another_address_than_the_hosts() {
+    let both = good("http://a/x http://b:81/y --connect-to 127.0.0.1:7");
+    for (target, authority) in both.targets.iter().zip(["a", "b:81"]) {
+        let url = &target.url;
+        assert_eq!((&*url.host, url.port), ("127.0.0.1", 7));
+        assert_eq!(url.authority, authority);
+    }
+    assert_eq!(both.tls.server_name, None);
+    let secure = good("https://a/ --connect-to 127.0.0.1:7");
+    assert_eq!(secure.tls.server_name.as_deref(), Some("a"));
+    let refused = plan("https://a/ https://b/ --connect-to 127.0.0.1:7").unwrap_err();
+    assert!(refused.contains("--server-name"), "{refused}");
+}
+
+#[test]
 fn protocols() {
     for (line, kind) in [
         ("http://a/", Kind::Http1),

@@ -1,0 +1,266 @@
+//! The figures to reach, all of them, and how far they are reached.
+
+use crate::{report::markdown, samples::Samples};
+
+/// One figure to reach.
+struct Mark {
+    /// Where it is measured; none: by the micro-benchmarks of `core`.
+    scenario: Option<&'static str>,
+    /// What it is of.
+    what: &'static str,
+    /// The most it may be.
+    at_most: f64,
+    /// After a figure: a unit, or what it is a multiple of.
+    unit: &'static str,
+    /// Digits after the point.
+    digits: usize,
+    /// What was measured.
+    figure: fn(&Samples) -> Option<f64>,
+}
+
+const MARKS: [Mark; 14] = [
+    Mark {
+        scenario: Some("h1"),
+        what: "h1: CPU per request, 100 B, 64 connections",
+        at_most: 0.70,
+        unit: "x haproxy",
+        digits: 2,
+        figure: |samples| ratio(samples, ("h1", "100 B", CPU), "haproxy"),
+    },
+    Mark {
+        scenario: Some("h1"),
+        what: "h1: CPU per request, 100 B, 64 connections",
+        at_most: 0.20,
+        unit: "x envoy",
+        digits: 2,
+        figure: |samples| ratio(samples, ("h1", "100 B", CPU), "envoy"),
+    },
+    Mark {
+        scenario: Some("h1-routes"),
+        what: "h1-routes: CPU per request",
+        at_most: 1.05,
+        unit: "x one route",
+        digits: 2,
+        figure: |samples| {
+            let with = samples.median("h1-routes", "1000 routes", "ringmain", CPU)?;
+            Some(with / samples.median("h1-routes", "1000 routes", "one route", CPU)?)
+        },
+    },
+    Mark {
+        scenario: Some("h1-connect"),
+        what: "h1-connect: CPU per request",
+        at_most: 0.80,
+        unit: "x haproxy",
+        digits: 2,
+        figure: |samples| ratio(samples, ("h1-connect", "100 B", CPU), "haproxy"),
+    },
+    Mark {
+        scenario: Some("h1"),
+        what: "h1: CPU per KiB of 64 KiB answers",
+        at_most: 0.80,
+        unit: "x haproxy",
+        digits: 2,
+        figure: |samples| ratio(samples, ("h1", "64 KiB", CPU), "haproxy"),
+    },
+    Mark {
+        scenario: Some("tcp"),
+        what: "tcp: CPU per KiB, from the client",
+        at_most: 0.85,
+        unit: "x envoy",
+        digits: 2,
+        figure: |samples| ratio(samples, ("tcp", "stream up", "cpu_ns_per_kib"), "envoy"),
+    },
+    Mark {
+        scenario: Some("tcp"),
+        what: "tcp: CPU per KiB, to the client",
+        at_most: 0.85,
+        unit: "x envoy",
+        digits: 2,
+        figure: |samples| ratio(samples, ("tcp", "stream down", "cpu_ns_per_kib"), "envoy"),
+    },
+    Mark {
+        scenario: Some("h1"),
+        what: "h1: p99 at half load, 100 B",
+        at_most: 1.0,
+        unit: "x haproxy",
+        digits: 2,
+        figure: |samples| ratio(samples, ("h1", "100 B", "half_p99_us"), "haproxy"),
+    },
+    Mark {
+        scenario: Some("idle"),
+        what: "idle: resident memory after start",
+        at_most: 8.0,
+        unit: "MiB",
+        digits: 2,
+        figure: |samples| {
+            let bytes =
+                samples.median("idle", "1000 connections", "ringmain", "start_rss_bytes")?;
+            Some(bytes / f64::from(1 << 20))
+        },
+    },
+    Mark {
+        scenario: Some("idle"),
+        what: "idle: memory of a connection, the worse of both",
+        at_most: 1536.0,
+        unit: "B",
+        digits: 0,
+        figure: |samples| {
+            let of = |case| samples.median("idle", case, "ringmain", "rss_bytes_per_connection");
+            let (few, many) = (of("1000 connections"), of("8000 connections"));
+            few.into_iter().chain(many).reduce(f64::max)
+        },
+    },
+    Mark {
+        scenario: Some("reload"),
+        what: "reload: 10 000 routes, from the file to all workers",
+        at_most: 150.0,
+        unit: "ms",
+        digits: 0,
+        figure: |samples| samples.median("reload", "10000 routes", "ringmain", "applied_ms"),
+    },
+    Mark {
+        scenario: Some("reload"),
+        what: "reload: requests lost",
+        at_most: 0.0,
+        unit: "requests",
+        digits: 0,
+        figure: |samples| {
+            let of = |case| samples.median("reload", case, "ringmain", "lost_requests");
+            let all = [of("1000 routes"), of("10000 routes")];
+            all.into_iter().flatten().reduce(|one, other| one + other)
+        },
+    },
+    // The control plane waits so long for further changes before it reads a file.
+    Mark {
+        scenario: Some("reload"),
+        what: "reload: one endpoint of 100 000, after 10 ms of waiting",
+        at_most: 10.0,
+        unit: "ms",
+        digits: 1,
+        figure: |samples| {
+            let case = "1 of 100000 endpoints";
+            let applied = samples.median("reload", case, "ringmain", "applied_ms")?;
+            Some(applied - FILES_QUIET_MS)
+        },
+    },
+    Mark {
+        scenario: None,
+        what: "match among 100 000 routes: `cargo bench -p ringmain-core`",
+        at_most: 2.0,
+        unit: "x 10 routes",
+        digits: 2,
+        figure: |_| None,
+    },
+];
+
+/// `QUIET_MIN` of `controlplane/src/source/watch.rs`.
+const FILES_QUIET_MS: f64 = 10.0;
+
+const CPU: &str = "cpu_us_per_request";
+
+/// Ringmain's median as a multiple of `peer`'s.
+fn ratio(
+    samples: &Samples,
+    (scenario, case, quantity): (&str, &str, &str),
+    peer: &str,
+) -> Option<f64> {
+    let of = |peer: &str| samples.median(scenario, case, peer, quantity);
+    Some(of("ringmain")? / of(peer)?)
+}
+
+/// Those of the scenarios that were run, as a section of the summary; nothing when none has any.
+/// `is_whole`: everything was run, and what is measured elsewhere is named as well.
+pub fn section(samples: &Samples, scenarios: &[&str], is_whole: bool) -> String {
+    let is_shown = |mark: &&Mark| match mark.scenario {
+        Some(scenario) => scenarios.contains(&scenario),
+        None => is_whole,
+    };
+    if MARKS.iter().filter(is_shown).count() == 0 {
+        return String::new();
+    }
+    let head = ["figure to reach", "at most", "measured", "verdict"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    rows.extend(MARKS.iter().filter(is_shown).map(|mark| {
+        let Mark {
+            what,
+            at_most,
+            unit,
+            digits,
+            figure,
+            ..
+        } = mark;
+        let figure = figure(samples);
+        let measured = figure.map_or_else(
+            || "-".to_owned(),
+            |figure| format!("{figure:.digits$} {unit}"),
+        );
+        let at_most_text = format!("{at_most:.digits$} {unit}");
+        vec![
+            (*what).to_owned(),
+            at_most_text,
+            measured,
+            verdict(figure, *at_most),
+        ]
+    }));
+    format!("## Figures to reach\n\n{}", markdown(&rows))
+}
+
+/// Whether a figure is as low as it should be, and by how much.
+fn verdict(figure: Option<f64>, at_most: f64) -> String {
+    let Some(figure) = figure else {
+        return "not measured".to_owned();
+    };
+    let word = if figure <= at_most {
+        "reached"
+    } else {
+        "missed"
+    };
+    if at_most == 0.0 {
+        return match figure {
+            0.0 => word.to_owned(),
+            _ => format!("{word} by {figure}"),
+        };
+    }
+    let percent = 100.0 * (figure - at_most).abs() / at_most;
+    format!("{word} by {percent:.0} %")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MARKS, section, verdict};
+    use crate::samples::Samples;
+
+    #[test]
+    fn verdicts() {
+        let check = |figure: Option<f64>, at_most: f64, expected: &str| {
+            assert_eq!(verdict(figure, at_most), expected, "{figure:?}");
+        };
+        check(None, 1.0, "not measured");
+        check(Some(0.77), 0.70, "missed by 10 %");
+        check(Some(0.63), 0.70, "reached by 10 %");
+        check(Some(0.70), 0.70, "reached by 0 %");
+        check(Some(0.0), 0.0, "reached");
+        check(Some(3.0), 0.0, "missed by 3");
+    }
+
+    #[test]
+    fn marks_of_what_was_run_have_a_row() {
+        let mut samples = Samples::default();
+        for (peer, value) in [("ringmain", 7.0), ("haproxy", 10.0), ("envoy", 70.0)] {
+            samples.push("h1", "100 B", peer, "cpu_us_per_request", value);
+        }
+        let everything = ["h1", "h1-routes", "h1-connect", "tcp", "idle", "reload"];
+        let text = section(&samples, &everything, true);
+        let rows: Vec<&str> = text.lines().skip(4).collect();
+        assert_eq!(rows.len(), MARKS.len());
+        assert!(
+            rows[0].contains("0.70 x haproxy | reached by 0 %"),
+            "{text}"
+        );
+        assert!(rows[1].contains("0.10 x envoy"), "{text}");
+        assert!(rows[3].contains("not measured"), "{text}");
+        let text = section(&samples, &["idle", "workers"], false);
+        assert_eq!(text.lines().skip(4).count(), 2, "{text}");
+        assert_eq!(section(&samples, &["workers"], false), "");
+    }
+}
