@@ -124,9 +124,8 @@ fn observe(bench: &Bench, proxy: &Running, counts: [usize; 2]) -> Result<Found> 
     })
 }
 
-/// Resident memory once it no longer changes: for longer than a connection keeps its buffer
-/// (`limits.idle_buffer_release`) and, but in a quick run, than other proxies take to free what they
-/// do not use.
+/// Resident memory once it no longer changes, but in a quick run for longer than any of the proxies
+/// takes to free what it does not use.
 fn settled_bytes(bench: &Bench, proxy: &Running) -> Result<u64> {
     let seconds = match bench.arguments.depth() {
         Depth::Full => 6,
