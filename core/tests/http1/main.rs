@@ -3,6 +3,7 @@
 mod bodies;
 mod encoding;
 mod properties;
+mod request_fields;
 mod requests;
 mod responses;
 mod ways;
