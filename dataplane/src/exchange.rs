@@ -21,7 +21,7 @@ use crate::{
     io::{
         buffer::{Buffer, Part},
         deadline::{Expiry, Micros},
-        race::{join, quietly},
+        race::join,
         stream::Stream,
     },
     plan::{Forwarding, LocalAnswer, Plan},
@@ -30,11 +30,6 @@ use crate::{
     relay::{Body, Broken, Relay, micros},
     worker::Worker,
 };
-
-/// So many bytes are never sent in part by a socket that has nothing else to send: it is the least
-/// that `net.ipv4.tcp_wmem` may grant. They are gone when the loop next waits, and nobody needs to be
-/// woken to hear that.
-const SENT_AT_ONCE_MAX: usize = 4096;
 
 /// What happens to the downstream connection after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,28 +175,20 @@ impl Forward<'_, '_> {
                 .stream()
                 .deadline()
                 .set(late.min(until.get()), Expiry::Close);
-            let length = outgoing.filled().len();
+            let sent;
             let part = Part {
                 from: 0,
-                to: length,
+                to: outgoing.filled().len(),
                 buffer: outgoing,
             };
-            let (answered, (sent, returned)) = {
-                let mut answer = self.answer(downstream, &upstream, &until, &complete);
-                let answer = pin!(answer.forward(record));
-                let send = pin!(upstream.stream().send_part(part));
-                // When the answer is complete first, its sender takes no more of the request.
-                let stop = |_: &_| upstream.stream().abort();
-                if length <= SENT_AT_ONCE_MAX {
-                    join(answer, pin!(quietly(send)), stop).await
-                } else {
-                    join(answer, send, stop).await
-                }
+            (sent, outgoing) = upstream.stream().send_part(part).await;
+            let mut answer = self.answer(downstream, &upstream, &until, &complete);
+            let answered = match sent {
+                Ok(()) => answer.forward(record).await,
+                Err(_) => Err(answer.late_or(Failure::UpstreamClosed)),
             };
-            outgoing = returned;
             match answered {
                 Ok(keep) => {
-                    let keep = keep && sent.is_ok();
                     downstream.answered = self.worker.now();
                     if keep {
                         pool::put_back(self.worker, &lease, upstream, downstream.answered);

@@ -3,7 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
-    task::{Context, Poll, Waker},
+    task::Poll,
 };
 
 /// Which of two futures was first.
@@ -67,20 +67,6 @@ pub async fn join<A: Future, B: Future>(
         }
     })
     .await
-}
-
-/// A future whose first step wakes nobody when it ends. For an operation of which nothing is to be
-/// done when it has ended, beside something else that its task waits for: the task then looks at it
-/// when it is woken for that.
-pub fn quietly<F: Future>(mut future: Pin<&mut F>) -> impl Future<Output = F::Output> {
-    let mut is_first = true;
-    poll_fn(move |context| {
-        if std::mem::take(&mut is_first) {
-            let mut nobody = Context::from_waker(Waker::noop());
-            return future.as_mut().poll(&mut nobody);
-        }
-        future.as_mut().poll(context)
-    })
 }
 
 #[cfg(test)]
