@@ -1,10 +1,10 @@
 //! Runs that end before their time.
 
-use ringmain_tests::{Io, binary, on_both, origin::Origin, process::Process, wait};
+use ringmain_tests::{Io, binary, on_both, origin::Origin, process::Process};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::url;
+use crate::{url, wait_for};
 
 on_both!(an_interrupted_run, an_interrupted_run_of_a_stalled_server);
 
@@ -24,10 +24,7 @@ fn an_interrupted_run(io: Io) {
         io.name(),
     ];
     let mut run = Process::start(binary::ringmain(), arguments);
-    wait::until("twenty requests", || match origin.requests().len() {
-        count if count < 20 => Err(count),
-        _ => Ok(()),
-    });
+    wait_for(&origin, 20);
     run.signal(Signal::INT);
     let status = run.wait();
     assert_eq!(status.code(), Some(0), "{}", run.error());

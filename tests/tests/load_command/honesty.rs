@@ -10,7 +10,7 @@ use ringmain_tests::{
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::{load, measure, nginx, url};
+use crate::{load, measure, nginx, url, wait_for};
 
 on_both!(
     a_stall_is_seen_by_the_open_loop,
@@ -90,7 +90,7 @@ fn a_generator_that_was_held_up_says_so(io: Io) {
     let mut arguments = vec!["load", &target, "--io", io.name()];
     arguments.extend(flags);
     let mut run = Process::start(binary::ringmain(), arguments);
-    origin.wait_for_requests(20);
+    wait_for(&origin, 20);
     run.signal(Signal::STOP);
     thread::sleep(STALL / 2);
     run.signal(Signal::CONT);

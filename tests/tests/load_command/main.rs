@@ -12,7 +12,7 @@ use std::{
     process::Command,
 };
 
-use ringmain_tests::{Io, binary, nginx::Nginx, on_both, origin::Origin};
+use ringmain_tests::{Io, binary, nginx::Nginx, on_both, origin::Origin, wait};
 use serde_json::Value;
 
 on_both!(a_number_of_requests, an_open_loop, a_request_as_asked);
@@ -27,6 +27,16 @@ fn nginx() -> Nginx {
 
 fn url(address: SocketAddr, path: &str) -> String {
     format!("http://{address}{path}")
+}
+
+/// Waits until at least so many requests have come: more may come at any time.
+fn wait_for(origin: &Origin, requests: usize) {
+    wait::until(format!("{requests} requests"), || {
+        match origin.requests().len() {
+            count if count < requests => Err(count),
+            _ => Ok(()),
+        }
+    });
 }
 
 /// Exit code, standard output and standard error of `ringmain load`.
@@ -253,4 +263,28 @@ fn a_connection_for_every_request() {
     assert_eq!(result["connect_per_request"], true);
     assert_eq!(result["generator"]["connections_opened"], 30);
     assert!(result["connect_us"]["p50"].is_u64(), "{result}");
+}
+
+/// Of open files a process has a soft limit, which it may raise, and a hard one.
+#[test]
+fn connections_are_open_files() {
+    let origin = Origin::saying("hello");
+    let target = url(origin.address(), "/");
+    let limited = |limit: &str| {
+        let output = Command::new("prlimit")
+            .arg(format!("--nofile={limit}"))
+            .arg(binary::ringmain())
+            .args(["load", &target, "-c", "150", "-n", "300"])
+            .output()
+            .expect("prlimit of util-linux is there");
+        let error = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), error)
+    };
+    assert_eq!(limited("100:400"), (Some(0), String::new()));
+    assert_eq!(origin.connections(), 150);
+    let (code, error) = limited("100:160");
+    assert_eq!(code, Some(1), "{error}");
+    let start = "ringmain: 150 connections need 182 open files, and this process may have 160";
+    assert!(error.starts_with(start), "{error}");
+    assert_eq!(origin.connections(), 150);
 }
