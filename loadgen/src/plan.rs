@@ -256,12 +256,6 @@ impl Plan {
         if !self.kind.is_stream() {
             return Ok(());
         }
-        if self.kind == Kind::TcpStream(Direction::Both) && self.is_secure() {
-            return unsuited(
-                "tls://".to_owned(),
-                "the two directions of TLS share their state; measure one at a time",
-            );
-        }
         let no_requests = "it has no requests, only bytes";
         if let Pace::Open { rate, .. } = self.pace {
             return unsuited(format!("a rate of {rate}"), no_requests);

@@ -7,6 +7,7 @@
 //! Keys are agreed on with X25519 first, as other load generators do; hybrid post-quantum exchange
 //! would be a third of a handshake's cost and is not offered.
 
+mod duplex;
 mod session;
 mod stream;
 mod tickets;
@@ -26,6 +27,7 @@ use rustls::{
 
 use crate::plan::{Identity, PlanError, Tls};
 
+pub(crate) use duplex::{Receiver, Sender, split};
 pub(crate) use session::{Phase, Session, Sink};
 pub(crate) use stream::{Stream, cut_off, refused};
 

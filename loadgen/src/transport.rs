@@ -57,10 +57,20 @@ pub(crate) enum Transport {
 }
 
 /// The direction from the peer.
-pub(crate) struct Receiver(OwnedReadHalf<TcpStream>);
+pub(crate) enum Receiver {
+    /// TCP as it is.
+    Plain(OwnedReadHalf<TcpStream>),
+    /// TCP under TLS.
+    Tls(Box<tls::Receiver>),
+}
 
 /// The direction to the peer.
-pub(crate) struct Sender(OwnedWriteHalf<TcpStream>);
+pub(crate) enum Sender {
+    /// TCP as it is.
+    Plain(OwnedWriteHalf<TcpStream>),
+    /// TCP under TLS.
+    Tls(Box<tls::Sender>),
+}
 
 impl Connector {
     /// `alpn`: protocols to offer under TLS, best first; none when empty. `secure`: some target is
@@ -199,11 +209,19 @@ impl Transport {
 
     /// Both directions, to be used at the same time. The connection ends with both.
     pub(crate) fn into_halves(self) -> (Receiver, Sender) {
-        let Self::Plain(stream) = self else {
-            unreachable!("no plan wants both directions of TLS at the same time");
-        };
-        let (read_half, write_half) = stream.into_split();
-        (Receiver(read_half), Sender(write_half))
+        match self {
+            Self::Plain(stream) => {
+                let (read_half, write_half) = stream.into_split();
+                (Receiver::Plain(read_half), Sender::Plain(write_half))
+            }
+            Self::Tls(stream) => {
+                let (receiver, sender) = tls::split(*stream);
+                (
+                    Receiver::Tls(Box::new(receiver)),
+                    Sender::Tls(Box::new(sender)),
+                )
+            }
+        }
     }
 
     /// For a library that wants tokio's traits.
@@ -220,16 +238,27 @@ impl Transport {
 
 impl Receiver {
     /// As [`Transport::read`].
-    pub(crate) async fn read(&mut self, buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
-        let (filled, capacity) = (buffer.len(), buffer.capacity());
-        let (read, slice) = self.0.read(buffer.slice_mut(filled..capacity)).await;
-        (read, slice.into_inner())
+    pub(crate) async fn read(&mut self, mut buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
+        match self {
+            Self::Plain(half) => {
+                let (filled, capacity) = (buffer.len(), buffer.capacity());
+                let (read, slice) = half.read(buffer.slice_mut(filled..capacity)).await;
+                (read, slice.into_inner())
+            }
+            Self::Tls(receiver) => {
+                let read = receiver.read(&mut buffer).await;
+                (read, buffer)
+            }
+        }
     }
 }
 
 impl Sender {
     /// As [`Transport::send`].
     pub(crate) async fn send(&mut self, bytes: &Rc<Vec<u8>>) -> io::Result<()> {
-        self.0.write_all(Rc::clone(bytes)).await.0.map(drop)
+        match self {
+            Self::Plain(half) => half.write_all(Rc::clone(bytes)).await.0.map(drop),
+            Self::Tls(sender) => sender.write_all(bytes).await,
+        }
     }
 }

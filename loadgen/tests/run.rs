@@ -194,10 +194,14 @@ fn every_failure_has_its_kind() {
             .unwrap();
         Then::Close
     });
-    check_failure(ErrorKind::Protocol, "http1.status_line", |stream| {
-        stream.write_all(b"SSH-2.0-x\r\n\r\n").unwrap();
-        Then::Keep
-    });
+    check_failure(
+        ErrorKind::Protocol,
+        "malformed HTTP/1.1 (http1.status_line)",
+        |stream| {
+            stream.write_all(b"SSH-2.0-x\r\n\r\n").unwrap();
+            Then::Keep
+        },
+    );
     check_failure(ErrorKind::Protocol, "more bytes", |stream| {
         stream
             .write_all(b"HTTP/1.1 204 No Content\r\n\r\nsurplus")
@@ -222,7 +226,10 @@ fn check_failure(
         let (address, _) = start(move |_, _, stream| answer(stream));
         let plan = Plan {
             io,
-            request_timeout: Duration::from_millis(200),
+            request_timeout: match kind {
+                ErrorKind::Timeout => Duration::from_millis(200),
+                _ => Duration::from_secs(20),
+            },
             ..plan(address, 100.0, 100)
         };
         expect_all(&run(&plan), kind, message);

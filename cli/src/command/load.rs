@@ -5,6 +5,7 @@
 
 mod compare;
 mod drive;
+mod files;
 mod flags;
 mod parse;
 mod plan;
@@ -61,6 +62,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Fault> {
     }
     let flags = &arguments.flags;
     let plan = plan::of(flags)?;
+    files::allow(&plan)?;
     results::check_files(flags)?;
     let outcome = runtime::block_on(drive::drive(&plan, flags.quiet))?;
     results::write(flags, &plan, &outcome)

@@ -9,7 +9,7 @@ fn good() -> Plan {
 fn plans() {
     assert_eq!(good().check(), Ok(()));
     type Break = fn(&mut Plan);
-    let cases: [(Break, &str); 23] = [
+    let cases: [(Break, &str); 22] = [
         (|plan| plan.targets.clear(), "no target"),
         (|plan| plan.targets[0].weight = 0, "no target"),
         (|plan| plan.pace = open(0.0), "rate of 0"),
@@ -72,13 +72,6 @@ fn plans() {
                 plan.stop = Stop::Requests(7);
             },
             "an end after 7 requests is not possible with tcp-stream both",
-        ),
-        (
-            |plan| {
-                plan.kind = Kind::TcpStream(Direction::Both);
-                plan.targets[0].url = "tls://a:1".parse().unwrap();
-            },
-            "tls:// is not possible with tcp-stream both",
         ),
         (
             |plan| {

@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use ringmain_core::http1::{self, BodyDecoder, EndOfStream, Framing, MethodKind, ResponseHead};
+use ringmain_core::http1::{
+    self, BodyDecoder, EndOfStream, Framing, MethodKind, Reject, ResponseHead,
+};
 
 use super::{Answer, Broken, Endpoint, Protocol};
 use crate::{
@@ -176,7 +178,7 @@ impl Session {
         let mut from = head_end;
         loop {
             let decoded = decoder.decode(&mut self.buffer[from..]);
-            let decoded = decoded.map_err(|reject| Failed::protocol(reject.reason()))?;
+            let decoded = decoded.map_err(malformed)?;
             if decoded.done {
                 if from + decoded.consumed < self.buffer.len() {
                     return Err(Failed::protocol("more bytes than the answer has").into());
@@ -207,7 +209,7 @@ impl Session {
         self.head.reset();
         loop {
             let decoded = self.head.decode(&self.buffer, &LIMITS, method);
-            match decoded.map_err(|reject| Failed::protocol(reject.reason()))? {
+            match decoded.map_err(malformed)? {
                 Some(end) if self.head.is_interim() => {
                     before += end as u64;
                     self.buffer.drain(..end);
@@ -238,6 +240,11 @@ impl Session {
         self.buffer = buffer;
         read
     }
+}
+
+fn malformed(reject: Reject) -> Failed {
+    let reason = reject.reason();
+    Failed::protocol(format!("the answer is malformed HTTP/1.1 ({reason})"))
 }
 
 impl Last {

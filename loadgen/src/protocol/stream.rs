@@ -16,7 +16,7 @@ use crate::{
 /// stay in a CPU's cache.
 const BLOCK_BYTES: usize = 128 << 10;
 
-/// A stream over TCP or, in one direction, TLS.
+/// A stream over TCP or TLS.
 #[derive(Clone, Debug)]
 pub(crate) struct Stream {
     connector: Connector,

@@ -11,7 +11,7 @@ use monoio::{
 use super::{Phase, Session, reason};
 
 /// Ciphertext is sent when so much has collected, so that a long body does not stand in memory twice.
-const PIECE_BYTES: usize = 64 << 10;
+pub(super) const PIECE_BYTES: usize = 64 << 10;
 
 /// A future of it that was dropped in the middle leaves it unusable: its next use is an error. It is
 /// closed by dropping it, without a farewell: what matters was answered, or has failed.

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use ringmain_loadgen::{ErrorKind, Identity, Kind, Plan, Target, Tls};
+use ringmain_loadgen::{Direction, ErrorKind, Identity, Kind, Plan, Stop, Target, Tls};
 
 use crate::{
     check_error, on_each_io,
@@ -126,6 +126,47 @@ fn bytes_come_back() {
             total.errors
         );
     });
+}
+
+/// Bytes in all directions, in both at the same time as well, with a server that sends back what it
+/// receives and no more.
+#[test]
+fn streams_go_both_ways_at_the_same_time() {
+    let certificates = Certificates::new();
+    for direction in [Direction::Send, Direction::Receive, Direction::Both] {
+        on_each_io(|io| {
+            let address = listen(
+                Some(certificates.server("server", false)),
+                move |mut wire| {
+                    let mut buffer = [b'x'; 50_000];
+                    let moves = |wire: &mut dyn Wire, buffer: &mut [u8]| match direction {
+                        Direction::Send => matches!(wire.read(buffer), Ok(1..)),
+                        Direction::Receive => wire.write_all(buffer).is_ok(),
+                        Direction::Both => match wire.read(buffer) {
+                            Ok(count @ 1..) => wire.write_all(&buffer[..count]).is_ok(),
+                            _ => false,
+                        },
+                    };
+                    while moves(&mut *wire, &mut buffer) {}
+                },
+            );
+            let plan = Plan {
+                io,
+                tls: certificates.trust(),
+                stop: Stop::After(Duration::from_millis(300)),
+                connections: 2,
+                ..plan(Kind::TcpStream(direction), &format!("tls://{address}"), 1)
+            };
+            let report = run(&plan);
+            let total = report.total();
+            assert_eq!(total.failed(), 0, "{direction:?} {:?}", total.errors);
+            let sends = direction != Direction::Receive;
+            let receives = direction != Direction::Send;
+            assert_eq!(total.bytes_out > 0, sends, "{direction:?} {io:?}");
+            assert_eq!(total.bytes_in > 0, receives, "{direction:?} {io:?}");
+            assert_eq!(report.connections, 2);
+        });
+    }
 }
 
 #[test]
