@@ -25,6 +25,8 @@ use crate::{
 pub struct Bench {
     /// What was asked for.
     pub arguments: Arguments,
+    /// Cores that this run was given, before it kept to the load's.
+    pub cores: usize,
     /// This program, which generates load and answers it.
     pub own: PathBuf,
     /// The `ringmain` that is measured.
@@ -56,14 +58,15 @@ impl Bench {
                 .with_context(|| format!("no {}", binary.display()))?,
             None => own.clone(),
         };
-        let mut cores = CpuSet::new();
-        cores.set(arguments.load_core);
-        sched_setaffinity(None, &cores)
+        let mut load_core = CpuSet::new();
+        load_core.set(arguments.load_core);
+        sched_setaffinity(None, &load_core)
             .with_context(|| format!("cannot run on core {}", arguments.load_core))?;
         raise_descriptors();
         let (contenders, missing) =
             contenders(&arguments.peers, &|program| find(program).is_some());
         Ok(Self {
+            cores,
             own,
             binary,
             contenders,

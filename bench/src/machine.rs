@@ -44,14 +44,14 @@ pub fn describe(bench: &Bench, command: &str) -> String {
     say("cpu", &proc_value("/proc/cpuinfo", "model name"));
     say("memory", &proc_value("/proc/meminfo", "MemTotal"));
     say("network", "loopback");
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    say("cores", &cores.to_string());
+    say("cores", &bench.cores.to_string());
     say("proxy_core", &bench.arguments.core.to_string());
     say("load_and_origin_core", &bench.load_cores());
     say("load_average_before", &read("/proc/loadavg"));
     say("revision", &revision());
     let ringmain = version(&bench.binary.display().to_string(), "--version");
     say("ringmain", &ringmain);
+    say("binary", &bench.binary.display().to_string());
     for kind in [Kind::Haproxy, Kind::Nginx, Kind::Envoy] {
         say(kind.name(), &version(kind.name(), kind.version_argument()));
     }

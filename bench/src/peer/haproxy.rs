@@ -10,9 +10,12 @@ use anyhow::Result;
 use super::{Carries, Running, Size, Task, fill, free_port};
 use crate::{process::Program, table::Table};
 
-/// Bytes of haproxy's buffers: its default, and one that holds a large answer or body as a whole,
-/// which costs it less for those and more for small ones.
-const BUFFER_BYTES: [u32; 2] = [16_384, 98_304];
+/// Bytes of haproxy's buffers, by default.
+const BUFFER_BYTES: u32 = 16_384;
+/// Where bodies are large: what comes with a head is copied through a buffer, the rest is spliced.
+const HTTP_LARGE_BYTES: u32 = 8192;
+/// Where streams are: enough that what is not spliced goes in one piece.
+const TCP_LARGE_BYTES: u32 = 98_304;
 
 /// Starts it.
 ///
@@ -21,17 +24,14 @@ const BUFFER_BYTES: [u32; 2] = [16_384, 98_304];
 pub fn start(directory: &Path, cores: &str, task: &Task) -> Result<Running> {
     let (config, map) = (directory.join("haproxy.cfg"), directory.join("routes.map"));
     let port = free_port()?;
-    let (template, table, size) = match task.carries {
-        Carries::Http(table, size) => (include_str!("../../peers/haproxy/http.cfg"), table, size),
-        Carries::Tcp(size) => (
-            include_str!("../../peers/haproxy/tcp.cfg"),
-            Table::SMALL,
-            size,
-        ),
+    let (template, table) = match task.carries {
+        Carries::Http(table, _) => (include_str!("../../peers/haproxy/http.cfg"), table),
+        Carries::Tcp(_) => (include_str!("../../peers/haproxy/tcp.cfg"), Table::SMALL),
     };
-    let buffer = match size {
-        Size::Small => BUFFER_BYTES[0],
-        Size::Large => BUFFER_BYTES[1],
+    let buffer = match task.carries {
+        Carries::Http(_, Size::Small) | Carries::Tcp(Size::Small) => BUFFER_BYTES,
+        Carries::Http(_, Size::Large) => HTTP_LARGE_BYTES,
+        Carries::Tcp(Size::Large) => TCP_LARGE_BYTES,
     };
     fs::write(&map, table.haproxy_map())?;
     let text = fill(

@@ -38,7 +38,7 @@ pub enum Scenario {
     Tcp,
     /// Memory after start, and of 1000 and 8000 connections that wait.
     Idle,
-    /// Configuration changes under load, of 1000 and 10 000 routes.
+    /// Configuration changes under load: of 1000 and 10 000 routes, of one endpoint of 100 000.
     Reload,
     /// The rungs of Ringmain's own I/O, beside each other.
     Backends,
@@ -46,7 +46,7 @@ pub enum Scenario {
     Workers,
     /// Instructions outside the kernel per request, counted by valgrind.
     Instructions,
-    /// `ringmain load` beside wrk and h2load.
+    /// `ringmain load` beside wrk, h2load and iperf3.
     Generators,
 }
 
