@@ -12,6 +12,7 @@ mod completion;
 mod control;
 mod explain;
 mod get;
+mod load;
 mod profile;
 mod proxy;
 mod run;
@@ -27,6 +28,7 @@ pub(crate) enum Command {
     Explain(explain::Arguments),
     Status(status::Arguments),
     Get(get::Arguments),
+    Load(Box<load::Arguments>),
     Demo(demo::Arguments),
     #[command(hide = true)]
     DemoApp(demo::app::Arguments),
@@ -45,6 +47,7 @@ impl Command {
             Self::Explain(arguments) => explain::run(&arguments),
             Self::Status(arguments) => status::run(&arguments),
             Self::Get(arguments) => get::run(&arguments),
+            Self::Load(arguments) => load::run(&arguments),
             Self::Demo(arguments) => demo::run(&arguments),
             Self::DemoApp(arguments) => demo::app::run(&arguments),
             Self::Profile(arguments) => profile::run(&arguments),

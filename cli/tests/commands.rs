@@ -26,7 +26,7 @@ fn run(arguments: &[&str]) -> (i32, String, String) {
     )
 }
 
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 10] = [
     "run",
     "control",
     "proxy",
@@ -34,6 +34,7 @@ const COMMANDS: [&str; 9] = [
     "explain",
     "status",
     "get",
+    "load",
     "profile",
     "completion",
 ];
@@ -70,6 +71,9 @@ fn usage_errors_exit_with_2() {
         &["get"],
         &["get", "nonsense"],
         &["get", "routes", "--admin", "nowhere"],
+        &["load"],
+        &["load", "nowhere"],
+        &["load", "compare", "a.json"],
         &["profile", "show", "nonsense"],
         &["completion", "nonsense"],
     ] {
@@ -90,6 +94,24 @@ fn every_command_has_help_with_an_example() {
             out.contains(&format!("ringmain {command}")),
             "{command}: {out}"
         );
+    }
+}
+
+/// Of the command with the most of them.
+#[test]
+fn the_reference_of_load_has_every_flag() {
+    let reference = include_str!("../../docs/load.md");
+    let (_, help, _) = run(&["load", "--help"]);
+    let lines = help.lines().map(str::trim_start);
+    let flags: Vec<_> = lines
+        .filter(|line| line.starts_with('-'))
+        .filter_map(|line| line.split([' ', ',']).find(|word| word.starts_with("--")))
+        .collect();
+    assert!(flags.len() > 30, "{flags:?}");
+    for flag in flags.into_iter().filter(|flag| *flag != "--help") {
+        let found = ["`", " "].map(|end| reference.contains(&format!("`{flag}{end}")));
+        let beside = reference.contains(&format!(", `{flag}"));
+        assert!(found.contains(&true) || beside, "{flag}");
     }
 }
 

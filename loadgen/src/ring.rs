@@ -1,11 +1,12 @@
 //! The runtime of a load thread: the best ring that the kernel grants, or epoll.
 //!
 //! A rung is built inside the thread that uses it, since a SINGLE_ISSUER ring belongs to the thread
-//! that made it. monoio does not go on to another rung by itself when flags are refused.
+//! that made it. monoio does not go on to another rung by itself when flags are refused. Its timers
+//! are left out: they cost something at every turn of the loop, and `time.rs` does without them.
 
 use std::{fmt, future::Future, io};
 
-use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder, time::TimeDriver};
+use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
 
 /// How the kernel is asked to complete operations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,7 +70,7 @@ pub(crate) fn run<F: Future>(io: Io, body: impl FnOnce(Rung) -> F) -> io::Result
     for &rung in rungs {
         // The two runtimes are different types, so each arm runs the body itself.
         if rung == Rung::Epoll {
-            match RuntimeBuilder::<LegacyDriver>::new().enable_timer().build() {
+            match RuntimeBuilder::<LegacyDriver>::new().build() {
                 Ok(mut runtime) => return Ok(runtime.block_on(body(rung))),
                 Err(error) => last = error,
             }
@@ -83,7 +84,7 @@ pub(crate) fn run<F: Future>(io: Io, body: impl FnOnce(Rung) -> F) -> io::Result
     Err(last)
 }
 
-fn uring(rung: Rung) -> io::Result<monoio::Runtime<TimeDriver<IoUringDriver>>> {
+fn uring(rung: Rung) -> io::Result<monoio::Runtime<IoUringDriver>> {
     let mut builder = io_uring::IoUring::builder();
     match rung {
         Rung::UringDefer => builder.setup_single_issuer().setup_defer_taskrun(),
@@ -93,6 +94,5 @@ fn uring(rung: Rung) -> io::Result<monoio::Runtime<TimeDriver<IoUringDriver>>> {
     RuntimeBuilder::<IoUringDriver>::new()
         .uring_builder(builder)
         .with_entries(ENTRIES)
-        .enable_timer()
         .build()
 }

@@ -2,10 +2,9 @@
 
 use std::{
     io,
-    os::unix::net::UnixStream,
     sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
+        Arc, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle, Thread},
@@ -15,45 +14,69 @@ use std::{
 use thiserror::Error;
 
 use crate::{
-    connection::{Limits, Message},
-    pacer::pace,
-    plan::{Plan, PlanError},
-    report::Report,
+    live::Live,
+    plan::{Kind, Pace, Plan, PlanError, Stop},
+    protocol::{
+        Endpoint, Protocol, echo::Echo, grpc::Grpc, h2::Http2, http1::Http1,
+        negotiated::Negotiated, stream::Stream, websocket, websocket::WebSocket,
+    },
+    report::{Report, Second},
     ring::{self, Rung},
-    schedule::Schedule,
-    worker::{Assignment, work},
+    schedule::Share,
+    series::{self, Seconds},
+    time::Clock,
+    verdict,
+    worker::{Assignment, Control, Order, work},
 };
 
-/// Reports on their way from one worker to [`Run::progress`]. When it is full, a worker adds up
-/// until there is room.
-const REPORTS_MAX: usize = 4;
-
-/// A run under way. Dropping it stops it and waits for its requests to end.
+/// A run under way. Dropping it gives up what is under way.
 #[derive(Debug)]
 pub struct Run {
+    /// When the first request is due.
     start: Instant,
-    total: Report,
-    reports: Receiver<Report>,
+    targets: usize,
+    intended_rate: Option<f64>,
+    lives: Vec<Arc<Live>>,
+    seconds: Seconds,
     workers: Vec<JoinHandle<io::Result<Report>>>,
-    pacers: Vec<JoinHandle<io::Result<()>>>,
-    stopper: Stopper,
+    series: Option<JoinHandle<()>>,
+    control: Arc<Control>,
     rung: Rung,
 }
 
-/// Ends a run from anywhere, for example from where signals are received.
+/// What has been counted up to now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// Requests that have ended since the end of the warm-up.
+    pub requests: u64,
+    /// Those among them without a complete answer.
+    pub errors: u64,
+    /// Answers whose status says that not all is well ([`Kind::is_success`]).
+    pub refused: u64,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// The last second that is over.
+    pub second: Option<Second>,
+}
+
+/// Ends a run from anywhere, for example from where signals are received. It takes a tenth of a
+/// second at most until the run notices.
 #[derive(Clone, Debug)]
 pub struct Stopper {
-    stop: Arc<AtomicBool>,
-    pacers: Vec<Thread>,
+    control: Arc<Control>,
 }
 
 impl Stopper {
-    /// No further request is sent; those under way come to their ends.
+    /// No further request is sent; those under way come to their ends and count.
     pub fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
-        for pacer in &self.pacers {
-            pacer.unpark();
-        }
+        self.control.give(Order::Finish);
+    }
+
+    /// No further request is sent; those under way are given up and in no count.
+    pub fn abandon(&self) {
+        self.control.give(Order::Abandon);
     }
 }
 
@@ -69,94 +92,73 @@ pub enum RunError {
 }
 
 impl Run {
-    /// Begins to send. The first request is due at once.
+    /// Opens the rings, then begins to send. The first request is due at once.
     ///
     /// # Errors
     /// When the plan is not possible, a name has no address, or the host refuses a thread, a socket
     /// or a ring.
     pub fn start(plan: &Plan) -> Result<Self, RunError> {
         plan.check()?;
-        let messages = messages(plan)?;
-        let threads = plan.threads as u64;
-        let (sender, reports) = sync_channel(REPORTS_MAX * plan.threads);
-        let stop = Arc::new(AtomicBool::new(false));
-        let start = Instant::now();
-        let mut run = Self {
-            start,
-            total: Report::new(plan.targets.len()),
-            reports,
-            workers: Vec::new(),
-            pacers: Vec::new(),
-            stopper: Stopper {
-                stop: Arc::clone(&stop),
-                pacers: Vec::new(),
-            },
-            rung: Rung::Epoll,
-        };
-        for index in 0..threads {
-            let assignment = Assignment {
-                schedule: Schedule::new(plan.rate, plan.duration, index, threads),
-                start,
-                weights: plan.targets.iter().map(|target| target.weight).collect(),
-                messages: messages.clone(),
-                connections_max: plan.connections_max.div_ceil(plan.threads),
-                backlog_max: plan.backlog_max,
-                limits: Limits {
-                    connect_timeout: plan.connect_timeout,
-                    request_timeout: plan.request_timeout,
-                },
-                report_interval: plan.report_interval,
-            };
-            run.spawn(plan, assignment, sender.clone())?;
+        match plan.kind {
+            Kind::Http1 => Self::begin::<Http1>(plan),
+            Kind::TcpEcho => Self::begin::<Echo>(plan),
+            Kind::TcpStream(_) => Self::begin::<Stream>(plan),
+            Kind::Http2 => Self::begin::<Http2>(plan),
+            Kind::Negotiated => Self::begin::<Negotiated>(plan),
+            Kind::Grpc => Self::begin::<Grpc>(plan),
+            Kind::WebSocket => Self::begin::<WebSocket>(plan),
         }
-        Ok(run)
     }
 
-    fn spawn(
-        &mut self,
-        plan: &Plan,
-        assignment: Assignment,
-        reports: SyncSender<Report>,
-    ) -> Result<(), RunError> {
-        let host = |what| move |error| RunError::Host(what, error);
-        let (button, bell) = UnixStream::pair().map_err(host("cannot make a socket pair"))?;
-        let (schedule, start, interval) = (
-            assignment.schedule,
-            assignment.start,
-            assignment.report_interval,
-        );
-        let io = plan.io;
-        let (tell, told) = sync_channel(1);
-        let worker = thread::Builder::new()
-            .name("load".to_owned())
-            .spawn(move || {
-                ring::run(io, |rung| {
-                    // The receiver is gone only when the start failed for another thread.
-                    let _ = tell.send(rung);
-                    work(assignment, rung, bell, reports)
-                })?
-            })
-            .map_err(host("cannot start a thread"))?;
-        let Ok(rung) = told.recv() else {
-            let error = match worker.join() {
-                Ok(Err(error)) => error,
-                _ => io::Error::other("the thread ended before it began"),
-            };
-            return Err(RunError::Host(
-                "neither io_uring nor epoll can be used",
-                error,
-            ));
+    fn begin<P: Protocol>(plan: &Plan) -> Result<Self, RunError> {
+        let endpoints = endpoints(plan)?;
+        // What a worker would find wrong is found here, where it can be said well.
+        let protocol = P::new(plan)?;
+        for target in &plan.targets {
+            protocol.message(target)?;
+        }
+        let control = Arc::new(Control::default());
+        let budget = match (plan.pace, plan.stop) {
+            (Pace::Closed, Stop::Requests(requests)) => Some(Arc::new(AtomicU64::new(requests))),
+            _ => None,
         };
-        self.rung = rung;
-        self.workers.push(worker);
-        let stop = Arc::clone(&self.stopper.stop);
-        let pacer = thread::Builder::new()
-            .name("load-pacer".to_owned())
-            .spawn(move || pace(schedule, start, interval, &stop, button))
-            .map_err(host("cannot start a thread"))?;
-        self.stopper.pacers.push(pacer.thread().clone());
-        self.pacers.push(pacer);
-        Ok(())
+        let lives: Vec<_> = (0..plan.workers).map(|_| Arc::new(Live::new())).collect();
+        let mut starting = Starting::default();
+        let (series, ending) = starting.series(&lives, plan)?;
+        for (index, live) in lives.iter().enumerate() {
+            let assignment = Assignment {
+                plan: Arc::new(plan.clone()),
+                endpoints: endpoints.clone(),
+                share: Share {
+                    worker: index as u64,
+                    workers: plan.workers as u64,
+                },
+                budget: budget.clone(),
+                live: Arc::clone(live),
+                control: Arc::clone(&control),
+            };
+            starting.worker::<P>(assignment, Arc::clone(&ending))?;
+        }
+        let rung = starting.rungs.last().copied().unwrap_or(Rung::Epoll);
+        let start = Instant::now();
+        for go in &starting.go {
+            // One that has ended already says why when it is joined.
+            let _ = go.send(start);
+        }
+        Ok(Self {
+            start,
+            targets: plan.targets.len(),
+            intended_rate: match plan.pace {
+                Pace::Open { rate, .. } => Some(rate),
+                Pace::Closed => None,
+            },
+            lives,
+            seconds: series.1,
+            workers: starting.workers,
+            series: Some(series.0),
+            control,
+            rung,
+        })
     }
 
     /// What the threads run on.
@@ -171,15 +173,23 @@ impl Run {
 
     /// Ends the run from another thread or a signal.
     pub fn stopper(&self) -> Stopper {
-        self.stopper.clone()
+        Stopper {
+            control: Arc::clone(&self.control),
+        }
     }
 
-    /// What has been reported up to now, at most the plan's report interval ago.
-    pub fn progress(&mut self) -> &Report {
-        for report in self.reports.try_iter() {
-            self.total.add(&report);
+    /// What has been counted up to now. Costs the workers nothing.
+    pub fn progress(&self) -> Progress {
+        let sum = series::sum(&self.lives);
+        let seconds = self.seconds.lock().unwrap_or_else(PoisonError::into_inner);
+        Progress {
+            requests: sum.requests,
+            errors: sum.errors,
+            refused: sum.refused,
+            bytes_in: sum.bytes_in,
+            bytes_out: sum.bytes_out,
+            second: seconds.last().copied(),
         }
-        &self.total
     }
 
     /// True when no request will be sent or is under way any more.
@@ -187,34 +197,38 @@ impl Run {
         self.workers.iter().all(JoinHandle::is_finished)
     }
 
-    /// Waits for the end, which [`Stopper::stop`] or the plan's duration brings, and for every
-    /// request to end.
+    /// Waits for the end, which [`Stopper`] or the plan brings, and for every request to end.
     ///
     /// # Errors
-    /// When a thread lost its ring or its pacer.
+    /// When a thread lost its ring.
     pub fn finish(mut self) -> Result<Report, RunError> {
-        self.join()?;
-        self.progress();
-        Ok(std::mem::replace(&mut self.total, Report::new(0)))
+        let mut report = self.join()?;
+        let seconds = self.seconds.lock().unwrap_or_else(PoisonError::into_inner);
+        report.series.clone_from(&seconds);
+        drop(seconds);
+        report.intended_rate = self.intended_rate;
+        report.rung = self.rung;
+        report.bottleneck = verdict::bottleneck(&report);
+        Ok(report)
     }
 
-    /// The first thing that went wrong, once every thread has ended.
-    fn join(&mut self) -> Result<(), RunError> {
+    /// The sum of all workers, or the first thing that went wrong, once every thread has ended.
+    fn join(&mut self) -> Result<Report, RunError> {
         let panicked = || io::Error::other("the thread panicked");
-        let mut outcome = Ok(());
-        for pacer in self.pacers.drain(..) {
-            let result = pacer.join().unwrap_or_else(|_| Err(panicked()));
-            let result =
-                result.map_err(|error| RunError::Host("the pacer of a load thread failed", error));
-            outcome = outcome.and(result);
-        }
+        let mut outcome = Ok(Report::new(self.targets));
         for worker in self.workers.drain(..) {
-            match worker.join().unwrap_or_else(|_| Err(panicked())) {
-                Ok(report) => self.total.add(&report),
-                Err(error) => {
-                    outcome = outcome.and(Err(RunError::Host("a load thread failed", error)));
+            let result = worker.join().unwrap_or_else(|_| Err(panicked()));
+            match (&mut outcome, result) {
+                (Ok(total), Ok(report)) => total.add(&report),
+                (Err(_), _) => {}
+                (Ok(_), Err(error)) => {
+                    outcome = Err(RunError::Host("a load thread failed", error));
                 }
             }
+        }
+        if let Some(series) = self.series.take() {
+            let ended = series.join();
+            debug_assert!(ended.is_ok(), "noting seconds cannot fail");
         }
         outcome
     }
@@ -222,21 +236,148 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        self.stopper.stop();
+        self.control.give(Order::Abandon);
         // Who drops a run does not want its numbers, nor what went wrong with them.
         drop(self.join());
     }
 }
 
-fn messages(plan: &Plan) -> Result<Vec<Message>, PlanError> {
+/// Threads that wait for the time of the start. Dropping it lets them go without one.
+#[derive(Default)]
+struct Starting {
+    go: Vec<SyncSender<Instant>>,
+    workers: Vec<JoinHandle<io::Result<Report>>>,
+    rungs: Vec<Rung>,
+}
+
+/// Tells the thread that notes seconds when the last worker has ended.
+struct Ending {
+    workers: AtomicUsize,
+    over: Arc<AtomicBool>,
+    series: Thread,
+}
+
+/// A worker's part in [`Ending`], however it ends.
+struct Part(Arc<Ending>);
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if self.0.workers.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.over.store(true, Ordering::Release);
+            self.0.series.unpark();
+        }
+    }
+}
+
+impl Starting {
+    #[expect(
+        clippy::type_complexity,
+        reason = "two things that belong together, once"
+    )]
+    fn series(
+        &mut self,
+        lives: &[Arc<Live>],
+        plan: &Plan,
+    ) -> Result<((JoinHandle<()>, Seconds), Arc<Ending>), RunError> {
+        let seconds = Seconds::default();
+        let over = Arc::new(AtomicBool::new(false));
+        let (go, told) = sync_channel::<Instant>(1);
+        let (lives, book, end) = (lives.to_vec(), Arc::clone(&seconds), Arc::clone(&over));
+        let warmup = plan.warmup;
+        let thread = spawn("load-series", move || {
+            if let Ok(start) = told.recv() {
+                series::keep(&lives, start + warmup, &book, &end);
+            }
+        })?;
+        self.go.push(go);
+        let ending = Arc::new(Ending {
+            workers: AtomicUsize::new(plan.workers),
+            over,
+            series: thread.thread().clone(),
+        });
+        Ok(((thread, seconds), ending))
+    }
+
+    /// Starts a thread and waits until it has its ring.
+    fn worker<P: Protocol>(
+        &mut self,
+        assignment: Assignment,
+        ending: Arc<Ending>,
+    ) -> Result<(), RunError> {
+        let (go, told) = sync_channel(1);
+        let (tell, rung) = sync_channel(1);
+        let thread = spawn("load", move || {
+            let _part = Part(ending);
+            drive::<P>(assignment, &tell, told)
+        })?;
+        let Ok(rung) = rung.recv() else {
+            let error = match thread.join() {
+                Ok(Err(error)) => error,
+                _ => io::Error::other("the thread ended before it began"),
+            };
+            return Err(RunError::Host(
+                "neither io_uring nor epoll can be used",
+                error,
+            ));
+        };
+        self.rungs.push(rung);
+        self.go.push(go);
+        self.workers.push(thread);
+        Ok(())
+    }
+}
+
+/// A worker's thread.
+fn drive<P: Protocol>(
+    assignment: Assignment,
+    tell: &SyncSender<Rung>,
+    told: Receiver<Instant>,
+) -> io::Result<Report> {
+    if assignment.plan.pin {
+        pin(assignment.share.worker as usize);
+    }
+    let io = assignment.plan.io;
+    ring::run(io, |rung| async move {
+        // Nobody listens only when the start failed for another thread.
+        let _ = tell.send(rung);
+        match told.recv() {
+            Ok(start) => work::<P>(assignment, Clock::new(start)).await,
+            Err(_) => Ok(Report::new(0)),
+        }
+    })?
+}
+
+/// Keeps the calling thread on one of the CPUs it may use.
+fn pin(worker: usize) {
+    let cpus = core_affinity::get_core_ids().unwrap_or_default();
+    if let Some(cpu) = worker.checked_rem(cpus.len()) {
+        // Refused only where the call is; the run is then a little less even.
+        core_affinity::set_for_current(cpus[cpu]);
+    }
+}
+
+fn spawn<T: Send + 'static>(
+    name: &str,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, RunError> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .map_err(|error| RunError::Host("cannot start a thread", error))
+}
+
+fn endpoints(plan: &Plan) -> Result<Vec<Endpoint>, PlanError> {
     plan.targets
         .iter()
         .map(|target| {
-            Ok(Message {
+            Ok(Endpoint {
                 address: target.url.resolve()?,
-                bytes: Arc::new(target.request()),
-                head: target.method == "HEAD",
-                idempotent: target.is_idempotent(),
+                host: target.url.host.clone(),
+                secure: target.url.scheme.is_secure(),
+                upgrade: match plan.kind {
+                    Kind::WebSocket => websocket::upgrade(target),
+                    _ => String::new(),
+                },
             })
         })
         .collect()

@@ -1,80 +1,190 @@
 //! When requests are meant to be sent, and to which target each one goes.
 //!
-//! The times are fixed before the run starts: request `k` of a rate `r` is due `k / r` seconds after
-//! the start, whatever happened to the requests before it. Latency is counted from these times, so
-//! that a server which stalls cannot hide the requests that it kept from being sent.
+//! The times are fixed before the run starts, whatever becomes of the requests. Latency is counted
+//! from these times, so that a server which stalls cannot hide the requests that it kept from being
+//! sent.
 
 use std::time::Duration;
 
-/// The due times of one worker: every `stride`-th request of the run, from `offset` on.
+use crate::{
+    plan::{Arrivals, Stop},
+    time::{Nanos, nanos},
+};
+
+/// A worker among all that share a run.
 #[derive(Clone, Copy, Debug)]
+pub(crate) struct Share {
+    pub(crate) worker: u64,
+    pub(crate) workers: u64,
+}
+
+impl Share {
+    /// The worker's part of `count` things; the parts of all workers add up to it.
+    pub(crate) fn of(self, count: u64) -> u64 {
+        count / self.workers + u64::from(self.worker < count % self.workers)
+    }
+}
+
+/// How many requests are meant to have been sent by which time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Profile {
+    /// Nanoseconds from one to the next, once the ramp is over.
+    interval: f64,
+    ramp_nanos: f64,
+}
+
+impl Profile {
+    /// `rate` per second is greater than 0 and reached at the end of `ramp`.
+    pub(crate) fn new(rate: f64, ramp: Duration) -> Self {
+        Self {
+            interval: 1e9 / rate,
+            ramp_nanos: nanos(ramp) as f64,
+        }
+    }
+
+    /// When `count` requests have been sent: during the ramp count = rate * time^2 / (2 * ramp).
+    fn time_of(&self, count: f64) -> Nanos {
+        let in_ramp = self.ramp_nanos / (2.0 * self.interval);
+        let time = if count < in_ramp {
+            (2.0 * count * self.interval * self.ramp_nanos).sqrt()
+        } else {
+            count * self.interval + self.ramp_nanos / 2.0
+        };
+        time.round() as Nanos
+    }
+
+    /// The first whole count whose time is `time` or later.
+    fn first_at(&self, time: Nanos) -> u64 {
+        let at = time as f64;
+        let guess = if at < self.ramp_nanos {
+            at * at / (2.0 * self.ramp_nanos * self.interval)
+        } else {
+            (at - self.ramp_nanos / 2.0) / self.interval
+        };
+        // The inverse can be off by one either way; `time_of` decides.
+        let mut count = guess as u64;
+        while count > 0 && self.time_of((count - 1) as f64) >= time {
+            count -= 1;
+        }
+        while self.time_of(count as f64) < time {
+            count += 1;
+        }
+        count
+    }
+}
+
+/// The due times of one worker, one after another.
+#[derive(Clone, Debug)]
 pub(crate) struct Schedule {
-    interval_nanos: f64,
-    offset: u64,
-    stride: u64,
-    /// Requests of this worker; `u64::MAX` when the run has no end of its own.
-    count: u64,
+    profile: Profile,
+    process: Process,
+    /// Requests due before it are not counted.
+    counted_from: Nanos,
+    /// Requests due at it or later are not part of the run.
+    end: Nanos,
+    /// Counted requests still to come.
+    left: u64,
+    next: Option<Nanos>,
+}
+
+/// Where requests stand between those of the whole run (even) or of this worker alone (random).
+#[derive(Clone, Debug)]
+enum Process {
+    Even {
+        index: u64,
+        share: Share,
+    },
+    Random {
+        position: f64,
+        random: fastrand::Rng,
+    },
 }
 
 impl Schedule {
-    /// The share of worker `offset` among `stride`. `rate` is per second for the whole run and is
-    /// greater than 0.
-    pub(crate) fn new(rate: f64, duration: Option<Duration>, offset: u64, stride: u64) -> Self {
-        let all = Self {
-            interval_nanos: 1e9 / rate,
-            offset: 0,
-            stride: 1,
-            count: u64::MAX,
+    /// The share of a worker in a run of `rate` requests per second for all workers together.
+    pub(crate) fn new(
+        rate: f64,
+        arrivals: Arrivals,
+        ramp: Duration,
+        warmup: Duration,
+        stop: Stop,
+        share: Share,
+    ) -> Self {
+        let counted_from = nanos(warmup);
+        let (profile, process) = match arrivals {
+            Arrivals::Constant => (
+                Profile::new(rate, ramp),
+                Process::Even {
+                    index: share.worker,
+                    share,
+                },
+            ),
+            // Independent Poisson processes make up one with the sum of their rates.
+            Arrivals::Exponential { seed } => (
+                Profile::new(rate / share.workers as f64, ramp),
+                Process::Random {
+                    position: 0.0,
+                    random: fastrand::Rng::with_seed(seed.wrapping_add(share.worker)),
+                },
+            ),
         };
-        let count = match duration {
-            // A request due at the very end is not part of the run.
-            Some(duration) => (all.due_by(duration) - u64::from(all.is_due_at(duration)))
-                .saturating_sub(offset)
-                .div_ceil(stride),
-            None => u64::MAX,
+        let (end, left) = match (stop, arrivals) {
+            (Stop::Asked, _) => (Nanos::MAX, u64::MAX),
+            (Stop::After(duration), _) => (nanos(warmup + duration), u64::MAX),
+            (Stop::Requests(requests), Arrivals::Exponential { .. }) => {
+                (Nanos::MAX, share.of(requests))
+            }
+            // Worker w has the indices w, w + workers, ...: as many below n as its share of n.
+            (Stop::Requests(requests), Arrivals::Constant) => {
+                let first = profile.first_at(counted_from);
+                (Nanos::MAX, share.of(first + requests) - share.of(first))
+            }
         };
-        Self {
-            offset,
-            stride,
-            count,
-            ..all
+        let mut schedule = Self {
+            profile,
+            process,
+            counted_from,
+            end,
+            left,
+            next: None,
+        };
+        schedule.advance();
+        schedule
+    }
+
+    /// When the next request is due; `None` when there is none any more.
+    pub(crate) fn due(&self) -> Option<Nanos> {
+        self.next
+    }
+
+    /// Goes on to the request after the next.
+    pub(crate) fn advance(&mut self) {
+        let time = self.profile.time_of(self.process.step());
+        let is_counted = time >= self.counted_from;
+        let is_part = time < self.end && !(is_counted && self.left == 0);
+        if is_counted {
+            self.left = self.left.saturating_sub(1);
         }
-    }
-
-    /// Time from the start to the worker's request `index`; `None` when there is no such request.
-    pub(crate) fn due(&self, index: u64) -> Option<Duration> {
-        (index < self.count).then(|| self.time_of(index))
-    }
-
-    /// How many of the worker's requests are due when `elapsed` has passed.
-    pub(crate) fn due_by(&self, elapsed: Duration) -> u64 {
-        let nanos = nanos(elapsed) as f64;
-        let step = self.interval_nanos * self.stride as f64;
-        let guess = (nanos - self.offset as f64 * self.interval_nanos) / step;
-        // The division can be off by one either way; `time_of` decides.
-        let mut count = if guess < 0.0 { 0 } else { guess as u64 + 1 };
-        while count > 0 && self.time_of(count - 1) > elapsed {
-            count -= 1;
-        }
-        while self.time_of(count) <= elapsed {
-            count += 1;
-        }
-        count.min(self.count)
-    }
-
-    fn is_due_at(&self, elapsed: Duration) -> bool {
-        let count = self.due_by(elapsed);
-        count > 0 && self.time_of(count - 1) == elapsed
-    }
-
-    fn time_of(&self, index: u64) -> Duration {
-        let place = self.offset as f64 + index as f64 * self.stride as f64;
-        Duration::from_nanos((place * self.interval_nanos) as u64)
+        self.next = is_part.then_some(time);
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+impl Process {
+    /// The position of the next request.
+    fn step(&mut self) -> f64 {
+        match self {
+            Self::Even { index, share } => {
+                let position = *index as f64;
+                *index += share.workers;
+                position
+            }
+            Self::Random { position, random } => {
+                // In (0, 1], so that the logarithm is finite.
+                *position -= (1.0 - random.f64()).ln();
+                *position
+            }
+        }
+    }
 }
 
 /// Chooses targets in proportion to their weights, as evenly spread as the weights allow: after any
@@ -117,84 +227,4 @@ impl Mix {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn due_times() {
-        check(
-            10.0,
-            Some(1000),
-            0,
-            1,
-            &[0, 100, 200, 300, 400, 500, 600, 700, 800, 900],
-        );
-        check(
-            10.0,
-            Some(1001),
-            0,
-            1,
-            &[0, 100, 200, 300, 400, 500, 600, 700, 800, 900, 1000],
-        );
-        check(4.0, Some(1000), 0, 2, &[0, 500]);
-        check(4.0, Some(1000), 1, 2, &[250, 750]);
-        check(4.0, Some(750), 1, 2, &[250]);
-        check(2.0, Some(400), 1, 2, &[]);
-        check(1000.0, Some(3), 0, 1, &[0, 1, 2]);
-    }
-
-    fn check(rate: f64, millis: Option<u64>, offset: u64, stride: u64, expected_millis: &[u64]) {
-        let schedule = Schedule::new(rate, millis.map(Duration::from_millis), offset, stride);
-        let due: Vec<u64> = (0..)
-            .map_while(|index| schedule.due(index))
-            .map(|due| due.as_millis() as u64)
-            .collect();
-        assert_eq!(due, expected_millis, "{rate}/s, {offset} of {stride}");
-    }
-
-    #[test]
-    fn mix() {
-        check_mix(&[1], 5, &[5]);
-        check_mix(&[3, 1], 8, &[6, 2]);
-        check_mix(&[90, 10, 0], 1000, &[900, 100, 0]);
-        check_mix(&[1, 1, 1], 4, &[2, 1, 1]);
-    }
-
-    fn check_mix(weights: &[u32], draws: usize, expected: &[usize]) {
-        let mut mix = Mix::new(weights);
-        let mut counts = vec![0; weights.len()];
-        for _ in 0..draws {
-            counts[mix.next()] += 1;
-        }
-        assert_eq!(counts, expected, "{weights:?}");
-    }
-
-    proptest! {
-        #[test]
-        fn due_by_agrees_with_due(
-            rate in 0.1f64..2_000_000.0,
-            stride in 1u64..8,
-            millis in 0u64..100_000,
-        ) {
-            let offset = stride - 1;
-            let schedule = Schedule::new(rate, None, offset, stride);
-            let elapsed = Duration::from_millis(millis);
-            let count = schedule.due_by(elapsed);
-            prop_assert!(schedule.due(count).is_some_and(|due| due > elapsed));
-            if count > 0 {
-                prop_assert!(schedule.due(count - 1).is_some_and(|due| due <= elapsed));
-            }
-        }
-
-        #[test]
-        fn workers_share_the_whole(rate in 0.1f64..100_000.0, stride in 1u64..8, millis in 0u64..10_000) {
-            let duration = Some(Duration::from_millis(millis));
-            let whole = Schedule::new(rate, duration, 0, 1).count;
-            let parts: u64 = (0..stride)
-                .map(|offset| Schedule::new(rate, duration, offset, stride).count)
-                .sum();
-            prop_assert_eq!(whole, parts);
-        }
-    }
-}
+mod tests;

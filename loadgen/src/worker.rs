@@ -1,270 +1,232 @@
-//! One thread of load: takes requests when they are due, keeps the connections, counts.
+//! One thread of load: its connections, its requests, its numbers.
 //!
-//! Each connection is a task that performs one request after another. A request that is due goes to
-//! the connection that became idle last; without one, to a new connection; at the limit of
-//! connections it waits in line, and its wait counts.
+//! [`work`] conducts: it hands out requests when they are due, looks for lanes that are late, and
+//! ends the run. What becomes of a request is told in `lane.rs`. Nothing here knows what is spoken.
+
+mod conductor;
+mod lane;
+mod queue;
+mod tally;
 
 use std::{
     cell::{Cell, RefCell},
-    collections::VecDeque,
-    future::poll_fn,
-    net::SocketAddr,
-    os::unix::net::UnixStream as StdUnixStream,
     rc::Rc,
-    sync::mpsc::SyncSender,
-    task::{Poll, Waker},
-    time::{Duration, Instant},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicU64, Ordering},
+    },
+    task::Waker,
 };
 
-use monoio::{io::AsyncReadRent, net::UnixStream};
+pub(crate) use conductor::work;
 
 use crate::{
-    connection::{Connection, Limits, Message},
-    report::{ErrorKind, Failed, Report, micros},
-    ring::Rung,
-    schedule::{Mix, Schedule},
+    budget::Budget,
+    live::Live,
+    plan::{Kind, Pace, Plan, PlanError, Stop, Usage},
+    protocol::{Endpoint, Protocol},
+    schedule::{Mix, Share},
+    time::{Clock, NEVER, Nanos, nanos},
 };
+use lane::Lane;
+use queue::{Group, Job};
+use tally::Tally;
 
 /// What one thread has to do.
+#[derive(Clone)]
 pub(crate) struct Assignment {
-    pub(crate) schedule: Schedule,
-    pub(crate) start: Instant,
-    pub(crate) weights: Vec<u32>,
-    pub(crate) messages: Vec<Message>,
-    pub(crate) connections_max: usize,
-    pub(crate) backlog_max: usize,
-    pub(crate) limits: Limits,
-    pub(crate) report_interval: Duration,
+    pub(crate) plan: Arc<Plan>,
+    /// For each target.
+    pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) share: Share,
+    /// Counted requests of a closed loop that all workers together may still send.
+    pub(crate) budget: Option<Arc<AtomicU64>>,
+    pub(crate) live: Arc<Live>,
+    pub(crate) control: Arc<Control>,
 }
 
-/// Runs until the pacer closes `bell` and every request has ended. What was not handed over to
-/// `reports` is returned.
-pub(crate) async fn work(
-    assignment: Assignment,
-    rung: Rung,
-    bell: StdUnixStream,
-    reports: SyncSender<Report>,
-) -> std::io::Result<Report> {
-    // A ring waits by itself on a blocking socket and would answer EAGAIN on another; epoll needs
-    // the opposite.
-    bell.set_nonblocking(rung == Rung::Epoll)?;
-    let mut bell = UnixStream::from_std(bell)?;
-    let worker = Worker::new(assignment);
-    let mut mix = Mix::new(&worker.assignment.weights);
-    let mut handed_over = Instant::now();
-    let mut taken = 0;
-    let mut bytes = vec![0; 64];
-    loop {
-        let (read, buffer) = bell.read(bytes).await;
-        bytes = buffer;
-        let over = read? == 0;
-        let schedule = &worker.assignment.schedule;
-        let now = Instant::now();
-        let elapsed = now.duration_since(worker.assignment.start);
-        // A run that was stopped sends nothing more, not even what became due in the meantime.
-        let due = if over {
-            taken
-        } else {
-            schedule.due_by(elapsed)
-        };
-        while taken < due {
-            let after = schedule.due(taken).expect("it is due");
-            taken += 1;
-            let lateness = elapsed.saturating_sub(after);
-            worker
-                .report
-                .borrow_mut()
-                .lateness
-                .saturating_record(micros(lateness));
-            worker.dispatch(Job {
-                target: mix.next(),
-                due: worker.assignment.start + after,
-            });
-        }
-        if over {
-            break;
-        }
-        if handed_over.elapsed() >= worker.assignment.report_interval {
-            handed_over = Instant::now();
-            worker.hand_over(&reports);
+/// How a run is ended from outside.
+#[derive(Debug, Default)]
+pub(crate) struct Control(AtomicU8);
+
+/// What was asked of a run, in the order in which one thing takes the place of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Order {
+    Run,
+    /// Nothing more is sent; what is under way comes to its end.
+    Finish,
+    /// What is under way is given up and counts as if it had never been sent.
+    Abandon,
+}
+
+impl Control {
+    pub(crate) fn give(&self, order: Order) {
+        self.0.fetch_max(order as u8, Ordering::Release);
+    }
+
+    fn order(&self) -> Order {
+        match self.0.load(Ordering::Acquire) {
+            0 => Order::Run,
+            1 => Order::Finish,
+            _ => Order::Abandon,
         }
     }
-    worker.finish().await;
-    Ok(worker.take_report())
 }
 
+/// The state of a worker. Its lanes share it; nothing holds a borrow across an await.
+struct Worker<P: Protocol> {
+    protocol: P,
+    settings: Settings,
+    clock: Clock,
+    targets: Vec<Destination<P>>,
+    groups: Vec<Group>,
+    mix: RefCell<Mix>,
+    budget: Budget,
+    tally: RefCell<Tally>,
+    live: Arc<Live>,
+    /// All that were ever started; those that have ended hold nothing.
+    lanes: RefCell<Vec<Rc<Lane>>>,
+    /// Lanes that have not ended.
+    active: Cell<usize>,
+    phase: Cell<Order>,
+    /// Requests are begun before it; never, when it is their number that ends the run.
+    end: Cell<Nanos>,
+    /// When the last counted request ended.
+    last_end: Cell<Nanos>,
+    conductor: RefCell<Option<Waker>>,
+}
+
+/// Where a target's requests go, and what is sent.
+struct Destination<P: Protocol> {
+    message: P::Message,
+    /// Index into the groups.
+    group: usize,
+    idempotent: bool,
+}
+
+/// The plan, in the units that are needed all the time.
 #[derive(Clone, Copy, Debug)]
-struct Job {
-    target: usize,
-    due: Instant,
+struct Settings {
+    kind: Kind,
+    is_open: bool,
+    usage: Usage,
+    /// On each connection.
+    lanes: usize,
+    connect_per_request: bool,
+    backlog_max: usize,
+    warmup: Nanos,
+    connect_timeout: Nanos,
+    request_timeout: Nanos,
 }
 
-struct Worker {
-    assignment: Assignment,
-    /// One for each address, and for each target the index of its own.
-    lanes: Vec<Lane>,
-    lane_of: Vec<usize>,
-    report: RefCell<Report>,
-    /// Nothing more will be due: connections end when nothing waits for them.
-    finishing: Cell<bool>,
-    finished: RefCell<Option<Waker>>,
-}
-
-/// The connections to one address.
-struct Lane {
-    address: SocketAddr,
-    open: Cell<usize>,
-    /// The one that became idle last is at the end, and is used first: the others may then be
-    /// closed by the server as idle.
-    idle: RefCell<Vec<Rc<Seat>>>,
-    waiting: RefCell<VecDeque<Job>>,
-}
-
-/// Where an idle connection's task is given its next request.
-#[derive(Default)]
-struct Seat {
-    job: Cell<Option<Job>>,
-    waker: RefCell<Option<Waker>>,
-}
-
-impl Worker {
-    fn new(assignment: Assignment) -> Rc<Self> {
-        let mut lanes: Vec<Lane> = Vec::new();
-        let mut lane_of = Vec::new();
-        for message in &assignment.messages {
-            let known = lanes
-                .iter()
-                .position(|lane| lane.address == message.address);
-            lane_of.push(known.unwrap_or(lanes.len()));
+impl<P: Protocol> Worker<P> {
+    fn new(assignment: &Assignment, clock: Clock) -> Result<Rc<Self>, PlanError> {
+        let plan = &assignment.plan;
+        let protocol = P::new(plan)?;
+        let connections = assignment.share.of(plan.connections as u64) as usize;
+        let mut groups: Vec<Group> = Vec::new();
+        let mut targets = Vec::new();
+        for (target, endpoint) in plan.targets.iter().zip(&assignment.endpoints) {
+            let known = groups.iter().position(|group| group.endpoint == *endpoint);
+            targets.push(Destination {
+                message: protocol.message(target)?,
+                group: known.unwrap_or(groups.len()),
+                idempotent: target.is_idempotent(),
+            });
             if known.is_none() {
-                lanes.push(Lane {
-                    address: message.address,
-                    open: Cell::new(0),
-                    idle: RefCell::default(),
-                    waiting: RefCell::default(),
-                });
+                groups.push(Group::new(endpoint.clone(), connections));
             }
         }
-        Rc::new(Self {
-            report: RefCell::new(Report::new(assignment.messages.len())),
-            assignment,
-            lanes,
-            lane_of,
-            finishing: Cell::new(false),
-            finished: RefCell::default(),
-        })
+        let warmup = nanos(plan.warmup);
+        let weights: Vec<u32> = plan.targets.iter().map(|target| target.weight).collect();
+        Ok(Rc::new(Self {
+            protocol,
+            settings: Settings {
+                kind: plan.kind,
+                is_open: matches!(plan.pace, Pace::Open { .. }),
+                usage: plan.usage,
+                lanes: plan.kind.lanes(plan.streams),
+                connect_per_request: plan.connect_per_request,
+                backlog_max: plan.backlog_max,
+                warmup,
+                connect_timeout: nanos(plan.connect_timeout),
+                request_timeout: nanos(plan.request_timeout),
+            },
+            clock,
+            groups,
+            mix: RefCell::new(Mix::new(&weights)),
+            budget: Budget::new(assignment.budget.clone(), plan.workers),
+            tally: RefCell::new(Tally::new(plan.kind, targets.len())),
+            targets,
+            live: Arc::clone(&assignment.live),
+            lanes: RefCell::default(),
+            active: Cell::new(0),
+            phase: Cell::new(Order::Run),
+            end: Cell::new(match plan.stop {
+                Stop::After(duration) => nanos(plan.warmup + duration),
+                Stop::Asked | Stop::Requests(_) => NEVER,
+            }),
+            last_end: Cell::new(warmup),
+            conductor: RefCell::default(),
+        }))
     }
 
-    fn dispatch(self: &Rc<Self>, job: Job) {
-        let lane = &self.lanes[self.lane_of[job.target]];
-        if let Some(seat) = lane.idle.borrow_mut().pop() {
-            seat.give(job);
-        } else if lane.open.get() < self.assignment.connections_max {
-            lane.open.set(lane.open.get() + 1);
-            let serve = Self::serve(Rc::clone(self), self.lane_of[job.target], job);
-            drop(monoio::spawn(serve));
-        } else if lane.waiting.borrow().len() < self.assignment.backlog_max {
-            lane.waiting.borrow_mut().push_back(job);
-        } else {
-            let message = format!(
-                "{} requests waited for one of {} connections",
-                self.assignment.backlog_max, self.assignment.connections_max
-            );
-            self.record(job, Err((ErrorKind::Backlog, message)));
+    fn is_running(&self) -> bool {
+        self.phase.get() == Order::Run
+    }
+
+    /// No further request is begun. Requests of an open loop that wait for a connection were due
+    /// and are still sent.
+    fn finish(&self) {
+        if !self.is_running() {
+            return;
+        }
+        self.phase.set(Order::Finish);
+        for group in &self.groups {
+            if !self.settings.is_open {
+                group.waiting.borrow_mut().clear();
+            }
+            for lane in group.idle.borrow_mut().drain(..) {
+                lane.wake();
+            }
+        }
+        // A stream has no end of its own.
+        if self.settings.kind.is_stream() {
+            self.abandon();
+        }
+        self.wake_conductor();
+    }
+
+    /// As [`Self::finish`], before its time.
+    fn stop(&self, now: Nanos) {
+        if self.is_running() {
+            self.end.set(self.end.get().min(now));
+            self.finish();
         }
     }
 
-    /// The life of one connection's task.
-    async fn serve(self: Rc<Self>, lane: usize, first: Job) {
-        let lane = &self.lanes[lane];
-        let seat = Rc::new(Seat::default());
-        let mut connection = Connection::new(lane.address, self.assignment.limits);
-        let mut next = Some(first);
-        while let Some(job) = next {
-            let message = &self.assignment.messages[job.target];
-            let outcome = connection.perform(message, job.due).await;
-            self.record(job, outcome);
-            {
-                let mut report = self.report.borrow_mut();
-                report.connections += u64::from(connection.take_opened());
-                report.resent += u64::from(connection.take_resent());
-            }
-            next = lane.waiting.borrow_mut().pop_front();
-            if next.is_none() && !self.finishing.get() {
-                lane.idle.borrow_mut().push(Rc::clone(&seat));
-                next = seat.wait(&self.finishing).await;
-            }
+    /// Gives up what is under way.
+    fn abandon(&self) {
+        self.phase.set(Order::Abandon);
+        for group in &self.groups {
+            group.waiting.borrow_mut().clear();
         }
-        drop(connection);
-        lane.open.set(lane.open.get() - 1);
-        if let Some(waker) = self.finished.borrow_mut().take() {
+        for lane in self.lanes.borrow().iter() {
+            lane.expire();
+        }
+    }
+
+    fn wake_conductor(&self) {
+        if let Some(waker) = self.conductor.borrow_mut().take() {
             waker.wake();
         }
     }
 
-    fn record(&self, job: Job, outcome: Result<crate::report::Answer, Failed>) {
-        let latency = job.due.elapsed();
-        self.report.borrow_mut().targets[job.target].record(latency, outcome);
-    }
-
-    /// Lets every request end and every connection close.
-    async fn finish(&self) {
-        self.finishing.set(true);
-        for lane in &self.lanes {
-            for seat in lane.idle.borrow_mut().drain(..) {
-                seat.wake();
-            }
+    /// The next request of a closed loop.
+    fn draw(&self, now: Nanos) -> Job {
+        Job {
+            target: self.mix.borrow_mut().next(),
+            due: now,
         }
-        poll_fn(|context| {
-            if self.lanes.iter().all(|lane| lane.open.get() == 0) {
-                return Poll::Ready(());
-            }
-            *self.finished.borrow_mut() = Some(context.waker().clone());
-            Poll::Pending
-        })
-        .await;
-    }
-
-    /// When nobody has taken the last ones, the numbers go on being added up here.
-    fn hand_over(&self, reports: &SyncSender<Report>) {
-        let report = self.take_report();
-        if let Err(error) = reports.try_send(report) {
-            let (std::sync::mpsc::TrySendError::Full(report)
-            | std::sync::mpsc::TrySendError::Disconnected(report)) = error;
-            *self.report.borrow_mut() = report;
-        }
-    }
-
-    fn take_report(&self) -> Report {
-        let fresh = Report::new(self.assignment.messages.len());
-        self.report.replace(fresh)
-    }
-}
-
-impl Seat {
-    fn give(&self, job: Job) {
-        self.job.set(Some(job));
-        self.wake();
-    }
-
-    fn wake(&self) {
-        if let Some(waker) = self.waker.borrow_mut().take() {
-            waker.wake();
-        }
-    }
-
-    /// The next request, or `None` when there will be none.
-    async fn wait(&self, finishing: &Cell<bool>) -> Option<Job> {
-        poll_fn(|context| {
-            if let Some(job) = self.job.take() {
-                return Poll::Ready(Some(job));
-            }
-            if finishing.get() {
-                return Poll::Ready(None);
-            }
-            *self.waker.borrow_mut() = Some(context.waker().clone());
-            Poll::Pending
-        })
-        .await
     }
 }

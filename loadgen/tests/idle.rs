@@ -6,7 +6,7 @@ mod server;
 
 use std::{fs, time::Duration};
 
-use ringmain_loadgen::{Io, Plan, Run, Target};
+use ringmain_loadgen::{Arrivals, Io, Pace, Plan, Run, Stop, Target, Usage};
 
 /// Of all threads of this process, in nanoseconds: the first number of each schedstat.
 fn processor_time() -> u64 {
@@ -25,8 +25,15 @@ fn waiting_costs_nothing() {
         let url = format!("http://{address}/").parse().unwrap();
         let plan = Plan {
             io,
-            duration: Some(Duration::from_millis(1000)),
-            ..Plan::new(vec![Target::get(url)], 2.0)
+            stop: Stop::After(Duration::from_millis(1000)),
+            usage: Usage::Few,
+            ..Plan::new(
+                vec![Target::get(url)],
+                Pace::Open {
+                    rate: 2.0,
+                    arrivals: Arrivals::Constant,
+                },
+            )
         };
         let run = Run::start(&plan).unwrap();
         // The start allocates and touches the ring; what counts is what comes after it.

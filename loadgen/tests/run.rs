@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ringmain_loadgen::{ErrorKind, Io, Plan, Report, Run, Target};
+use ringmain_loadgen::{Arrivals, ErrorKind, Io, Pace, Plan, Report, Run, Stop, Target, Usage};
 use server::{Then, always, start};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
@@ -23,8 +23,17 @@ fn target(address: SocketAddr, path: &str) -> Target {
 
 fn plan(address: SocketAddr, rate: f64, millis: u64) -> Plan {
     Plan {
-        duration: Some(Duration::from_millis(millis)),
-        ..Plan::new(vec![target(address, "/")], rate)
+        stop: Stop::After(Duration::from_millis(millis)),
+        connections: 256,
+        usage: Usage::Few,
+        ..Plan::new(vec![target(address, "/")], open(rate))
+    }
+}
+
+fn open(rate: f64) -> Pace {
+    Pace::Open {
+        rate,
+        arrivals: Arrivals::Constant,
     }
 }
 
@@ -49,7 +58,7 @@ fn counts_match_the_server() {
         };
         plan.targets = vec![target(address, "/three"), target(address, "/one")];
         plan.targets[0].weight = 3;
-        plan.threads = 2;
+        plan.workers = 2;
         let report = run(&plan);
         let counts: Vec<u64> = report
             .targets
@@ -60,10 +69,10 @@ fn counts_match_the_server() {
         let total = report.total();
         assert_eq!(total.statuses, BTreeMap::from([(200, 600)]), "{io:?}");
         assert_eq!((total.failed(), seen.requests()), (0, 600), "{io:?}");
-        assert_eq!(total.bytes_received, 600 * OK.len() as u64);
+        assert_eq!(total.bytes_in, 600 * OK.len() as u64);
         assert_eq!(total.latency.len(), 600);
         assert_eq!(report.connections, seen.connections());
-        assert_eq!(report.lateness.len(), 600);
+        assert_eq!(report.slip.len(), 600);
     });
 }
 
@@ -81,7 +90,7 @@ fn a_stall_shows_in_every_request_it_delays() {
         });
         let plan = Plan {
             io,
-            connections_max: 1,
+            connections: 1,
             ..plan(address, 100.0, 1000)
         };
         let total = run(&plan).total();
@@ -132,7 +141,7 @@ fn answers_of_every_framing() {
             });
             let mut plan = Plan {
                 io,
-                connections_max: 1,
+                connections: 1,
                 ..plan(address, 500.0, 40)
             };
             plan.targets[0].method = method.to_owned();
@@ -172,7 +181,7 @@ fn a_large_body_is_read_to_its_end() {
         })
         .total();
         assert_eq!(total.succeeded(), 4);
-        assert!(total.bytes_received > 4 * LENGTH as u64);
+        assert!(total.bytes_in > 4 * LENGTH as u64);
     });
 }
 
@@ -185,11 +194,11 @@ fn every_failure_has_its_kind() {
             .unwrap();
         Then::Close
     });
-    check_failure(ErrorKind::Malformed, "http1.status_line", |stream| {
+    check_failure(ErrorKind::Protocol, "http1.status_line", |stream| {
         stream.write_all(b"SSH-2.0-x\r\n\r\n").unwrap();
         Then::Keep
     });
-    check_failure(ErrorKind::Malformed, "more bytes", |stream| {
+    check_failure(ErrorKind::Protocol, "more bytes", |stream| {
         stream
             .write_all(b"HTTP/1.1 204 No Content\r\n\r\nsurplus")
             .unwrap();
@@ -250,7 +259,7 @@ fn the_backlog_is_bounded() {
         let (address, seen) = start(|_, _, _| Then::Keep);
         let plan = Plan {
             io,
-            connections_max: 1,
+            connections: 1,
             backlog_max: 1,
             request_timeout: Duration::from_millis(500),
             ..plan(address, 100.0, 100)
@@ -272,7 +281,7 @@ fn a_closed_idle_connection_is_replaced() {
         });
         let report = run(&Plan {
             io,
-            connections_max: 1,
+            connections: 1,
             ..plan(address, 100.0, 100)
         });
         assert_eq!(report.total().succeeded(), 10);
@@ -286,13 +295,12 @@ fn runs_until_stopped_and_shows_progress() {
         let (address, seen) = always(OK);
         let plan = Plan {
             io,
-            duration: None,
-            report_interval: Duration::from_millis(10),
+            stop: Stop::Asked,
             ..plan(address, 500.0, 0)
         };
-        let mut run = Run::start(&plan).unwrap();
+        let run = Run::start(&plan).unwrap();
         let deadline = Instant::now() + Duration::from_secs(10);
-        while run.progress().total().requests < 50 {
+        while run.progress().requests < 50 {
             assert!(Instant::now() < deadline, "no progress");
             thread::yield_now();
         }

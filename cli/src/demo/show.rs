@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringmain_loadgen::{Plan, Report, Run, Target};
+use ringmain_loadgen::{Arrivals, Pace, Plan, Report, Run, Target, Usage};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
@@ -27,6 +27,8 @@ const LOOK: Duration = Duration::from_millis(10);
 /// For a change to be used by all proxies.
 const APPLY_PATIENCE: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Opened only when slow answers make them necessary.
+const CONNECTIONS_MAX: usize = 256;
 
 /// Sends traffic through the phases until they are over or a signal comes, and says how it went.
 pub(super) async fn show(
@@ -50,9 +52,15 @@ pub(super) async fn show(
 fn start_load(arguments: &Arguments, stage: &Stage) -> Result<Run, Fault> {
     let failed = |error: &dyn std::error::Error| Fault::new(format!("cannot send: {error}"));
     let url = stage.page().parse().map_err(|error| failed(&error))?;
+    let pace = Pace::Open {
+        rate: arguments.rate,
+        arrivals: Arrivals::Constant,
+    };
     let plan = Plan {
         request_timeout: REQUEST_TIMEOUT,
-        ..Plan::new(vec![Target::get(url)], arguments.rate)
+        connections: CONNECTIONS_MAX,
+        usage: Usage::Few,
+        ..Plan::new(vec![Target::get(url)], pace)
     };
     Run::start(&plan).map_err(|error| failed(&error))
 }
@@ -271,7 +279,7 @@ impl<'a> Show<'a> {
         Ok(())
     }
 
-    fn headline(&mut self) -> String {
+    fn headline(&self) -> String {
         let elapsed = table::clock(self.start.elapsed());
         let last = self.ends[PHASES.len() - 1];
         let time = match last {
@@ -280,8 +288,8 @@ impl<'a> Show<'a> {
         };
         let [v1, v2, v3] = PHASES[self.phase].wanted;
         let rate = self.rate;
-        let total = self.run.progress().total();
-        let failed = total.requests - total.succeeded();
+        let progress = self.run.progress();
+        let failed = progress.errors + progress.refused;
         format!(
             "  {time}   reviews wanted v1 {v1} %, v2 {v2} %, v3 {v3} %   {rate}/s sent, {failed} \
              failed"

@@ -18,6 +18,7 @@ use monoio::{
 };
 
 use super::{Counts, add};
+use crate::time::Alarm;
 
 /// Room for a request's head; bodies are thrown away in pieces of this size.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -36,6 +37,7 @@ pub(super) async fn serve(
 ) -> io::Result<()> {
     add(&counts.connections, 1);
     let mut buffer = Vec::with_capacity(BUFFER_BYTES);
+    let mut alarm = None;
     loop {
         let request = loop {
             match read_head(&buffer) {
@@ -64,6 +66,9 @@ pub(super) async fn serve(
         } else {
             buffer.drain(..taken);
         }
+        if let Ask::Delay(delay) = request.ask {
+            wait(&mut alarm, delay).await?;
+        }
         answer(&mut stream, &request, &answers, &counts).await?;
         if request.closes {
             return stream.shutdown().await;
@@ -83,15 +88,21 @@ async fn answer(
             return stream.write_all(text).await.0.map(drop);
         }
         Ask::Bytes(bytes) => bytes,
-        Ask::Delay(delay) => {
-            monoio::time::sleep(delay).await;
-            BYTES
-        }
+        Ask::Delay(_) => BYTES,
     };
     add(&counts.requests, 1);
     add(&counts.body_bytes, request.body_bytes);
     let whole = answers.of(bytes, request.closes);
     stream.write_all(whole).await.0.map(drop)
+}
+
+/// The runtime has no timers. A connection that is asked to wait makes one and keeps it.
+async fn wait(alarm: &mut Option<Alarm>, delay: Duration) -> io::Result<()> {
+    let alarm = match alarm {
+        Some(alarm) => alarm,
+        None => alarm.insert(Alarm::new()?),
+    };
+    alarm.wait(delay).await
 }
 
 async fn refuse(mut stream: TcpStream) -> io::Result<()> {
