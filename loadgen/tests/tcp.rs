@@ -14,7 +14,7 @@ use std::{
 };
 
 use ringmain_loadgen::{
-    Arrivals, Direction, ErrorKind, Io, Kind, Pace, Plan, Report, Run, Stop, Target,
+    Arrivals, Direction, ErrorKind, Io, Kind, Pace, Plan, Progress, Report, Run, Stop, Target,
 };
 
 /// Serves every connection with a thread of its own until the process ends.
@@ -55,6 +55,18 @@ fn plan(io: Io, kind: Kind, address: SocketAddr, body_bytes: usize) -> Plan {
 
 fn run(plan: &Plan) -> Report {
     Run::start(plan).unwrap().finish().unwrap()
+}
+
+/// Runs until `enough` has happened: how long that takes is the machine's affair.
+fn run_until(plan: &Plan, enough: impl Fn(&Progress) -> bool) -> Report {
+    let run = Run::start(plan).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !enough(&run.progress()) {
+        assert!(Instant::now() < deadline, "{:?}", run.progress());
+        thread::sleep(Duration::from_millis(1));
+    }
+    run.stopper().stop();
+    run.finish().unwrap()
 }
 
 fn on_each_io(test: impl Fn(Io)) {
@@ -194,7 +206,14 @@ fn streams() {
                 drain.join().unwrap();
                 open.fetch_sub(1, Ordering::SeqCst);
             });
-            let report = run(&stream(io, direction, address));
+            let plan = Plan {
+                stop: Stop::Asked,
+                ..stream(io, direction, address)
+            };
+            let report = run_until(&plan, |progress| {
+                (progress.bytes_out > 0 || direction == Direction::Receive)
+                    && (progress.bytes_in > 0 || direction == Direction::Send)
+            });
             let [to_server, from_server, open] = &counts;
             let deadline = Instant::now() + Duration::from_secs(10);
             while open.load(Ordering::SeqCst) > 0 {
@@ -239,7 +258,11 @@ fn a_stream_that_stalls_ends_in_time() {
 fn a_stream_that_the_server_ends() {
     on_each_io(|io| {
         let address = serve(drop);
-        let total = run(&stream(io, Direction::Receive, address)).total();
+        let plan = Plan {
+            stop: Stop::Asked,
+            ..stream(io, Direction::Receive, address)
+        };
+        let total = run_until(&plan, |progress| progress.errors > 0).total();
         let closed = total.error(ErrorKind::Closed).count;
         assert!(closed > 0 && closed == total.failed(), "{total:?}");
     });

@@ -7,7 +7,7 @@
 use std::{cell::RefCell, io, rc::Rc};
 
 use monoio::{
-    buf::IoBuf,
+    buf::{IoBuf, IoBufMut},
     io::{AsyncReadRent, AsyncWriteRentExt, OwnedReadHalf, OwnedWriteHalf, Splitable},
     net::TcpStream,
 };
@@ -16,6 +16,9 @@ use super::{
     Phase, Session,
     stream::{PIECE_BYTES, Stream, cut_off, refused},
 };
+
+/// For one read: as many as the session takes in without growing.
+const READ_BYTES_MAX: usize = 32 << 10;
 
 /// The direction from the peer.
 pub(crate) struct Receiver {
@@ -67,8 +70,9 @@ impl Receiver {
             if chunk.capacity() == 0 {
                 chunk = Session::chunk();
             }
-            let (read, chunk) = self.half.read(chunk).await;
-            self.chunk = chunk;
+            let room = chunk.capacity().min(READ_BYTES_MAX);
+            let (read, slice) = self.half.read(chunk.slice_mut(..room)).await;
+            self.chunk = slice.into_inner();
             if read? == 0 {
                 return Err(cut_off());
             }

@@ -9,9 +9,14 @@ mod peer;
 mod tls;
 mod websocket;
 
-use std::time::Duration;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
-use ringmain_loadgen::{ErrorKind, Io, Kind, Pace, Plan, Report, Run, Stop, Target, TargetReport};
+use ringmain_loadgen::{
+    ErrorKind, Io, Kind, Pace, Plan, Progress, Report, Run, Stop, Target, TargetReport,
+};
 
 /// `requests` to `url` from one connection, one after another.
 fn plan(kind: Kind, url: &str, requests: u64) -> Plan {
@@ -28,6 +33,18 @@ fn plan(kind: Kind, url: &str, requests: u64) -> Plan {
 
 fn run(plan: &Plan) -> Report {
     Run::start(plan).unwrap().finish().unwrap()
+}
+
+/// Runs until `enough` has happened: how long that takes is the machine's affair.
+fn run_until(plan: &Plan, enough: impl Fn(&Progress) -> bool) -> Report {
+    let run = Run::start(plan).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !enough(&run.progress()) {
+        assert!(Instant::now() < deadline, "{:?}", run.progress());
+        thread::sleep(Duration::from_millis(1));
+    }
+    run.stopper().stop();
+    run.finish().unwrap()
 }
 
 /// Runs `test` on every way in which the kernel can be asked.
