@@ -9,7 +9,7 @@ use crate::output::Format;
 
 #[derive(Debug, Args)]
 pub(super) struct Flags {
-    /// Where requests go: [WEIGHT@]URL, several with weights relative to each other.
+    /// Where requests go: `[WEIGHT@]URL`, several with weights relative to each other.
     #[arg(value_name = "URL", required = true, value_parser = parse::goal)]
     pub(super) goals: Vec<Goal>,
 
