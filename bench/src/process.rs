@@ -12,7 +12,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A program that was started here. It is killed when dropped, so that nothing outlives a run.
+/// A program that was started here. It and its descendants are killed when it is dropped, so that
+/// nothing outlives a run.
 #[derive(Debug)]
 pub struct Process {
     /// What it is called in messages.
@@ -32,9 +33,10 @@ impl Program {
     /// `program` with all its threads on `cores`, a list as `0` or `0,1`; `wrapper` is what runs it,
     /// empty for nothing.
     pub fn on_cores(cores: &str, wrapper: &[&OsStr], program: &Path, name: &'static str) -> Self {
-        // However a run ends, nothing that it started outlives it.
+        // However a run ends, nothing that it started outlives it. A program that has children is given the
+        // chance to end them.
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "taskset", "-c"]);
+        command.args(["--pdeathsig", "TERM", "taskset", "-c"]);
         command.arg(cores).args(wrapper).arg(program);
         command.env("PATH", search_path());
         Self { name, command }
@@ -200,7 +202,7 @@ impl Process {
     }
 }
 
-/// To a child of this process that was not yet waited for.
+/// To a child of this process that was not yet waited for, or a child of that.
 fn signal(id: u32, signal: Signal) {
     let id = i32::try_from(id).ok().and_then(Pid::from_raw);
     if let Some(id) = id {
@@ -211,7 +213,10 @@ fn signal(id: u32, signal: Signal) {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        drop(self.child.kill());
+        // Parents first: they would start their children again.
+        for id in tree(self.id()) {
+            signal(id, Signal::KILL);
+        }
         drop(self.child.wait());
     }
 }
@@ -269,7 +274,12 @@ pub fn wait_until(
 
 #[cfg(test)]
 mod tests {
-    use std::{path::Path, time::Duration};
+    use std::{
+        fs,
+        path::Path,
+        thread,
+        time::{Duration, Instant},
+    };
 
     use super::{Program, wait_until};
 
@@ -285,10 +295,20 @@ mod tests {
         })
         .unwrap();
         assert!(shell.resident_bytes().unwrap() > 100_000);
-        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", shell.id()));
-        let child: i32 = children.unwrap().trim().parse().unwrap();
-        let child = rustix::process::Pid::from_raw(child).unwrap();
-        rustix::process::kill_process(child, rustix::process::Signal::KILL).unwrap();
-        shell.stop(patience).unwrap();
+        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", shell.id()));
+        let child = children.unwrap().trim().to_owned();
+        drop(shell);
+        let deadline = Instant::now() + patience;
+        while is_running(&child) {
+            assert!(Instant::now() < deadline, "{child} outlives its parent");
+            thread::yield_now();
+        }
+    }
+
+    /// One that has ended may wait for someone to ask how.
+    fn is_running(id: &str) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        let behind_name = stat.rsplit_once(") ");
+        behind_name.is_some_and(|(_, fields)| !fields.starts_with('Z'))
     }
 }
