@@ -137,16 +137,21 @@ impl Process {
         })
     }
 
-    /// What /proc says it holds in memory, in KiB.
+    /// Memory that it holds for itself, in KiB: code, which comes and goes, is not in it.
     pub fn resident_kib(&self) -> u64 {
+        self.memory_kib("RssAnon")
+    }
+
+    /// A line of its status in /proc.
+    pub fn memory_kib(&self, name: &str) -> u64 {
         let path = format!("/proc/{}/status", self.id());
         let status = std::fs::read_to_string(path).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-        let number = line.and_then(|line| line.split_ascii_whitespace().nth(1));
-        number
-            .expect("a running process has VmRSS")
-            .parse()
-            .unwrap()
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let kib = line.and_then(|rest| rest.trim().strip_suffix("kB"));
+        let kib = kib.unwrap_or_else(|| panic!("a running process has {name}"));
+        kib.trim().parse().unwrap()
     }
 
     /// How many descriptors it has open.

@@ -33,6 +33,7 @@ on_both!(
     an_early_client_is_served,
     out_of_descriptors,
     several_workers_share_the_load,
+    what_only_a_start_needs_does_not_stay,
 );
 
 fn a_drain_under_load_loses_nothing(io: Io) {
@@ -394,4 +395,19 @@ fn a_second_control_plane_on_the_same_socket() {
         mesh.proxy.info()["control_plane"]["connection"]["state"],
         "connected"
     );
+}
+
+fn what_only_a_start_needs_does_not_stay(io: Io) {
+    let origin = Origin::saying("ok");
+    let mesh = Mesh::builder(io)
+        .all_to("origin", &[origin.address()])
+        .start();
+    wait::until("the code of the start to be unmapped", || {
+        let most = mesh.proxy.process.memory_kib("VmHWM");
+        match mesh.proxy.process.memory_kib("VmRSS") {
+            kib if kib < most / 3 * 2 => Ok(()),
+            kib => Err(format!("{kib} of {most} KiB")),
+        }
+    });
+    assert_eq!(mesh.client().get("/").text(), "ok");
 }

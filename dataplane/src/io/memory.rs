@@ -36,3 +36,23 @@ pub fn give_back() {
         libc::malloc_trim(0);
     }
 }
+
+/// Takes the program's code out of resident memory: what runs next is mapped again, by a short fault
+/// for each 64 KiB, from the page cache where it stays. A start runs much that is never needed again
+/// (arguments, relocations, the first configuration), and the kernel maps the neighbours of all that
+/// was touched: of 9.9 MiB after start, 4.5 were such code.
+pub fn unmap_code() {
+    // Both are provided by the linkers (ld, lld). Between them lie the headers, constants that need
+    // no relocation, and code.
+    unsafe extern "C" {
+        static __executable_start: u8;
+        static etext: u8;
+    }
+    let start = (&raw const __executable_start).cast_mut();
+    let bytes = (&raw const etext).addr() - start.addr();
+    // SAFETY: the range is mapped privately from the executable and never written, so what is read
+    // there afterwards is what was read before (madvise(2), MADV_DONTNEED).
+    unsafe {
+        libc::madvise(start.cast(), bytes, libc::MADV_DONTNEED);
+    }
+}

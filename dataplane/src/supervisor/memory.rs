@@ -16,6 +16,7 @@ const BUFFERS_MIN: u64 = 64;
 pub struct Memory {
     workers: Vec<Arc<WorkerCounters>>,
     watch: Watch,
+    has_started: bool,
 }
 
 impl Memory {
@@ -24,6 +25,7 @@ impl Memory {
         Self {
             workers,
             watch: Watch::default(),
+            has_started: false,
         }
     }
 
@@ -39,6 +41,9 @@ impl Memory {
         };
         if self.watch.is_due(self.workers.iter().map(held).sum()) {
             memory::give_back();
+            if !std::mem::replace(&mut self.has_started, true) {
+                memory::unmap_code();
+            }
         }
     }
 }
