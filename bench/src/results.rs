@@ -1,6 +1,7 @@
 //! What a run leaves behind: `machine.toml`, `raw.csv`, `summary.md` and charts.
 
 use std::{
+    borrow::Cow,
     fmt::Write,
     fs,
     path::{Path, PathBuf},
@@ -64,12 +65,21 @@ fn csv(reports: &[Report]) -> String {
             value,
             quiet,
         } = sample;
+        let case = field(case);
         let _ = writeln!(
             csv,
             "{scenario},{case},{round},{peer},{quantity},{value},{quiet}"
         );
     }
     csv
+}
+
+/// As RFC 4180 section 2 asks for: a case is the only field that is free text.
+fn field(text: &str) -> Cow<'_, str> {
+    match text.contains([',', '"', '\n']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")).into(),
+        false => text.into(),
+    }
 }
 
 /// All sections in the order of the run, then the marks.
@@ -118,7 +128,7 @@ pub fn verdicts(reports: &[Report]) -> String {
 mod tests {
     use std::path::Path;
 
-    use super::{directory, write};
+    use super::{directory, field, write};
     use crate::report::{Column, Outline, Report};
 
     const COLUMNS: &[Column] = &[Column::median("rss", "RSS", 0)];
@@ -133,6 +143,17 @@ mod tests {
         check(&[], "2026-01-31");
         check(&["2026-01-31"], "2026-01-31-2");
         check(&["2026-01-31", "2026-01-31-2"], "2026-01-31-3");
+    }
+
+    #[test]
+    fn fields() {
+        for (text, expected) in [
+            ("1000 routes", "1000 routes"),
+            ("at once, small", "\"at once, small\""),
+            ("\"small\"", "\"\"\"small\"\"\""),
+        ] {
+            assert_eq!(field(text), expected);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::{
     arguments::Arguments, bench::Bench, document, machine, report::Report, results,
@@ -23,6 +23,11 @@ pub fn run(arguments: Arguments, command: &str, print: &mut dyn FnMut(&str)) -> 
         [] => Scenario::ALL.to_vec(),
         chosen => chosen.to_vec(),
     };
+    ensure!(
+        !(bench.arguments.check || bench.arguments.record)
+            || chosen.contains(&Scenario::Instructions),
+        "--check and --record are about the scenario `instructions`, which is not among those named"
+    );
     for missing in &bench.missing {
         bench.progress.suspend(|| print(&format!("{missing}\n")));
     }
