@@ -141,6 +141,8 @@ impl Forward<'_, '_> {
         downstream.consume_head();
         let session = Rc::clone(&downstream.session);
         let staged = body.stage_short(&mut downstream.received, &mut outgoing);
+        // Nothing is held for the client while the upstream thinks.
+        downstream.received.release();
         let result = match staged {
             Ok(()) if body.is_done() => self.whole(downstream, &cluster, outgoing, record).await,
             // In a box of its own: it is large, and most requests do without.

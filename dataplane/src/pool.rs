@@ -406,7 +406,9 @@ pub fn put_back(worker: &Worker, lease: &Lease, upstream: Upstream, now: Micros)
     let state = lease.state();
     connection.requests += 1;
     let requests_max = lease.cluster.cluster.connections.requests_max;
-    let spent = requests_max != 0 && connection.requests >= requests_max;
+    // Its deadline may have passed while the answer was on its way to the client.
+    let stopped = connection.stream.was_stopped();
+    let spent = stopped || requests_max != 0 && connection.requests >= requests_max;
     let mut idle = state.idle.borrow_mut();
     if spent || state.gone.get() || idle.len() >= worker.limits.upstream_idle_max {
         return;

@@ -168,9 +168,15 @@ impl Deadline {
     pub fn set(&self, at: Micros, expiry: Expiry) {
         self.slot.at.set(at);
         self.slot.expiry.set(expiry);
-        if at < self.table.next.get() {
-            self.table
-                .bring_forward(at.max(self.table.now() + SWEEP_INTERVAL_MIN));
+        let next = self.table.next.get();
+        if at >= next {
+            return;
+        }
+        // Never later than it was to be: deadlines that have passed when they are set, one soon after
+        // the other, would keep the sweeper from all others.
+        let soonest = at.max(self.table.now() + SWEEP_INTERVAL_MIN);
+        if soonest < next {
+            self.table.bring_forward(soonest);
         }
     }
 
@@ -224,5 +230,32 @@ impl Slot {
         // SAFETY: shutdown touches no memory; the descriptor is open because the stream that owns
         // it drops its Deadline first. An error means that the peer was faster.
         unsafe { libc::shutdown(self.fd, how) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Deadlines, Expiry, NEVER, Rung};
+
+    /// The descriptor is never used: no sweeper runs.
+    const FD: i32 = -1;
+
+    #[test]
+    fn the_sweeper_is_brought_forward_and_never_postponed() {
+        let table = Deadlines::new(Rung::Epoll);
+        let (first, other) = (table.watch(FD), table.watch(FD));
+        assert_eq!(table.next.get(), NEVER);
+        let hour = table.now() + 3_600_000_000;
+        first.set(hour, Expiry::Close);
+        assert_eq!(table.next.get(), hour);
+        other.set(hour + 1, Expiry::Close);
+        assert_eq!(table.next.get(), hour);
+        other.set(0, Expiry::Close);
+        let next = table.next.get();
+        assert!(next < hour);
+        for _ in 0..1000 {
+            other.set(0, Expiry::Close);
+            assert_eq!(table.next.get(), next);
+        }
     }
 }
