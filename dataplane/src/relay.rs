@@ -184,6 +184,7 @@ impl Relay<'_> {
             if body.is_done() && self.nothing_follows {
                 self.source.expect_nothing();
             }
+            let is_framed = !matches!(staged, Staged::InPlace(_));
             let mut sent;
             (sent, outgoing) = self.send(outgoing).await;
             if let (
@@ -204,9 +205,12 @@ impl Relay<'_> {
             if sent.is_err() {
                 return Err(Broken::Target);
             }
-            // What is sent from now on is sent from where it was received, unless it is framed.
-            outgoing.release();
             let was_full = received.room() == 0;
+            // What is sent from now on is sent from where it was received, unless it is framed. Then a
+            // transfer that fills its buffer has made this one larger, and will again.
+            if !(is_framed && was_full) {
+                outgoing.release();
+            }
             received.consume(consumed);
             if body.is_done() {
                 return Ok(());

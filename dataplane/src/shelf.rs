@@ -56,9 +56,10 @@ impl<T> Shelf<T> {
     /// held up.
     pub fn tidy(&self, most: usize) {
         let mut things = self.things.borrow_mut();
-        let kept = things.len() - self.unneeded.get().min(most).min(things.len());
-        things.truncate(kept);
-        self.unneeded.set(kept);
+        let dropped = self.unneeded.get().min(most).min(things.len());
+        // Those at the front were put here first, and are the coldest.
+        drop(things.drain(..dropped));
+        self.unneeded.set(things.len());
     }
 }
 
