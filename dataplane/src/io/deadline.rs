@@ -154,8 +154,15 @@ impl Deadlines {
         }
     }
 
+    /// Lets the sweeper run at `at`, or as soon as it may; never later than it was to. Deadlines that
+    /// have passed when they are set, one soon after the other, would keep it from all others.
+    #[cold]
     fn bring_forward(&self, at: Micros) {
-        self.next.set(at);
+        let soonest = at.max(self.now() + SWEEP_INTERVAL_MIN);
+        if soonest >= self.next.get() {
+            return;
+        }
+        self.next.set(soonest);
         self.is_moved.set(true);
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
@@ -168,15 +175,8 @@ impl Deadline {
     pub fn set(&self, at: Micros, expiry: Expiry) {
         self.slot.at.set(at);
         self.slot.expiry.set(expiry);
-        let next = self.table.next.get();
-        if at >= next {
-            return;
-        }
-        // Never later than it was to be: deadlines that have passed when they are set, one soon after
-        // the other, would keep the sweeper from all others.
-        let soonest = at.max(self.table.now() + SWEEP_INTERVAL_MIN);
-        if soonest < next {
-            self.table.bring_forward(soonest);
+        if at < self.table.next.get() {
+            self.table.bring_forward(at);
         }
     }
 
