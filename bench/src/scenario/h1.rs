@@ -2,15 +2,13 @@
 
 use anyhow::Result;
 
-use super::CONNECTIONS;
+use super::{CONNECTIONS, compare};
 use crate::{
     bench::Bench,
     load::What,
-    origin::Origin,
-    peer::{Carries, Size, Task},
+    peer::Size,
     report::{Outline, Report},
-    table::Table,
-    turns::{Comparison, REQUEST_COLUMNS, Stage},
+    turns::{Comparison, REQUEST_COLUMNS},
 };
 
 pub(super) const OUTLINE: Outline = Outline {
@@ -29,27 +27,13 @@ const CASES: [(&str, &str, Size); 3] = [
 
 pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
     for (case, path, size) in CASES {
-        let directory = bench.directory()?;
-        let directory = directory.path();
-        let origin = Origin::start(bench, directory)?;
-        let task = Task {
-            carries: Carries::Http(Table::SMALL, size),
-            origin: origin.http,
-            workers: 1,
-        };
         let comparison = Comparison {
             case,
             what: What::Get(path),
             connections: CONNECTIONS,
             half_load: true,
         };
-        let stage = Stage {
-            bench,
-            directory,
-            contenders: &bench.start_all(directory, &task)?,
-            origin: &origin,
-        };
-        comparison.run(stage, report)?;
+        compare(bench, report, size, 1, comparison)?;
     }
     Ok(())
 }

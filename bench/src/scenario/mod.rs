@@ -5,7 +5,11 @@ use clap::ValueEnum;
 
 use crate::{
     bench::Bench,
+    origin::Origin,
+    peer::{Carries, Size, Task},
     report::{Outline, Report},
+    table::Table,
+    turns::{Comparison, Stage},
 };
 
 mod backends;
@@ -22,6 +26,32 @@ mod workers;
 
 /// Connections of a case that says nothing else.
 const CONNECTIONS: u32 = 64;
+
+/// Compares all programs, each with `workers` and one route that takes everything, before an origin
+/// that is started for it.
+fn compare(
+    bench: &Bench,
+    report: &mut Report,
+    size: Size,
+    workers: u32,
+    comparison: Comparison<'_>,
+) -> Result<()> {
+    let directory = bench.directory()?;
+    let directory = directory.path();
+    let origin = Origin::start(bench, directory)?;
+    let task = Task {
+        carries: Carries::Http(Table::SMALL, size),
+        origin: origin.http,
+        workers,
+    };
+    let stage = Stage {
+        bench,
+        directory,
+        contenders: &bench.start_all(directory, &task)?,
+        origin: &origin,
+    };
+    comparison.run(stage, report)
+}
 
 /// A scenario: one entry in this list, one file, and a line in each match below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

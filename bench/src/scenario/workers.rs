@@ -2,15 +2,13 @@
 
 use anyhow::Result;
 
-use super::CONNECTIONS;
+use super::{CONNECTIONS, compare};
 use crate::{
     bench::Bench,
     load::What,
-    origin::Origin,
-    peer::{Carries, Size, Task},
+    peer::Size,
     report::{Outline, Report},
-    table::Table,
-    turns::{Comparison, REQUEST_COLUMNS, Stage},
+    turns::{Comparison, REQUEST_COLUMNS},
 };
 
 pub(super) const OUTLINE: Outline = Outline {
@@ -24,27 +22,13 @@ pub(super) const OUTLINE: Outline = Outline {
 
 pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
     for (case, workers) in [("1 worker", 1), ("2 workers", 2)] {
-        let directory = bench.directory()?;
-        let directory = directory.path();
-        let origin = Origin::start(bench, directory)?;
-        let task = Task {
-            carries: Carries::Http(Table::SMALL, Size::Small),
-            origin: origin.http,
-            workers,
-        };
         let comparison = Comparison {
             case,
             what: What::Get("/bytes/100"),
             connections: CONNECTIONS,
             half_load: false,
         };
-        let stage = Stage {
-            bench,
-            directory,
-            contenders: &bench.start_all(directory, &task)?,
-            origin: &origin,
-        };
-        comparison.run(stage, report)?;
+        compare(bench, report, Size::Small, workers, comparison)?;
     }
     Ok(())
 }
