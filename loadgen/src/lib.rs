@@ -34,7 +34,7 @@ pub use plan::{
     Arrivals, Direction, Identity, Kind, Pace, Plan, PlanError, Scheme, Stop, Target, Tls, Url,
     Usage,
 };
-pub use report::{ErrorCount, Report, Second, TargetReport, ThreadUse};
+pub use report::{Drained, ErrorCount, Report, Second, TargetReport, ThreadUse};
 pub use ring::{Io, Rung};
 pub use run::{Progress, Run, RunError, Stopper};
 pub use verdict::Bottleneck;

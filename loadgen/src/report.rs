@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 
 use crate::{failure::ErrorKind, ring::Rung, verdict::Bottleneck};
 
@@ -30,6 +31,8 @@ pub struct Report {
     /// Requests sent once more because a kept-alive connection was found closed before any byte of
     /// the answer (RFC 9112 section 9.3.1).
     pub resent: u64,
+    /// Of streams: what came behind [`Self::duration`], and is in no other number.
+    pub drained: Drained,
     /// What happened in each second, in order.
     pub series: Vec<Second>,
     /// What each worker's thread used.
@@ -67,6 +70,19 @@ pub struct ErrorCount {
     pub count: u64,
     /// What happened to the first of them.
     pub first: Option<String>,
+}
+
+/// How streams came to their ends. No more is sent when the time is over, and whatever was on its way
+/// arrives: then a server that counts has counted what the report has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drained {
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// Directions of connections that did not come to their ends in time: of what was on its way
+    /// there, nothing is known.
+    pub cut: u64,
 }
 
 /// One second of a run, or what there was of it.
@@ -123,6 +139,7 @@ impl Report {
             connections: 0,
             resumed: 0,
             resent: 0,
+            drained: Drained::default(),
             series: Vec::new(),
             workers: Vec::new(),
             bottleneck: None,
@@ -159,6 +176,9 @@ impl Report {
         self.connections += other.connections;
         self.resumed += other.resumed;
         self.resent += other.resent;
+        self.drained.bytes_in += other.drained.bytes_in;
+        self.drained.bytes_out += other.drained.bytes_out;
+        self.drained.cut += other.drained.cut;
         self.workers.extend_from_slice(&other.workers);
     }
 }

@@ -339,7 +339,7 @@ fn drive<P: Protocol>(
     let io = assignment.plan.io;
     ring::run(io, |rung| async move {
         // Made before the time of the start is set, which it would delay.
-        let tally = Tally::new(assignment.plan.kind, assignment.plan.targets.len());
+        let tally = Tally::new(assignment.plan.targets.len());
         // Nobody listens only when the start failed for another thread.
         let _ = tell.send(rung);
         match told.recv() {

@@ -15,7 +15,9 @@ use std::{
 
 use monoio::{
     buf::IoBufMut,
-    io::{AsyncReadRent, AsyncWriteRentExt, OwnedReadHalf, OwnedWriteHalf, Splitable},
+    io::{
+        AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, OwnedReadHalf, OwnedWriteHalf, Splitable,
+    },
     net::TcpStream,
 };
 
@@ -207,6 +209,14 @@ impl Transport {
         }
     }
 
+    /// Tells the peer that nothing more comes.
+    pub(crate) async fn shutdown(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.shutdown().await,
+            Self::Tls(stream) => stream.shutdown().await,
+        }
+    }
+
     /// Both directions, to be used at the same time. The connection ends with both.
     pub(crate) fn into_halves(self) -> (Receiver, Sender) {
         match self {
@@ -259,6 +269,14 @@ impl Sender {
         match self {
             Self::Plain(half) => half.write_all(Rc::clone(bytes)).await.0.map(drop),
             Self::Tls(sender) => sender.write_all(bytes).await,
+        }
+    }
+
+    /// As [`Transport::shutdown`].
+    pub(crate) async fn shutdown(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(half) => half.shutdown().await,
+            Self::Tls(sender) => sender.shutdown().await,
         }
     }
 }

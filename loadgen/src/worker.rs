@@ -190,10 +190,6 @@ impl<P: Protocol> Worker<P> {
                 lane.wake();
             }
         }
-        // A stream has no end of its own.
-        if self.settings.kind.is_stream() {
-            self.abandon();
-        }
         self.wake_conductor();
     }
 

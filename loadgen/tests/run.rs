@@ -6,7 +6,7 @@ mod server;
 
 use std::{
     collections::BTreeMap,
-    io::Write,
+    io::{BufRead, BufReader, Write},
     net::{SocketAddr, TcpListener},
     thread,
     time::{Duration, Instant},
@@ -329,4 +329,53 @@ fn epoll_is_epoll() {
     .unwrap();
     assert_eq!(run.rung().name(), "epoll");
     run.finish().unwrap();
+}
+
+/// A server that closes the connection after its first answer, and takes its time for that: the
+/// next request is on its way then, and is sent again. Its latency is that of both tries.
+#[test]
+fn a_request_that_is_sent_again_counts_from_its_first_time() {
+    const HELD: Duration = Duration::from_millis(50);
+    on_each_io(|io| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = thread::spawn(move || {
+            for request in 0..2 {
+                let (stream, _) = listener.accept().unwrap();
+                let mut reader = BufReader::new(stream);
+                skip_request(&mut reader);
+                reader.get_mut().write_all(OK.as_bytes()).unwrap();
+                if request == 0 {
+                    // The second request is here. It waits for this long at least, and then no
+                    // byte of an answer comes.
+                    skip_request(&mut reader);
+                    thread::sleep(HELD);
+                }
+            }
+        });
+        let report = run(&Plan {
+            io,
+            stop: Stop::Requests(2),
+            connections: 1,
+            ..Plan::new(vec![target(address, "/")], Pace::Closed)
+        });
+        server.join().unwrap();
+        let total = report.total();
+        assert_eq!(
+            (total.answered, report.resent),
+            (2, 1),
+            "{:?}",
+            total.errors
+        );
+        let longest = Duration::from_micros(total.latency.max());
+        assert!(longest >= HELD, "{io:?} {longest:?}");
+    });
+}
+
+fn skip_request(reader: &mut BufReader<std::net::TcpStream>) {
+    let mut line = String::new();
+    while line != "\r\n" {
+        line.clear();
+        assert!(reader.read_line(&mut line).unwrap() > 0, "no whole request");
+    }
 }

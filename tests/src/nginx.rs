@@ -56,6 +56,22 @@ impl Nginx {
         self.address
     }
 
+    /// Requests that were written down, in the order of their ends, once there are so many: their
+    /// lines of the log format `seen`, which `locations` that want it ask for with
+    /// `access_log temp/seen.log seen;`. nginx writes a line when it has sent the answer, which may
+    /// be after it was read.
+    pub fn seen(&self, requests: usize) -> Vec<String> {
+        let file = self.directory.path().join("temp/seen.log");
+        wait::until(format!("{requests} requests at nginx"), || {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+            match lines.len() {
+                count if count < requests => Err(count),
+                _ => Ok(lines),
+            }
+        })
+    }
+
     /// A file below `/`.
     pub fn file(&self, name: &str) -> PathBuf {
         self.directory.path().join("files").join(name)
@@ -71,6 +87,7 @@ pid temp/nginx.pid;
 error_log stderr warn;
 events {{ worker_connections 512; }}
 http {{
+    log_format seen '$request_method $uri $status $server_protocol $connection $ssl_client_s_dn';
     access_log off;
     default_type application/octet-stream;
     client_body_temp_path temp/body;

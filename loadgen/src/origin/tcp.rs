@@ -1,9 +1,9 @@
 //! Services without a protocol: what goes through them is the whole story.
 
-use std::{io, rc::Rc};
+use std::{cell::Cell, io, rc::Rc};
 
 use monoio::{
-    io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt},
+    io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, Splitable},
     net::TcpStream,
 };
 
@@ -49,12 +49,23 @@ pub(super) async fn sink(mut stream: TcpStream, counts: Rc<Counts>) -> io::Resul
     }
 }
 
-/// Sends zeros until the client closes the connection.
-pub(super) async fn source(mut stream: TcpStream, counts: Rc<Counts>) -> io::Result<()> {
+/// Sends zeros until the client has sent its last, or closes the connection.
+pub(super) async fn source(stream: TcpStream, counts: Rc<Counts>) -> io::Result<()> {
+    let (mut reader, mut writer) = stream.into_split();
+    let is_over = Rc::new(Cell::new(false));
+    let over = Rc::clone(&is_over);
+    let client = monoio::spawn(async move {
+        // What a client says means nothing; only its end does.
+        while let (Ok(1..), _) = reader.read(Vec::with_capacity(ECHO_BYTES)).await {}
+        over.set(true);
+    });
     let mut chunk = vec![0; CHUNK_BYTES];
-    loop {
-        let (sent, again) = stream.write_all(chunk).await;
+    while !is_over.get() {
+        let (sent, again) = writer.write_all(chunk).await;
         add(&counts.source_bytes, sent?);
         chunk = again;
     }
+    writer.shutdown().await?;
+    client.await;
+    Ok(())
 }

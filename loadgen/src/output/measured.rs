@@ -67,6 +67,7 @@ impl Summary {
             bytes_out: total.bytes_out,
             latency_us: Latency::of(&total.latency),
             connect_us: Latency::of(&report.connect),
+            drained: (mode == Mode::Stream).then_some(report.drained),
             generator: generator(report, mode),
             targets: targets(plan, report),
             objectives: Vec::new(),

@@ -9,6 +9,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use super::objective::Verdict;
+use crate::Drained;
 
 /// Of the fields below, as this program writes them.
 pub const FORMAT: u32 = 1;
@@ -72,6 +73,9 @@ pub struct Summary {
     /// Time that connections took to be ready for their first request, in microseconds; `None` when
     /// none was.
     pub connect_us: Option<Latency>,
+    /// Of streams: how they came to their ends; `None` for what has requests.
+    #[serde(default)]
+    pub drained: Option<Drained>,
     /// What the generator itself did to the figures.
     pub generator: Generator,
     /// The same by target, in the order of the command line.

@@ -64,6 +64,14 @@ pub(crate) trait Protocol: Sized + 'static {
         message: &Self::Message,
     ) -> impl Future<Output = Result<Answer, Broken>>;
 
+    /// Brings a session that is fit to the end that it has with the server, so that whatever was on
+    /// its way arrives; the bytes that came meanwhile. Only streams are ended so: the answers of the
+    /// others are complete.
+    fn end(&self, session: Self::Session) -> impl Future<Output = Result<Answer, Failed>> {
+        drop(session);
+        async { Ok(Answer::default()) }
+    }
+
     /// The last exchange, which is over, left the session fit for another one. Asked after every
     /// answer, and after an exchange that failed or was dropped in the middle (`complete` is then
     /// false). On a connection of one lane nothing can be trusted after a failure; on a connection

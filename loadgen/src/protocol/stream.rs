@@ -3,7 +3,13 @@
 //! An exchange is one block, so that the engine sees the bytes as they move. Both directions are two
 //! lanes of a connection, which do not wait for each other.
 
-use std::{cell::RefCell, future::poll_fn, pin::pin, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    io,
+    pin::pin,
+    rc::Rc,
+};
 
 use super::{Answer, Broken, Endpoint, Protocol};
 use crate::{
@@ -29,9 +35,13 @@ pub(crate) enum Session {
     Send(Transport),
     Receive(Transport, Vec<u8>),
     /// Sends; what the other lane is to have, until it asks.
-    SendHalf(Sender, RefCell<Option<Receiver>>),
-    ReceiveHalf(Receiver, Vec<u8>),
+    SendHalf(Sender, RefCell<Option<Receiver>>, Farewell),
+    ReceiveHalf(Receiver, Vec<u8>, Farewell),
 }
+
+/// The sending half has said that nothing more comes: from then on an end of what is received is an
+/// answer to that.
+type Farewell = Rc<Cell<bool>>;
 
 impl Protocol for Stream {
     type Message = ();
@@ -63,24 +73,64 @@ impl Protocol for Stream {
             Direction::Receive => Session::Receive(transport, Vec::with_capacity(BLOCK_BYTES)),
             Direction::Both => {
                 let (receiver, sender) = transport.into_halves();
-                Session::SendHalf(sender, RefCell::new(Some(receiver)))
+                Session::SendHalf(sender, RefCell::new(Some(receiver)), Farewell::default())
             }
         })
     }
 
     fn fork(&self, session: &Session) -> Option<Session> {
-        let Session::SendHalf(_, other) = session else {
+        let Session::SendHalf(_, other, farewell) = session else {
             return None;
         };
         let receiver = other.borrow_mut().take()?;
         Some(Session::ReceiveHalf(
             receiver,
             Vec::with_capacity(BLOCK_BYTES),
+            Rc::clone(farewell),
         ))
     }
 
     async fn exchange(&self, session: &mut Session, (): &()) -> Result<Answer, Broken> {
         in_turn(self.move_block(session)).await
+    }
+
+    async fn end(&self, session: Session) -> Result<Answer, Failed> {
+        let mut bytes_in = 0;
+        match session {
+            Session::Send(mut transport) => {
+                transport
+                    .shutdown()
+                    .await
+                    .map_err(|error| refused(&error))?;
+                // What a server says at its end is not part of the stream.
+                let mut block = Vec::with_capacity(BLOCK_BYTES);
+                while more(transport.read(emptied(&mut block)).await, &mut block)? > 0 {}
+            }
+            Session::Receive(mut transport, mut block) => {
+                transport
+                    .shutdown()
+                    .await
+                    .map_err(|error| refused(&error))?;
+                while let count @ 1.. = more(transport.read(emptied(&mut block)).await, &mut block)?
+                {
+                    bytes_in += count;
+                }
+            }
+            Session::SendHalf(mut sender, _, farewell) => {
+                farewell.set(true);
+                sender.shutdown().await.map_err(|error| refused(&error))?;
+            }
+            Session::ReceiveHalf(mut receiver, mut block, _) => {
+                while let count @ 1.. = more(receiver.read(emptied(&mut block)).await, &mut block)?
+                {
+                    bytes_in += count;
+                }
+            }
+        }
+        Ok(Answer {
+            bytes_in,
+            ..Answer::default()
+        })
     }
 
     fn is_reusable(&self, _: &Session, complete: bool) -> bool {
@@ -92,20 +142,13 @@ impl Stream {
     async fn move_block(&self, session: &mut Session) -> Result<Answer, Broken> {
         let moved = match session {
             Session::Send(transport) => transport.send(&self.block).await,
-            Session::SendHalf(sender, _) => sender.send(&self.block).await,
-            Session::Receive(transport, buffer) => {
-                let mut block = std::mem::take(buffer);
-                block.clear();
-                let (read, block) = transport.read(block).await;
-                *buffer = block;
-                return received(read);
+            Session::SendHalf(sender, ..) => sender.send(&self.block).await,
+            Session::Receive(transport, block) => {
+                return received(transport.read(emptied(block)).await, block, false);
             }
-            Session::ReceiveHalf(receiver, buffer) => {
-                let mut block = std::mem::take(buffer);
-                block.clear();
-                let (read, block) = receiver.read(block).await;
-                *buffer = block;
-                return received(read);
+            Session::ReceiveHalf(receiver, block, farewell) => {
+                let read = receiver.read(emptied(block)).await;
+                return received(read, block, farewell.get());
             }
         };
         moved.map_err(|error| Failed::io("sending", &error))?;
@@ -137,14 +180,34 @@ async fn in_turn<F: Future>(operation: F) -> F::Output {
     output
 }
 
-fn received(read: std::io::Result<usize>) -> Result<Answer, Broken> {
-    match read {
-        Ok(0) => Err(Failed::closed().into()),
-        Ok(count) => Ok(Answer {
-            status: None,
-            bytes_in: count as u64,
-            bytes_out: 0,
+/// A buffer to read into; what it was taken from gets it back from [`more`].
+fn emptied(block: &mut Vec<u8>) -> Vec<u8> {
+    let mut block = std::mem::take(block);
+    block.clear();
+    block
+}
+
+/// What a read has brought; 0 at the end.
+fn more((read, buffer): (io::Result<usize>, Vec<u8>), block: &mut Vec<u8>) -> Result<u64, Failed> {
+    *block = buffer;
+    let count = read.map_err(|error| Failed::io("receiving", &error))?;
+    Ok(count as u64)
+}
+
+fn received(
+    read: (io::Result<usize>, Vec<u8>),
+    block: &mut Vec<u8>,
+    may_end: bool,
+) -> Result<Answer, Broken> {
+    match more(read, block)? {
+        0 if !may_end => Err(Failed::closed().into()),
+        bytes_in => Ok(Answer {
+            bytes_in,
+            ..Answer::default()
         }),
-        Err(error) => Err(Failed::io("receiving", &error).into()),
     }
+}
+
+fn refused(error: &io::Error) -> Failed {
+    Failed::io("ending the stream", error)
 }

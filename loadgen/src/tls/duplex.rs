@@ -8,7 +8,9 @@ use std::{cell::RefCell, io, rc::Rc};
 
 use monoio::{
     buf::{IoBuf, IoBufMut},
-    io::{AsyncReadRent, AsyncWriteRentExt, OwnedReadHalf, OwnedWriteHalf, Splitable},
+    io::{
+        AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, OwnedReadHalf, OwnedWriteHalf, Splitable,
+    },
     net::TcpStream,
 };
 
@@ -86,15 +88,23 @@ impl Sender {
     /// As [`Stream::write_all`].
     pub(crate) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         for piece in bytes.chunks(PIECE_BYTES) {
-            let (bytes, filled) = {
-                let mut session = self.session.borrow_mut();
-                session.write(piece).map_err(refused)?;
-                session.take_outgoing()
-            };
-            let (sent, slice) = self.half.write_all(bytes.slice(..filled)).await;
-            self.session.borrow_mut().give_outgoing(slice.into_inner());
-            sent?;
+            self.session.borrow_mut().write(piece).map_err(refused)?;
+            self.flush().await?;
         }
         Ok(())
+    }
+
+    /// As [`Stream::shutdown`].
+    pub(crate) async fn shutdown(&mut self) -> io::Result<()> {
+        self.session.borrow_mut().close().map_err(refused)?;
+        self.flush().await?;
+        self.half.shutdown().await
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        let (bytes, filled) = self.session.borrow_mut().take_outgoing();
+        let (sent, slice) = self.half.write_all(bytes.slice(..filled)).await;
+        self.session.borrow_mut().give_outgoing(slice.into_inner());
+        sent.map(drop)
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 
 use monoio::{
     buf::{IoBuf, IoBufMut},
-    io::{AsyncReadRent, AsyncWriteRentExt},
+    io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt},
     net::TcpStream,
 };
 
@@ -13,8 +13,8 @@ use super::{Phase, Session, reason};
 /// Ciphertext is sent when so much has collected, so that a long body does not stand in memory twice.
 pub(super) const PIECE_BYTES: usize = 64 << 10;
 
-/// A future of it that was dropped in the middle leaves it unusable: its next use is an error. It is
-/// closed by dropping it, without a farewell: what matters was answered, or has failed.
+/// A future of it that was dropped in the middle leaves it unusable: its next use is an error. Mostly
+/// it is closed by dropping it, without a farewell: what matters was answered, or has failed.
 pub(crate) struct Stream {
     tcp: TcpStream,
     session: Session,
@@ -85,6 +85,18 @@ impl Stream {
             self.flush().await?;
         }
         Ok(())
+    }
+
+    /// Says `close_notify`, and that nothing comes behind it.
+    ///
+    /// # Errors
+    /// Of the socket; [`refused`].
+    pub(crate) async fn shutdown(&mut self) -> io::Result<()> {
+        if let Err(error) = self.session.close() {
+            return Err(self.refuse(error).await);
+        }
+        self.flush().await?;
+        self.tcp.shutdown().await
     }
 
     async fn flush(&mut self) -> io::Result<()> {

@@ -21,6 +21,10 @@ const SWEEPS_PER_TIMEOUT: Nanos = 20;
 const SWEEP_MIN: Nanos = 1_000_000;
 const SWEEP_MAX: Nanos = 100_000_000;
 
+/// A stream whose other side does not let it come to its end is given up so long after the time of
+/// the run. What sockets and a proxy hold takes a small part of that.
+const STREAM_PATIENCE: Nanos = 1_000_000_000;
+
 /// Runs until everything was sent, or `control` says so, and every request has ended.
 pub(crate) async fn work<P: Protocol>(
     assignment: Assignment,
@@ -178,6 +182,10 @@ impl<P: Protocol> Conductor<'_, P> {
                 worker.abandon();
             }
         }
+        let is_draining = worker.settings.kind.is_stream() && worker.phase.get() == Order::Finish;
+        if is_draining && now >= worker.end.get().saturating_add(STREAM_PATIENCE) {
+            worker.abandon();
+        }
         for lane in worker.lanes.borrow().iter() {
             match worker.phase.get() {
                 Order::Abandon => lane.expire(),
@@ -242,7 +250,7 @@ impl<P: Protocol> Conductor<'_, P> {
         let mut report = Report::new(0);
         report.duration = Duration::from_nanos(end.saturating_sub(warmup));
         report.workers = vec![self.thread.unwrap_or_default()];
-        let tally = worker.tally.replace(Tally::new(worker.settings.kind, 0));
+        let tally = worker.tally.replace(Tally::new(0));
         tally.into_report(&mut report);
         report.resumed = worker.protocol.connector().resumed();
         report

@@ -163,11 +163,29 @@ impl<P: Protocol> Worker<P> {
                 next = self.follow_up(link.group, ended);
             }
         }
-        drop(session);
+        if let Some(session) = session
+            && self.settings.kind.is_stream()
+        {
+            self.end(&lane, session).await;
+        }
         link.spare.borrow_mut().clear();
         self.active.set(self.active.get() - 1);
         if self.active.get() == 0 {
             self.wake_conductor();
+        }
+    }
+
+    /// The end of a stream after the time of the run.
+    async fn end(&self, lane: &Lane, session: P::Session) {
+        let ended = match self.phase.get() {
+            Order::Abandon => None,
+            // The conductor ends the patience with it.
+            Order::Run | Order::Finish => lane.limit(NEVER, self.protocol.end(session)).await,
+        };
+        let drained = &mut self.tally.borrow_mut().drained;
+        match ended {
+            Some(Ok(answer)) => drained.bytes_in += answer.bytes_in,
+            Some(Err(_)) | None => drained.cut += 1,
         }
     }
 
@@ -191,14 +209,16 @@ impl<P: Protocol> Worker<P> {
         }
         let begun = job.due;
         let outcome = self.attempt(lane, link, session, &mut job).await;
+        let failure = outcome.as_ref().err().map(|failed| failed.kind);
+        let refused = matches!(failure, Some(ErrorKind::Connect | ErrorKind::Tls));
         if self.phase.get() == Order::Abandon {
             *session = None;
+            let was_open = !refused && failure != Some(ErrorKind::ConnectTimeout);
+            if was_open && self.settings.kind.is_stream() {
+                self.tally.borrow_mut().drained.cut += 1;
+            }
             return None;
         }
-        let refused = match &outcome {
-            Err(failed) => matches!(failed.kind, ErrorKind::Connect | ErrorKind::Tls),
-            Ok(_) => false,
-        };
         let ended = self.clock.now();
         self.record(begun, job, ended, outcome);
         if refused && !self.settings.is_open {
@@ -235,7 +255,9 @@ impl<P: Protocol> Worker<P> {
             let reused = session.is_some();
             if !reused {
                 *session = Some(self.open(lane, link, limit).await?);
-                if !self.settings.is_open && !self.settings.connect_per_request {
+                // A closed loop counts from the first time at which the request is sent.
+                let is_first = !is_second && !self.settings.is_open;
+                if is_first && !self.settings.connect_per_request {
                     job.due = self.clock.now();
                 }
             } else if self.settings.is_open && limit <= self.clock.now() {

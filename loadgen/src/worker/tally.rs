@@ -5,19 +5,18 @@ use hdrhistogram::Histogram;
 use super::{Worker, queue::Job};
 use crate::{
     failure::Failed,
-    plan::Kind,
     protocol::{Answer, Protocol},
-    report::{ErrorCount, Report, TargetReport, histogram, micros, record},
+    report::{Drained, ErrorCount, Report, TargetReport, histogram, micros, record},
     time::Nanos,
 };
 
 pub(crate) struct Tally {
-    kind: Kind,
     targets: Vec<TargetTally>,
     pub(super) slip: Histogram<u64>,
     pub(super) connect: Histogram<u64>,
     pub(super) connections: u64,
     pub(super) resent: u64,
+    pub(super) drained: Drained,
     answered_in_time: u64,
 }
 
@@ -30,18 +29,18 @@ struct TargetTally {
 
 impl Tally {
     /// The distributions of many targets are much memory, which takes a while to become resident.
-    pub(crate) fn new(kind: Kind, targets: usize) -> Self {
+    pub(crate) fn new(targets: usize) -> Self {
         let target = || TargetTally {
             report: TargetReport::new(),
             status: (0, 0),
         };
         Self {
-            kind,
             targets: (0..targets).map(|_| target()).collect(),
             slip: histogram(),
             connect: histogram(),
             connections: 0,
             resent: 0,
+            drained: Drained::default(),
             answered_in_time: 0,
         }
     }
@@ -59,7 +58,19 @@ impl Tally {
         report.connect = self.connect;
         report.connections = self.connections;
         report.resent = self.resent;
+        report.drained = self.drained;
         report.answered_in_time = self.answered_in_time;
+    }
+
+    /// Part of a stream.
+    fn moved(&mut self, target: usize, answer: &Answer, in_time: bool) {
+        let report = &mut self.targets[target].report;
+        let (bytes_in, bytes_out) = match in_time {
+            true => (&mut report.bytes_in, &mut report.bytes_out),
+            false => (&mut self.drained.bytes_in, &mut self.drained.bytes_out),
+        };
+        *bytes_in += answer.bytes_in;
+        *bytes_out += answer.bytes_out;
     }
 
     fn answered(&mut self, target: usize, latency: Nanos, answer: &Answer, in_time: bool) {
@@ -67,9 +78,6 @@ impl Tally {
         let report = &mut target.report;
         report.bytes_in += answer.bytes_in;
         report.bytes_out += answer.bytes_out;
-        if self.kind.is_stream() {
-            return;
-        }
         report.requests += 1;
         report.answered += 1;
         record(&mut report.latency, micros(latency));
@@ -115,17 +123,22 @@ impl<P: Protocol> Worker<P> {
             return;
         }
         self.last_end.set(ended);
+        let in_time = ended <= self.end.get();
         let mut tally = self.tally.borrow_mut();
         match outcome {
+            Ok(answer) if self.settings.kind.is_stream() => {
+                tally.moved(job.target, &answer, in_time);
+                if in_time {
+                    self.live.moved(answer.bytes_in, answer.bytes_out);
+                }
+            }
             Ok(answer) => {
                 let latency = ended.saturating_sub(job.due);
-                tally.answered(job.target, latency, &answer, ended <= self.end.get());
+                tally.answered(job.target, latency, &answer, in_time);
                 self.live.moved(answer.bytes_in, answer.bytes_out);
-                if !self.settings.kind.is_stream() {
-                    let kind = self.settings.kind;
-                    let is_refusal = answer.status.is_some_and(|status| !kind.is_success(status));
-                    self.live.answered(latency, is_refusal);
-                }
+                let kind = self.settings.kind;
+                let is_refusal = answer.status.is_some_and(|status| !kind.is_success(status));
+                self.live.answered(latency, is_refusal);
             }
             Err(failed) => {
                 tally.failed(job.target, failed);

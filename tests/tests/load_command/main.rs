@@ -6,6 +6,10 @@ mod ending;
 mod files;
 mod honesty;
 mod objectives;
+mod pace;
+mod peer;
+mod protocols;
+mod requests;
 
 use std::{
     net::{SocketAddr, TcpListener},

@@ -50,6 +50,7 @@ pub(crate) fn summary() -> Summary {
         bytes_out: 4_567_890,
         latency_us: Some(latency),
         connect_us: None,
+        drained: None,
         generator: Generator {
             bottleneck: false,
             reason: None,
@@ -149,6 +150,7 @@ fn the_json_has_these_fields() {
         ("/latency_us/p9999", "number"),
         ("/latency_us/max", "number"),
         ("/connect_us", "null"),
+        ("/drained", "null"),
         ("/generator/bottleneck", "boolean"),
         ("/generator/reason", "null"),
         ("/generator/threads/0/ran", "number"),
@@ -210,6 +212,7 @@ fn the_reference_has_every_field() {
     let mut summary = summary();
     summary.objectives = vec![super::super::Objective::Errors(0).judge(&summary)];
     summary.connect_us = summary.latency_us;
+    summary.drained = Some(Drained::default());
     // Kinds of errors and statuses are no names of fields.
     summary.errors.clear();
     summary.error_examples.clear();
