@@ -1,12 +1,12 @@
 //! The runtime of a load thread: the best ring that the kernel grants, or epoll.
 //!
-//! A rung is built inside the thread that uses it, since a SINGLE_ISSUER ring belongs to the thread
-//! that made it. monoio does not go on to another rung by itself when flags are refused. Its timers
-//! are left out: they cost something at every turn of the loop, and `time.rs` does without them.
+//! The runtime's timers are left out: they cost something at every turn of the loop, and `time.rs`
+//! does without them.
 
-use std::{fmt, future::Future, io};
+use std::{future::Future, io};
 
-use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
+pub use ringmain_ring::Rung;
+use ringmain_ring::{Refused, WithoutTimers, ladder};
 
 /// How the kernel is asked to complete operations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,79 +20,60 @@ pub enum Io {
     Epoll,
 }
 
-/// What a thread runs on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rung {
-    /// io_uring with SINGLE_ISSUER and DEFER_TASKRUN (kernel 6.1).
-    UringDefer,
-    /// io_uring with COOP_TASKRUN (kernel 5.19).
-    UringCoop,
-    /// io_uring without flags.
-    Uring,
-    /// epoll.
-    Epoll,
-}
-
-impl Rung {
-    const LADDER: [Self; 4] = [Self::UringDefer, Self::UringCoop, Self::Uring, Self::Epoll];
-
-    /// As in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::UringDefer => "uring-defer",
-            Self::UringCoop => "uring-coop",
-            Self::Uring => "uring",
-            Self::Epoll => "epoll",
-        }
-    }
-}
-
-impl fmt::Display for Rung {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.name())
-    }
-}
-
 /// Entries of the submission queue: enough that it does not fill up within one turn of the loop.
 const ENTRIES: u32 = 4096;
 
 /// Runs `body` on the best rung that `io` allows and this thread can build.
 ///
 /// # Errors
-/// The kernel's answer to the last rung that was tried.
+/// The kernel's answers to all rungs that were tried.
 pub(crate) fn run<F: Future>(io: Io, body: impl FnOnce(Rung) -> F) -> io::Result<F::Output> {
     let rungs = match io {
-        Io::Auto => &Rung::LADDER[..],
-        Io::Uring => &Rung::LADDER[..3],
-        Io::Epoll => &Rung::LADDER[3..],
+        Io::Auto => ladder(false),
+        Io::Uring => ladder(true),
+        Io::Epoll => &[Rung::Epoll],
     };
-    let mut last = io::Error::from(io::ErrorKind::Unsupported);
-    for &rung in rungs {
-        // The two runtimes are different types, so each arm runs the body itself.
-        if rung == Rung::Epoll {
-            match RuntimeBuilder::<LegacyDriver>::new().build() {
-                Ok(mut runtime) => return Ok(runtime.block_on(body(rung))),
-                Err(error) => last = error,
-            }
-        } else {
-            match uring(rung) {
-                Ok(mut runtime) => return Ok(runtime.block_on(body(rung))),
-                Err(error) => last = error,
-            }
-        }
-    }
-    Err(last)
+    ringmain_ring::run::<WithoutTimers, F>(rungs, ENTRIES, |rung, _| body(rung))
+        .map_err(|refusals| refused(io, &refusals))
 }
 
-fn uring(rung: Rung) -> io::Result<monoio::Runtime<IoUringDriver>> {
-    let mut builder = io_uring::IoUring::builder();
-    match rung {
-        Rung::UringDefer => builder.setup_single_issuer().setup_defer_taskrun(),
-        Rung::UringCoop => builder.setup_coop_taskrun(),
-        Rung::Uring | Rung::Epoll => &mut builder,
+fn refused(io: Io, refusals: &[Refused]) -> io::Error {
+    let mut text = match io {
+        Io::Auto => "the kernel grants neither io_uring nor epoll".to_owned(),
+        Io::Uring => "the kernel grants no io_uring (--io epoll does without)".to_owned(),
+        Io::Epoll => "the kernel grants no epoll".to_owned(),
     };
-    RuntimeBuilder::<IoUringDriver>::new()
-        .uring_builder(builder)
-        .with_entries(ENTRIES)
-        .build()
+    for refusal in refusals {
+        text += &format!("\n  {refusal}");
+    }
+    io::Error::other(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rung_that_was_tried_is_named() {
+        let refusal = |rung, code| Refused {
+            rung,
+            error: io::Error::from_raw_os_error(code),
+        };
+        let refusals = [refusal(Rung::UringDefer, 22), refusal(Rung::UringPlain, 1)];
+        let text = refused(Io::Uring, &refusals).to_string();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(
+            lines[0],
+            "the kernel grants no io_uring (--io epoll does without)"
+        );
+        assert!(
+            lines[1].starts_with("  uring-defer: Invalid argument"),
+            "{text}"
+        );
+        assert!(
+            lines[2].starts_with("  uring: Operation not permitted"),
+            "{text}"
+        );
+        assert_eq!(lines.len(), 3);
+    }
 }

@@ -123,11 +123,12 @@ impl Run {
             _ => None,
         };
         let lives: Vec<_> = (0..plan.workers).map(|_| Arc::new(Live::new())).collect();
+        let shared = Arc::new(plan.clone());
         let mut starting = Starting::default();
         let (series, ending) = starting.series(&lives, plan)?;
         for (index, live) in lives.iter().enumerate() {
             let assignment = Assignment {
-                plan: Arc::new(plan.clone()),
+                plan: Arc::clone(&shared),
                 endpoints: endpoints.clone(),
                 share: Share {
                     worker: index as u64,
@@ -315,10 +316,7 @@ impl Starting {
                 Ok(Err(error)) => error,
                 _ => io::Error::other("the thread ended before it began"),
             };
-            return Err(RunError::Host(
-                "neither io_uring nor epoll can be used",
-                error,
-            ));
+            return Err(RunError::Host("a load thread cannot begin", error));
         };
         self.rungs.push(rung);
         self.go.push(go);
