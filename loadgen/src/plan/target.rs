@@ -1,5 +1,7 @@
 //! Requests of one kind, and where they go.
 
+use bytes::Bytes;
+
 use super::{Kind, PlanError, Url};
 
 /// Requests of one kind.
@@ -17,8 +19,9 @@ pub struct Target {
     /// `accept`, which they replace when they have the same name.
     pub headers: Vec<(String, String)>,
     /// Sent with `content-length`; no such header when it is empty and the method is GET or HEAD.
-    /// For echoes: what is sent and must come back. For streams: nothing.
-    pub body: Vec<u8>,
+    /// For echoes: what is sent and must come back. For streams: nothing. Shared by all that
+    /// send it, where a protocol does not need it in one piece with its head.
+    pub body: Bytes,
 }
 
 impl Target {
@@ -30,18 +33,18 @@ impl Target {
             weight: 1,
             method: "GET".to_owned(),
             headers: Vec::new(),
-            body: Vec::new(),
+            body: Bytes::new(),
         }
     }
 
     /// A body of `bytes` bytes, the same ones for the same size, that do not compress to nothing.
-    pub fn filler(bytes: usize) -> Vec<u8> {
+    pub fn filler(bytes: usize) -> Bytes {
         let mut random = fastrand::Rng::with_seed(bytes as u64);
         let mut body = vec![0; bytes];
         for byte in &mut body {
             *byte = random.alphanumeric() as u8;
         }
-        body
+        body.into()
     }
 
     pub(super) fn check(&self, kind: Kind) -> Result<(), PlanError> {

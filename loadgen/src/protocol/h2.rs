@@ -44,7 +44,7 @@ impl Message {
     pub(crate) fn new(target: &Target) -> Result<Self, PlanError> {
         Ok(Self {
             head: prepare(target, &Head::http(target))?,
-            body: Bytes::copy_from_slice(&target.body),
+            body: target.body.clone(),
         })
     }
 }

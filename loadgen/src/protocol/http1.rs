@@ -297,7 +297,7 @@ mod tests {
                 "POST /x HTTP/1.1\r\nhost: a:81\r\n{agent}\r\naccept: */*\r\ncontent-length: 0\r\n\r\n"
             ),
         );
-        target.body = b"abc".into();
+        target.body = "abc".into();
         check(
             &target,
             false,

@@ -54,7 +54,7 @@ impl Protocol for Stream {
                 Kind::TcpStream(direction) => direction,
                 _ => Direction::default(),
             },
-            block: Rc::new(Target::filler(BLOCK_BYTES)),
+            block: Rc::new(Target::filler(BLOCK_BYTES).into()),
         })
     }
 

@@ -7,8 +7,7 @@
 mod frame;
 mod handshake;
 
-use std::rc::Rc;
-
+use bytes::Bytes;
 use fastrand::Rng;
 
 use super::{Answer, Broken, Endpoint, Protocol};
@@ -32,7 +31,7 @@ pub(crate) struct WebSocket {
 /// What is sent and must come back.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
-    payload: Rc<Vec<u8>>,
+    payload: Bytes,
 }
 
 /// A connection after its handshake.
@@ -64,7 +63,7 @@ impl Protocol for WebSocket {
     fn message(&self, target: &Target) -> Result<Message, PlanError> {
         handshake::check_headers(target)?;
         Ok(Message {
-            payload: Rc::new(target.body.clone()),
+            payload: target.body.clone(),
         })
     }
 

@@ -114,8 +114,8 @@ fn targets_with_paths_of_their_own_get_connections_of_their_own() {
     });
     let mut plan = plan(Kind::WebSocket, &format!("ws://{address}/a"), 20);
     let mut other = Target::get(format!("ws://{address}/b").parse().unwrap());
-    plan.targets[0].body = b"a".into();
-    other.body = b"b".into();
+    plan.targets[0].body = "a".into();
+    other.body = "b".into();
     plan.targets.push(other);
     let report = run(&plan);
     assert_eq!(report.targets[0].answered, 10);
@@ -157,7 +157,7 @@ fn a_close_is_told_with_its_reason() {
         socket.flush()
     });
     let mut plan = plan(Kind::WebSocket, &format!("ws://{address}/"), 3);
-    plan.targets[0].body = b"x".into();
+    plan.targets[0].body = "x".into();
     let report = run(&plan);
     let what = "closed the WebSocket: code 1013, \"come back later\"";
     check_error(&report.total(), ErrorKind::Closed, what);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use ringmain_loadgen::{
     Arrivals, Direction, Identity, Io, Kind, Pace, Plan, Stop, Target, Tls, Url, Usage,
     output::{Figure, Objective},
@@ -152,22 +153,23 @@ fn pace(flags: &Flags) -> Pace {
     }
 }
 
-fn body(flags: &Flags, kind: Kind) -> Result<Vec<u8>, Fault> {
+fn body(flags: &Flags, kind: Kind) -> Result<Bytes, Fault> {
     match (&flags.body, flags.body_size) {
         (Some(text), _) => match text.strip_prefix('@') {
             Some(file) => std::fs::read(file)
+                .map(Bytes::from)
                 .map_err(|error| Fault::new(format!("cannot read the body from {file}: {error}"))),
-            None => Ok(text.clone().into_bytes()),
+            None => Ok(text.clone().into()),
         },
         (None, Some(bytes)) => Ok(Target::filler(bytes)),
         (None, None) if matches!(kind, Kind::TcpEcho | Kind::WebSocket) => {
             Ok(Target::filler(ECHO_BYTES))
         }
-        (None, None) => Ok(Vec::new()),
+        (None, None) => Ok(Bytes::new()),
     }
 }
 
-fn targets(flags: &Flags, body: &[u8]) -> Vec<Target> {
+fn targets(flags: &Flags, body: &Bytes) -> Vec<Target> {
     let has_body = flags.body.is_some() || flags.body_size.is_some();
     let method = match &flags.method {
         Some(method) => method.as_str(),
@@ -179,7 +181,7 @@ fn targets(flags: &Flags, body: &[u8]) -> Vec<Target> {
         weight: goal.weight,
         method: method.to_owned(),
         headers: flags.headers.clone(),
-        body: body.to_vec(),
+        body: body.clone(),
         ..Target::get(url(flags, goal))
     });
     targets.collect()

@@ -133,7 +133,7 @@ mod tests {
             ("TE".into(), "trailers".into()),
         ];
         target.method = "POST".into();
-        target.body = b"abc".into();
+        target.body = "abc".into();
         check(
             &target,
             "POST https://b/x?y",

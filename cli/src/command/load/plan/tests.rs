@@ -114,7 +114,7 @@ fn all_flags() {
         (target.name.as_str(), target.method.as_str()),
         ("http://b/y", "PUT")
     );
-    assert_eq!(target.body, b"hello");
+    assert_eq!(target.body, "hello");
     let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     assert_eq!(target.headers, [field("a", "b"), field("c", "d")]);
     let tls = Tls {
@@ -147,7 +147,7 @@ fn bodies() {
     ] {
         let target = good(&line).targets.remove(0);
         assert_eq!(
-            (target.method.as_str(), target.body.as_slice()),
+            (target.method.as_str(), &target.body[..]),
             (method, body),
             "{line}"
         );
