@@ -18,6 +18,7 @@ use crate::{
     process::find,
     progress::Progress,
     quiet,
+    workspace::Workspace,
 };
 
 /// What a run is made with.
@@ -37,6 +38,8 @@ pub struct Bench {
     pub missing: Vec<String>,
     /// What is done now.
     pub progress: Progress,
+    /// For files of the programs that are run.
+    pub workspace: Workspace,
 }
 
 impl Bench {
@@ -72,6 +75,7 @@ impl Bench {
             contenders,
             missing,
             progress: Progress::new(),
+            workspace: Workspace::new()?,
             arguments,
         })
     }
@@ -81,9 +85,7 @@ impl Bench {
     /// # Errors
     /// When it cannot be made.
     pub fn directory(&self) -> Result<TempDir> {
-        Ok(tempfile::Builder::new()
-            .prefix("ringmain-bench-")
-            .tempdir()?)
+        self.workspace.directory()
     }
 
     /// The cores of a proxy that has so many.

@@ -32,6 +32,7 @@ pub mod scenario;
 pub mod statistics;
 pub mod table;
 pub mod turns;
+pub mod workspace;
 
 pub use arguments::Arguments;
 pub use run::run;

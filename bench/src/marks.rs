@@ -1,11 +1,15 @@
 //! The figures to reach, all of them, and how far they are reached.
 
-use crate::{report::markdown, samples::Samples};
+use crate::{
+    report::markdown,
+    samples::Samples,
+    scenario::{CLOSED, FULL},
+};
 
 /// One figure to reach.
 struct Mark {
-    /// Where it is measured; none: by the micro-benchmarks of `core`.
-    scenario: Option<&'static str>,
+    /// Where it is measured.
+    scenario: &'static str,
     /// What it is of.
     what: &'static str,
     /// The most it may be.
@@ -18,9 +22,9 @@ struct Mark {
     figure: fn(&Samples) -> Option<f64>,
 }
 
-const MARKS: [Mark; 14] = [
+const MARKS: [Mark; 21] = [
     Mark {
-        scenario: Some("h1"),
+        scenario: "h1",
         what: "h1: CPU per request, 100 B, 64 connections",
         at_most: 0.70,
         unit: "x haproxy",
@@ -28,7 +32,7 @@ const MARKS: [Mark; 14] = [
         figure: |samples| ratio(samples, ("h1", "100 B", CPU), "haproxy"),
     },
     Mark {
-        scenario: Some("h1"),
+        scenario: "h1",
         what: "h1: CPU per request, 100 B, 64 connections",
         at_most: 0.20,
         unit: "x envoy",
@@ -36,7 +40,7 @@ const MARKS: [Mark; 14] = [
         figure: |samples| ratio(samples, ("h1", "100 B", CPU), "envoy"),
     },
     Mark {
-        scenario: Some("h1-routes"),
+        scenario: "h1-routes",
         what: "h1-routes: CPU per request",
         at_most: 1.05,
         unit: "x one route",
@@ -47,7 +51,7 @@ const MARKS: [Mark; 14] = [
         },
     },
     Mark {
-        scenario: Some("h1-connect"),
+        scenario: "h1-connect",
         what: "h1-connect: CPU per request",
         at_most: 0.80,
         unit: "x haproxy",
@@ -55,7 +59,7 @@ const MARKS: [Mark; 14] = [
         figure: |samples| ratio(samples, ("h1-connect", "100 B", CPU), "haproxy"),
     },
     Mark {
-        scenario: Some("h1"),
+        scenario: "h1",
         what: "h1: CPU per KiB of 64 KiB answers",
         at_most: 0.80,
         unit: "x haproxy",
@@ -63,7 +67,7 @@ const MARKS: [Mark; 14] = [
         figure: |samples| ratio(samples, ("h1", "64 KiB", CPU), "haproxy"),
     },
     Mark {
-        scenario: Some("tcp"),
+        scenario: "tcp",
         what: "tcp: CPU per KiB, from the client",
         at_most: 0.85,
         unit: "x envoy",
@@ -71,7 +75,7 @@ const MARKS: [Mark; 14] = [
         figure: |samples| ratio(samples, ("tcp", "stream up", "cpu_ns_per_kib"), "envoy"),
     },
     Mark {
-        scenario: Some("tcp"),
+        scenario: "tcp",
         what: "tcp: CPU per KiB, to the client",
         at_most: 0.85,
         unit: "x envoy",
@@ -79,7 +83,7 @@ const MARKS: [Mark; 14] = [
         figure: |samples| ratio(samples, ("tcp", "stream down", "cpu_ns_per_kib"), "envoy"),
     },
     Mark {
-        scenario: Some("h1"),
+        scenario: "h1",
         what: "h1: p99 at half load, 100 B",
         at_most: 1.0,
         unit: "x haproxy",
@@ -87,7 +91,7 @@ const MARKS: [Mark; 14] = [
         figure: |samples| ratio(samples, ("h1", "100 B", "half_p99_us"), "haproxy"),
     },
     Mark {
-        scenario: Some("idle"),
+        scenario: "idle",
         what: "idle: resident memory after start",
         at_most: 8.0,
         unit: "MiB",
@@ -99,7 +103,7 @@ const MARKS: [Mark; 14] = [
         },
     },
     Mark {
-        scenario: Some("idle"),
+        scenario: "idle",
         what: "idle: memory of a connection, the worse of both",
         at_most: 1536.0,
         unit: "B",
@@ -111,7 +115,7 @@ const MARKS: [Mark; 14] = [
         },
     },
     Mark {
-        scenario: Some("reload"),
+        scenario: "reload",
         what: "reload: 10 000 routes, from the file to all workers",
         at_most: 150.0,
         unit: "ms",
@@ -119,20 +123,17 @@ const MARKS: [Mark; 14] = [
         figure: |samples| samples.median("reload", "10000 routes", "ringmain", "applied_ms"),
     },
     Mark {
-        scenario: Some("reload"),
+        scenario: "reload",
         what: "reload: requests lost",
         at_most: 0.0,
         unit: "requests",
         digits: 0,
-        figure: |samples| {
-            let of = |case| samples.median("reload", case, "ringmain", "lost_requests");
-            let all = [of("1000 routes"), of("10000 routes")];
-            all.into_iter().flatten().reduce(|one, other| one + other)
-        },
+        // Each of them counts, whichever round it was lost in.
+        figure: |samples| samples.sum("reload", "ringmain", "lost_requests"),
     },
     // The control plane waits so long for further changes before it reads a file.
     Mark {
-        scenario: Some("reload"),
+        scenario: "reload",
         what: "reload: one endpoint of 100 000, after 10 ms of waiting",
         at_most: 10.0,
         unit: "ms",
@@ -144,12 +145,76 @@ const MARKS: [Mark; 14] = [
         },
     },
     Mark {
-        scenario: None,
-        what: "match among 100 000 routes: `cargo bench -p ringmain-core`",
+        scenario: "match",
+        what: "match: the same of 100 000 routes again",
         at_most: 2.0,
         unit: "x 10 routes",
         digits: 2,
-        figure: |_| None,
+        figure: |samples| match_ratio(samples, "same_ns"),
+    },
+    Mark {
+        scenario: "match",
+        what: "match: all of 100 000 routes in turn",
+        at_most: 2.0,
+        unit: "x 10 routes",
+        digits: 2,
+        figure: |samples| match_ratio(samples, "spread_ns"),
+    },
+    Mark {
+        scenario: "generators",
+        what: "load: requests that the origin counted otherwise",
+        at_most: 0.0,
+        unit: "requests",
+        digits: 0,
+        figure: |samples| {
+            samples
+                .sum("generators", "ringmain load", "uncounted_requests")
+                .map(f64::abs)
+        },
+    },
+    Mark {
+        scenario: "generators",
+        what: "load: p50 of a closed loop",
+        at_most: 10.0,
+        unit: "% from wrk",
+        digits: 1,
+        figure: |samples| distance(samples, (CLOSED, "p50_us"), "wrk"),
+    },
+    Mark {
+        scenario: "generators",
+        what: "load: p99 of a closed loop",
+        at_most: 10.0,
+        unit: "% from wrk",
+        digits: 1,
+        figure: |samples| distance(samples, (CLOSED, "p99_us"), "wrk"),
+    },
+    Mark {
+        scenario: "generators",
+        what: "load: p50 of a closed loop",
+        at_most: 10.0,
+        unit: "% from h2load",
+        digits: 1,
+        figure: |samples| distance(samples, (CLOSED, "p50_us"), "h2load"),
+    },
+    Mark {
+        scenario: "generators",
+        what: "load: p99 of a closed loop",
+        at_most: 10.0,
+        unit: "% from h2load",
+        digits: 1,
+        figure: |samples| distance(samples, (CLOSED, "p99_us"), "h2load"),
+    },
+    Mark {
+        scenario: "generators",
+        what: "load: CPU per request of a closed loop at full speed",
+        at_most: 1.0,
+        unit: "x wrk",
+        digits: 2,
+        figure: |samples| {
+            let of =
+                |program| samples.median("generators", FULL, program, "requests_per_cpu_second");
+            Some(of("wrk")? / of("ringmain load")?)
+        },
     },
 ];
 
@@ -157,6 +222,18 @@ const MARKS: [Mark; 14] = [
 const FILES_QUIET_MS: f64 = 10.0;
 
 const CPU: &str = "cpu_us_per_request";
+
+/// What 100 000 routes cost, as a multiple of ten.
+fn match_ratio(samples: &Samples, quantity: &str) -> Option<f64> {
+    let of = |case: &str| samples.median("match", case, "ringmain", quantity);
+    Some(of("100000 routes")? / of("10 routes")?)
+}
+
+/// How far `ringmain load` is from another generator, in percent of that one's figure.
+fn distance(samples: &Samples, (case, quantity): (&str, &str), other: &str) -> Option<f64> {
+    let of = |program| samples.median("generators", case, program, quantity);
+    Some(100.0 * (of("ringmain load")? / of(other)? - 1.0).abs())
+}
 
 /// Ringmain's median as a multiple of `peer`'s.
 fn ratio(
@@ -169,12 +246,8 @@ fn ratio(
 }
 
 /// Those of the scenarios that were run, as a section of the summary; nothing when none has any.
-/// `is_whole`: everything was run, and what is measured elsewhere is named as well.
-pub fn section(samples: &Samples, scenarios: &[&str], is_whole: bool) -> String {
-    let is_shown = |mark: &&Mark| match mark.scenario {
-        Some(scenario) => scenarios.contains(&scenario),
-        None => is_whole,
-    };
+pub fn section(samples: &Samples, scenarios: &[&str]) -> String {
+    let is_shown = |mark: &&Mark| scenarios.contains(&mark.scenario);
     if MARKS.iter().filter(is_shown).count() == 0 {
         return String::new();
     }
@@ -228,7 +301,7 @@ fn verdict(figure: Option<f64>, at_most: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::{MARKS, section, verdict};
-    use crate::samples::Samples;
+    use crate::{samples::Samples, scenario::Scenario};
 
     #[test]
     fn verdicts() {
@@ -249,8 +322,8 @@ mod tests {
         for (peer, value) in [("ringmain", 7.0), ("haproxy", 10.0), ("envoy", 70.0)] {
             samples.push("h1", "100 B", peer, "cpu_us_per_request", value);
         }
-        let everything = ["h1", "h1-routes", "h1-connect", "tcp", "idle", "reload"];
-        let text = section(&samples, &everything, true);
+        let everything = Scenario::ALL.map(|scenario| scenario.outline().name);
+        let text = section(&samples, &everything);
         let rows: Vec<&str> = text.lines().skip(4).collect();
         assert_eq!(rows.len(), MARKS.len());
         assert!(
@@ -259,8 +332,8 @@ mod tests {
         );
         assert!(rows[1].contains("0.10 x envoy"), "{text}");
         assert!(rows[3].contains("not measured"), "{text}");
-        let text = section(&samples, &["idle", "workers"], false);
+        let text = section(&samples, &["idle", "workers"]);
         assert_eq!(text.lines().skip(4).count(), 2, "{text}");
-        assert_eq!(section(&samples, &["workers"], false), "");
+        assert_eq!(section(&samples, &["workers"]), "");
     }
 }

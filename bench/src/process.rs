@@ -221,6 +221,13 @@ impl Drop for Process {
     }
 }
 
+/// Kills everything that this process has started, and what that has.
+pub fn kill_descendants() {
+    for id in tree(std::process::id()).into_iter().skip(1) {
+        signal(id, Signal::KILL);
+    }
+}
+
 /// A process and its descendants.
 fn tree(id: u32) -> Vec<u32> {
     let mut ids = vec![id];

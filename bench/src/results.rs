@@ -2,9 +2,10 @@
 
 use std::{
     borrow::Cow,
-    fmt::Write,
+    fmt::{self, Write},
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -13,7 +14,6 @@ use crate::{
     chart, marks,
     report::Report,
     samples::{Sample, Samples},
-    scenario::Scenario,
 };
 
 /// A directory for results of today that does not exist yet: the date, or the date and a number.
@@ -26,11 +26,31 @@ pub fn directory(date: &str, exists: impl Fn(&Path) -> bool) -> PathBuf {
         .unwrap_or_else(|| folder.join(date))
 }
 
+/// How long a run took, as a sentence.
+#[derive(Clone, Debug)]
+pub struct Times {
+    /// All of it.
+    pub total: Duration,
+    /// Each scenario's, in their order.
+    pub scenarios: Vec<(&'static str, Duration)>,
+}
+
+impl fmt::Display for Times {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "The run took {:.0} s", self.total.as_secs_f64())?;
+        for (number, (name, time)) in self.scenarios.iter().enumerate() {
+            let before = if number == 0 { ":" } else { "," };
+            write!(formatter, "{before} {name} {:.0}", time.as_secs_f64())?;
+        }
+        formatter.write_str(".")
+    }
+}
+
 /// Writes the reports of a run down; the text of its summary.
 ///
 /// # Errors
 /// When the files cannot be written.
-pub fn write(directory: &Path, machine: &str, reports: &[Report]) -> Result<String> {
+pub fn write(directory: &Path, machine: &str, reports: &[Report], times: &Times) -> Result<String> {
     fs::create_dir_all(directory)
         .with_context(|| format!("cannot make {}", directory.display()))?;
     let mut charts = String::new();
@@ -39,7 +59,7 @@ pub fn write(directory: &Path, machine: &str, reports: &[Report]) -> Result<Stri
             let _ = writeln!(charts, "![{file}]({file})\n");
         }
     }
-    let summary = summary(reports);
+    let summary = format!("{}\n{times}\n", summary(reports).trim_end());
     let with_charts = format!("{summary}\n{charts}");
     for (name, text) in [
         ("machine.toml", machine),
@@ -101,10 +121,7 @@ pub fn verdicts(reports: &[Report]) -> String {
         all.extend(report.samples.iter().cloned());
     }
     let names: Vec<_> = reports.iter().map(|report| report.outline.name).collect();
-    let is_whole = Scenario::ALL
-        .iter()
-        .all(|scenario| names.contains(&scenario.outline().name));
-    let mut text = marks::section(&all, &names, is_whole);
+    let mut text = marks::section(&all, &names);
     let rounds = all
         .iter()
         .filter(|sample| sample.quantity.ends_with("others_share"));
@@ -126,9 +143,9 @@ pub fn verdicts(reports: &[Report]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::{path::Path, time::Duration};
 
-    use super::{directory, field, write};
+    use super::{Times, directory, field, write};
     use crate::report::{Column, Outline, Report};
 
     const COLUMNS: &[Column] = &[Column::median("rss", "RSS", 0)];
@@ -167,13 +184,21 @@ mod tests {
         });
         report.push("1000", "ringmain", "rss", 7.0);
         let folder = tempfile::tempdir().unwrap();
-        write(folder.path(), "host = \"a\"\n", &[report]).unwrap();
+        let times = Times {
+            total: Duration::from_millis(61_400),
+            scenarios: vec![("idle", Duration::from_secs(61))],
+        };
+        write(folder.path(), "host = \"a\"\n", &[report], &times).unwrap();
         let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
         assert_eq!(read("machine.toml"), "host = \"a\"\n");
         assert!(read("raw.csv").ends_with("idle,1000,1,ringmain,rss,7,true\n"));
         let summary = read("summary.md");
         assert!(summary.contains("| 1000 | ringmain | 7   |"), "{summary}");
         assert!(summary.contains("## Figures to reach"), "{summary}");
+        assert!(
+            summary.contains("\nThe run took 61 s: idle 61.\n"),
+            "{summary}"
+        );
         assert!(summary.contains("(idle-rss.svg)"), "{summary}");
         assert!(read("idle-rss.svg").contains("</svg>"));
     }

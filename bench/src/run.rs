@@ -1,11 +1,15 @@
 //! A run from the command line to the summary.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
 use crate::{
-    arguments::Arguments, bench::Bench, document, machine, report::Report, results,
+    arguments::Arguments,
+    bench::Bench,
+    document, machine,
+    report::Report,
+    results::{self, Times},
     scenario::Scenario,
 };
 
@@ -36,17 +40,21 @@ pub fn run(arguments: Arguments, command: &str, print: &mut dyn FnMut(&str)) -> 
         bench.progress.suspend(|| print(warning));
     }
     let mut reports = Vec::new();
-    let mut times = Vec::new();
+    let mut times = Times {
+        total: Duration::ZERO,
+        scenarios: Vec::new(),
+    };
     for scenario in chosen {
         let scenario_began = Instant::now();
         let report = measure(scenario, &bench);
-        let seconds = scenario_began.elapsed().as_secs_f64();
-        times.push(format!("{} {seconds:.0}", report.outline.name));
+        let took = scenario_began.elapsed();
+        times.scenarios.push((report.outline.name, took));
         let section = report.section();
         bench.progress.suspend(|| print(&format!("{section}\n")));
         reports.push(report);
     }
     bench.progress.say("writing results");
+    times.total = began.elapsed();
     let mut end = match bench.is_smoke() {
         true => String::new(),
         false => results::verdicts(&reports) + "\n",
@@ -57,7 +65,7 @@ pub fn run(arguments: Arguments, command: &str, print: &mut dyn FnMut(&str)) -> 
         None => Some(results::directory(&machine::date(), |path| path.exists())),
     };
     if let Some(out) = out {
-        let summary = results::write(&out, &machine, &reports)?;
+        let summary = results::write(&out, &machine, &reports, &times)?;
         if let Some(file) = &bench.arguments.document {
             document::write(file, &summary, &machine, &out)?;
         }
@@ -70,12 +78,8 @@ pub fn run(arguments: Arguments, command: &str, print: &mut dyn FnMut(&str)) -> 
     for (report, failure) in &failures {
         end += &format!("Failed: {}: {failure}\n", report.outline.name);
     }
-    end += &format!(
-        "{:.0} s ({}), {} failures.\n",
-        began.elapsed().as_secs_f64(),
-        times.join(", "),
-        failures.len()
-    );
+    end += &format!("{times} {} failures.\n", failures.len());
+    bench.workspace.is_over();
     bench.progress.suspend(|| print(&end));
     Ok(failures.is_empty())
 }

@@ -79,6 +79,15 @@ impl Samples {
         Some(self.spread(scenario, case, peer, quantity)?.median)
     }
 
+    /// All of `peer`'s figures of this quantity together, of every case and round; `None` without any.
+    pub fn sum(&self, scenario: &str, peer: &str, quantity: &str) -> Option<f64> {
+        let is_meant = |sample: &&Sample| {
+            (sample.scenario, sample.peer, sample.quantity) == (scenario, peer, quantity)
+        };
+        let values = self.0.iter().filter(is_meant).map(|sample| sample.value);
+        values.reduce(|one, other| one + other)
+    }
+
     /// Pairs of case and program in the order of their first figures.
     pub fn rows(&self) -> Vec<(&str, &'static str)> {
         let mut rows = Vec::new();
@@ -125,6 +134,19 @@ mod tests {
         assert_eq!(samples.median("s", "a", "x", "q"), Some(7.0));
         assert_eq!(samples.median("s", "a", "y", "q"), None);
         assert_eq!(samples.median("s", "b", "x", "q"), None);
+    }
+
+    #[test]
+    fn a_sum_is_of_all_cases_and_rounds() {
+        let mut samples = Samples::default();
+        assert_eq!(samples.sum("s", "x", "q"), None);
+        samples.extend([
+            sample("a", "x", 1.0, false),
+            sample("a", "x", 0.0, true),
+            sample("b", "x", 2.0, true),
+            sample("b", "y", 9.0, true),
+        ]);
+        assert_eq!(samples.sum("s", "x", "q"), Some(3.0));
     }
 
     #[test]

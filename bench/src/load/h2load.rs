@@ -1,4 +1,4 @@
-//! h2load at a rate over HTTP/1.1, to compare generators with each other. It prints no percentiles;
+//! h2load over HTTP/1.1, in a closed loop or at a rate, to compare generators with each other. It prints no percentiles;
 //! they are taken from its log of every request.
 
 use std::{fs, net::SocketAddr, path::Path, time::Duration};
@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 use super::Outcome;
 use crate::{bench::Bench, process::Program};
 
-/// Sends `rate` requests per second for `path` over so many connections for so many whole seconds.
+/// Sends requests for `path` over so many connections for so many whole seconds: `rate` of them each
+/// second, or as many as are answered.
 ///
 /// # Errors
 /// When it cannot be run.
@@ -17,21 +18,19 @@ pub fn run(
     directory: &Path,
     target: (SocketAddr, &str),
     connections: u32,
-    rate: f64,
+    rate: Option<f64>,
     time: Duration,
 ) -> Result<Outcome> {
     let log = directory.join("h2load.log");
     // It appends.
     drop(fs::remove_file(&log));
     let (address, path) = target;
-    let each = rate / f64::from(connections);
+    let each = rate.map(|rate| format!("--rps={:.1}", rate / f64::from(connections)));
     let seconds = time.as_secs().max(1);
     let output = Program::on_cores(&bench.load_cores(), &[], Path::new("h2load"), "h2load")
         .args(["--h1", "--threads=1", &format!("--clients={connections}")])
-        .args([
-            &format!("--duration={seconds}"),
-            &format!("--rps={each:.1}"),
-        ])
+        .args([&format!("--duration={seconds}")])
+        .args(each)
         .args([&format!("--log-file={}", log.display())])
         .args([&format!("http://{address}{path}")])
         .output()?;

@@ -87,6 +87,12 @@ pub struct Outcome {
     pub bytes_in: u64,
     /// Bytes sent.
     pub bytes_out: u64,
+    /// Bytes of streams that were received behind the end of the load, until each stream ended.
+    pub drained_in: u64,
+    /// The same of bytes that were sent.
+    pub drained_out: u64,
+    /// Directions of streams that did not come to their ends.
+    pub cut: u64,
     /// Median time to an answer, microseconds.
     pub p50: f64,
     /// 99th percentile of it.

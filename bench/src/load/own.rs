@@ -77,8 +77,17 @@ struct Summary {
     status: BTreeMap<u16, u64>,
     bytes_in: u64,
     bytes_out: u64,
+    #[serde(default)]
+    drained: Option<Drained>,
     latency_us: Option<Latency>,
     generator: Own,
+}
+
+#[derive(Debug, Deserialize)]
+struct Drained {
+    bytes_in: u64,
+    bytes_out: u64,
+    cut: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -105,6 +114,8 @@ fn read(output: &str) -> Result<Outcome> {
         .map(|(_, count)| count)
         .sum();
     let figure = |of: fn(&Latency) -> f64| summary.latency_us.as_ref().map_or(0.0, of);
+    let drained = summary.drained.as_ref();
+    let drained_part = |of: fn(&Drained) -> u64| drained.map_or(0, of);
     let Summary {
         errors,
         error_examples,
@@ -119,6 +130,9 @@ fn read(output: &str) -> Result<Outcome> {
         seconds: summary.duration_s,
         bytes_in: summary.bytes_in,
         bytes_out: summary.bytes_out,
+        drained_in: drained_part(|drained| drained.bytes_in),
+        drained_out: drained_part(|drained| drained.bytes_out),
+        cut: drained_part(|drained| drained.cut),
         p50: figure(|latency| latency.p50),
         p99: figure(|latency| latency.p99),
         max: figure(|latency| latency.max),
@@ -195,10 +209,13 @@ mod tests {
         let json = r#"{"format":1,"requests":10,"answered":8,"failed":3,"duration_s":2.0,
             "errors":{"timeout":2},"error_examples":{"timeout":"late"},"status":{"200":7,"503":1},
             "bytes_in":5,"bytes_out":6,"latency_us":{"min":1,"p50":2,"p99":3,"max":4},
+            "drained":{"bytes_in":7,"bytes_out":8,"cut":9},
             "generator":{"bottleneck":true,"reason":"its CPU","cpu_s":0.5}}"#;
         let outcome = read(json).unwrap();
         assert_eq!((outcome.requests, outcome.failures), (7, 3));
         assert_eq!((outcome.bytes_in, outcome.bytes_out), (5, 6));
+        let drained = (outcome.drained_in, outcome.drained_out, outcome.cut);
+        assert_eq!(drained, (7, 8, 9));
         assert_eq!(outcome.bottleneck.as_deref(), Some("its CPU"));
         assert!(outcome.complaint.contains("late"), "{}", outcome.complaint);
         assert!((outcome.rate() - 3.5).abs() < 1e-9);

@@ -57,10 +57,11 @@ pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
         match started {
             // The kernel may grant less than the best rung of io_uring.
             Ok((ringmain, info)) if info.contains(name) => contenders.push(ringmain.into_running()),
-            Ok(_) => report
-                .notes
-                .push(format!("{name}: not granted by this kernel.")),
-            Err(error) => report.notes.push(format!("{name}: {error:#}")),
+            Ok(_) => report.notes.push(not_granted(name)),
+            Err(error) if is_refusal(&format!("{error:#}")) => {
+                report.notes.push(not_granted(name));
+            }
+            Err(error) => return Err(error.context(format!("{name} does not start"))),
         }
     }
     let comparison = Comparison {
@@ -76,4 +77,36 @@ pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
         origin: &origin,
     };
     comparison.run(stage, report)
+}
+
+fn not_granted(name: &str) -> String {
+    format!("{name}: not granted by this kernel.")
+}
+
+/// The proxy ended because the kernel grants it none of the rungs that it was told to use; it says so
+/// in these words (`dataplane/src/supervisor/workers.rs`). Everything else is a failure.
+fn is_refusal(error: &str) -> bool {
+    error.contains("no way to do I/O")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_refusal;
+
+    #[test]
+    fn only_a_refused_rung_is_no_failure() {
+        let supervisor = include_str!("../../../dataplane/src/supervisor/workers.rs");
+        assert!(supervisor.contains("no way to do I/O: {}"));
+        let refused = "ringmain ended with exit status: 1: no way to do I/O: uring-defer: ...";
+        for (error, expected) in [
+            (refused, true),
+            (
+                "uring-coop ended with exit status: 1: address in use",
+                false,
+            ),
+            ("no answer", false),
+        ] {
+            assert_eq!(is_refusal(error), expected, "{error}");
+        }
+    }
 }

@@ -1,8 +1,6 @@
-//! `ringmain load` beside wrk in a closed loop and beside h2load at a rate, against the same origin,
-//! and beside iperf3 with streams, in turns. The origin has the proxy's core, and no proxy is there.
-//!
-//! Answers that take some milliseconds keep generators far from their limits: what they then
-//! disagree about is how they measure.
+//! `ringmain load` beside wrk and h2load in a closed loop, beside h2load at a rate, against the same
+//! origin, and beside iperf3 with streams, in turns. The origin has the proxy's core, and no proxy is
+//! there.
 
 use std::{path::Path, time::Duration};
 
@@ -42,34 +40,38 @@ const CONNECTIONS: u32 = 64;
 /// Of the open loop; half of what 64 connections can do when each answer takes 4 ms.
 const RATE: f64 = 8000.0;
 const OWN: &str = "ringmain load";
+/// A closed loop far from every generator's limit: what they then disagree about is how they measure.
+pub(crate) const CLOSED: &str = "closed loop, answers after 4 ms";
+/// A closed loop at the limit of the generator, or of the origin.
+pub(crate) const FULL: &str = "closed loop, answers at once";
 const SMOKE_REQUESTS: u64 = 500;
 
-/// What is done by a pair of generators.
+/// What is done by several generators.
 struct Case {
     name: &'static str,
     path: &'static str,
     rate: Option<f64>,
-    other: &'static str,
+    others: &'static [&'static str],
 }
 
 const CASES: [Case; 3] = [
     Case {
-        name: "closed loop, answers after 4 ms",
+        name: CLOSED,
         path: "/delay/4",
         rate: None,
-        other: "wrk",
+        others: &["wrk", "h2load"],
     },
     Case {
-        name: "closed loop, answers at once",
+        name: FULL,
         path: "/bytes/100",
         rate: None,
-        other: "wrk",
+        others: &["wrk"],
     },
     Case {
         name: "8000/s, answers after 4 ms",
         path: "/delay/4",
         rate: Some(RATE),
-        other: "h2load",
+        others: &["h2load"],
     },
 ];
 
@@ -78,18 +80,13 @@ pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
     let directory = directory.path();
     let origin = Origin::alone(bench, directory)?;
     for case in &CASES {
-        let has_other = find(case.other).is_some();
-        let note = missing_program(case.other);
-        if !has_other && !report.notes.contains(&note) {
-            report.notes.push(note);
-        }
+        let others = available(case, report);
         let rounds = bench.arguments.rounds();
         let deadline = bench.deadline();
         for round in 1..=rounds {
             bench.wait_for_quiet(deadline)?;
-            let programs = [Some(OWN), has_other.then_some(case.other)];
             let mut figures = Vec::new();
-            for program in programs.into_iter().flatten() {
+            for program in std::iter::once(OWN).chain(others.iter().copied()) {
                 bench.progress.say(format!(
                     "generators {}: {program}, round {round} of {rounds}",
                     case.name
@@ -105,10 +102,29 @@ pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
             report.samples.extend(samples);
         }
         if !bench.is_smoke() {
-            report.notes.extend(comparison(case, report));
+            let notes: Vec<_> = others
+                .iter()
+                .filter_map(|other| comparison(case, other, report))
+                .collect();
+            report.notes.extend(notes);
         }
     }
     stream::measure(bench, directory, &origin, report)
+}
+
+/// The other generators of a case that are there. What is missing is noted once.
+fn available(case: &Case, report: &mut Report) -> Vec<&'static str> {
+    let (there, absent): (Vec<_>, Vec<_>) = case
+        .others
+        .iter()
+        .partition(|program| find(program).is_some());
+    for program in absent {
+        let note = missing_program(program);
+        if !report.notes.contains(&note) {
+            report.notes.push(note);
+        }
+    }
+    there
 }
 
 struct Turn {
@@ -145,7 +161,7 @@ fn turn(
         "wrk" => wrk::start(&load, bench, directory)?.finish()?,
         "h2load" => {
             let target = (origin.http, case.path);
-            h2load::run(bench, directory, target, CONNECTIONS, RATE, time)?
+            h2load::run(bench, directory, target, CONNECTIONS, case.rate, time)?
         }
         _ => own::start(&load, bench)?.finish()?,
     };
@@ -211,19 +227,19 @@ impl Turn {
 }
 
 /// Ours as a multiple of the other's.
-fn comparison(case: &Case, report: &Report) -> Option<String> {
+fn comparison(case: &Case, other: &str, report: &Report) -> Option<String> {
     let ratio = |quantity: &str| {
         let of = |program: &str| {
             let samples = &report.samples;
             samples.median(OUTLINE.name, case.name, program, quantity)
         };
-        Some(of(OWN)? / of(case.other)?)
+        Some(of(OWN)? / of(other)?)
     };
     Some(format!(
         "{}: of {}'s, ours are {:.3} of the requests per second, {:.3} of p50, {:.3} of p99, {:.2} of the \
          requests per CPU second.",
         case.name,
-        case.other,
+        other,
         ratio("requests_per_second")?,
         ratio("p50_us")?,
         ratio("p99_us")?,

@@ -20,9 +20,12 @@ mod h1_post;
 mod h1_routes;
 mod idle;
 mod instructions;
+mod matching;
 mod reload;
 mod tcp;
 mod workers;
+
+pub(crate) use generators::{CLOSED, FULL};
 
 /// Connections of a case that says nothing else.
 const CONNECTIONS: u32 = 64;
@@ -74,6 +77,8 @@ pub enum Scenario {
     Backends,
     /// One worker and two.
     Workers,
+    /// Finding a request's route among 10 and among 100 000.
+    Match,
     /// Instructions outside the kernel per request, counted by valgrind.
     Instructions,
     /// `ringmain load` beside wrk, h2load and iperf3.
@@ -82,7 +87,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// Every one, in the order of a run.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::H1,
         Self::H1Routes,
         Self::H1Connect,
@@ -92,6 +97,7 @@ impl Scenario {
         Self::Reload,
         Self::Backends,
         Self::Workers,
+        Self::Match,
         Self::Instructions,
         Self::Generators,
     ];
@@ -108,6 +114,7 @@ impl Scenario {
             Self::Reload => reload::OUTLINE,
             Self::Backends => backends::OUTLINE,
             Self::Workers => workers::OUTLINE,
+            Self::Match => matching::OUTLINE,
             Self::Instructions => instructions::OUTLINE,
             Self::Generators => generators::OUTLINE,
         }
@@ -123,7 +130,9 @@ impl Scenario {
             | Self::Tcp
             | Self::Idle
             | Self::Workers => true,
-            Self::Reload | Self::Backends | Self::Instructions | Self::Generators => false,
+            Self::Reload | Self::Backends | Self::Match | Self::Instructions | Self::Generators => {
+                false
+            }
         }
     }
 
@@ -142,6 +151,7 @@ impl Scenario {
             Self::Reload => reload::measure(bench, report),
             Self::Backends => backends::measure(bench, report),
             Self::Workers => workers::measure(bench, report),
+            Self::Match => matching::measure(bench, report),
             Self::Instructions => instructions::measure(bench, report),
             Self::Generators => generators::measure(bench, report),
         }

@@ -1,5 +1,7 @@
 //! `ringmain bench`: this proxy beside its peers, and the origin behind them.
 
+mod lookup;
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use clap::{Args, Subcommand};
@@ -38,11 +40,20 @@ enum Part {
     /// Serve HTTP/1.1 and TCP on free ports of loopback, as the origin of a measurement.
     #[command(hide = true)]
     Origin,
+    /// Measure what finding a route costs in a table of so many hosts with ten routes each.
+    #[command(hide = true)]
+    Match {
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        hosts: u32,
+    },
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<Exit, Fault> {
     match arguments.part {
         Some(Part::Origin) => serve(),
+        Some(Part::Match { hosts }) => {
+            output::json(&lookup::measure(hosts as usize)?).map(|()| Exit::Fine)
+        }
         None => measure(arguments.bench),
     }
 }

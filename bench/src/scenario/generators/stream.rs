@@ -9,7 +9,7 @@ use crate::{
     bench::{Bench, missing_program},
     load::{Direction, Extent, Load, Outcome, What, iperf3, own},
     origin::Origin,
-    process::find,
+    process::{Process, find},
     quiet::Watch,
     report::Report,
     samples::Sample,
@@ -47,16 +47,31 @@ pub(super) fn measure(
         bench.wait_for_quiet(deadline)?;
         let place = format!("generators {CASE}, round {round} of {rounds}");
         bench.progress.say(&place);
-        let mut turns = vec![(OWN, Turn::of(|| own::start(&load, bench)?.finish())?)];
+        let send = || own::start(&load, bench)?.finish();
+        let mut turns = vec![(OWN, Turn::of(&origin.process, send)?)];
         if let Some(server) = &server {
             let send = || server.send(bench, STREAMS, time);
-            turns.push((OTHER, Turn::of(send)?));
+            turns.push((OTHER, Turn::of(&server.process, send)?));
         }
-        for (program, Turn { outcome, cpu }) in turns {
+        let noise_max = bench.arguments.noise / 100.0;
+        let quiet = turns.iter().all(|(_, turn)| turn.others < noise_max);
+        for (program, turn) in turns {
+            let Turn {
+                outcome,
+                cpu,
+                others,
+            } = turn;
+            if outcome.cut > 0 {
+                let cut = outcome.cut;
+                let failure =
+                    format!("{CASE}: {program}: {cut} streams did not come to their ends");
+                report.failures.push(failure);
+            }
             let mebibytes = outcome.bytes_out as f64 / 1_048_576.0;
             for (quantity, value) in [
                 ("mib_per_second", mebibytes / outcome.seconds),
                 ("mib_per_cpu_second", mebibytes / cpu.as_secs_f64()),
+                ("others_share", others),
             ] {
                 report.samples.extend([Sample {
                     scenario: OUTLINE.name,
@@ -65,7 +80,7 @@ pub(super) fn measure(
                     peer: program,
                     quantity,
                     value,
-                    quiet: true,
+                    quiet,
                 }]);
             }
         }
@@ -80,13 +95,22 @@ struct Turn {
     outcome: Outcome,
     /// Of the generator, start and end included.
     cpu: Duration,
+    /// Share of the machine that others used meanwhile.
+    others: f64,
 }
 
 impl Turn {
-    fn of(run: impl FnOnce() -> Result<Outcome>) -> Result<Self> {
+    /// `server`: the other end.
+    fn of(server: &Process, run: impl FnOnce() -> Result<Outcome>) -> Result<Self> {
         let watch = Watch::begin()?;
+        let before = server.cpu();
         let outcome = run()?;
+        let others = watch.end(server.cpu() - before)?.others;
         let cpu = watch.ended_children()?;
-        Ok(Self { outcome, cpu })
+        Ok(Self {
+            outcome,
+            cpu,
+            others,
+        })
     }
 }
