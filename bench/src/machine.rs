@@ -48,9 +48,11 @@ pub fn describe(bench: &Bench, command: &str) -> String {
     say("proxy_core", &bench.arguments.core.to_string());
     say("load_and_origin_core", &bench.load_cores());
     say("load_average_before", &read("/proc/loadavg"));
-    say("revision", &revision());
-    let ringmain = version(&bench.binary.display().to_string(), "--version");
-    say("ringmain", &ringmain);
+    let about = about(&bench.binary);
+    let mut about = about.lines();
+    say("ringmain", about.next().unwrap_or_default());
+    let revision = about.find_map(|line| line.strip_prefix("revision "));
+    say("revision", revision.unwrap_or("unknown"));
     say("binary", &bench.binary.display().to_string());
     for kind in [Kind::Haproxy, Kind::Nginx, Kind::Envoy] {
         say(kind.name(), &version(kind.name(), kind.version_argument()));
@@ -76,18 +78,9 @@ fn proc_value(path: &str, key: &str) -> String {
     found.map_or_else(String::new, |(_, value)| value.trim().to_owned())
 }
 
-/// Of the repository that this runs in.
-fn revision() -> String {
-    let git = |arguments: &[&str]| {
-        Program::on_cores("0", &[], Path::new("git"), "git")
-            .args(arguments)
-            .output()
-    };
-    let Ok(head) = git(&["rev-parse", "--short=12", "HEAD"]) else {
-        return "unknown".to_owned();
-    };
-    let changed = git(&["status", "--porcelain", "--untracked-files=no"]);
-    let is_changed = changed.is_ok_and(|changes| !changes.is_empty());
-    let suffix = if is_changed { ", with changes" } else { "" };
-    format!("{}{suffix}", head.trim())
+/// What the measured program says of itself: its version, then the revision it was built from,
+/// which need not be that of the directory it is run in.
+fn about(binary: &Path) -> String {
+    let program = Program::on_cores("0", &[], binary, "ringmain").args(["--version"]);
+    program.output().unwrap_or_default()
 }

@@ -25,6 +25,7 @@ use clap::Parser;
 #[command(
     name = "ringmain",
     version,
+    long_version = concat!(env!("CARGO_PKG_VERSION"), "\nrevision ", env!("RINGMAIN_REVISION")),
     max_term_width = 100,
     arg_required_else_help = true
 )]

@@ -15,8 +15,8 @@ use crate::{
 /// Measure Ringmain beside haproxy, nginx and Envoy on this machine.
 ///
 /// Needs two cores: one for the measured proxy, one for everything else. bench/setup installs the
-/// peers; one that is missing is named and left out. Prints a table for each scenario and the verdict
-/// on each figure to reach, and writes machine.toml, raw.csv, summary.md and charts.
+/// peers; one that is missing is named and left out. Prints a table for each scenario and the
+/// verdict on each figure to reach, and writes machine.toml, raw.csv, summary.md and charts.
 ///
 /// A figure that misses its mark is no failure. Exits with 1 when a request was lost or answered
 /// twice, a program did not work, or --check found a budget exceeded.

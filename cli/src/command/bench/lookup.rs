@@ -1,5 +1,5 @@
-//! What finding a request's route costs, in a process of its own: `ringmain bench` runs it and reads
-//! the figures.
+//! What finding a request's route costs, in a process of its own: `ringmain bench` runs it and
+//! reads the figures.
 
 use std::{hint::black_box, sync::Arc, time::Duration};
 
@@ -34,8 +34,8 @@ const BATCHES: usize = 20;
 pub(super) struct Figures {
     /// Of the same route again.
     same_ns: f64,
-    /// Of all routes, in an order without pattern, and then again: what a look-up reads is in no cache
-    /// as far as the whole table does not fit there.
+    /// Of all routes, in an order without pattern, and then again: what a look-up reads is in no
+    /// cache as far as the whole table does not fit there.
     spread_ns: f64,
 }
 

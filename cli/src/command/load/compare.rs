@@ -12,9 +12,9 @@ use crate::{
 
 /// Show what changed from one result to another, and whether it may be believed.
 ///
-/// Reads what `ringmain load -o json` printed. A figure is better or worse when the two runs differ by
-/// more than they vary from second to second; what cannot be judged is said so. Warns when the runs
-/// did not do the same, and when the generator itself was the bottleneck of one. Exits with 0
+/// Reads what `ringmain load -o json` printed. A figure is better or worse when the two runs differ
+/// by more than they vary from second to second; what cannot be judged is said so. Warns when the
+/// runs did not do the same, and when the generator itself was the bottleneck of one. Exits with 0
 /// whatever changed, with 1 when a file is no such result.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:

@@ -37,8 +37,8 @@ const SCHEMES: [(&str, Protocol, &str); 10] = [
     ("tls-stream", Protocol::Stream, "tls"),
 ];
 
-/// `[WEIGHT@]URL`. No scheme begins with a digit (RFC 3986 section 3.1), so a weight cannot be taken
-/// for a part of the URL.
+/// `[WEIGHT@]URL`. No scheme begins with a digit (RFC 3986 section 3.1), so a weight cannot be
+/// taken for a part of the URL.
 pub(super) fn goal(text: &str) -> Result<Goal, String> {
     let (weight, name) = match text.split_once('@') {
         Some((weight, url)) if weight.bytes().all(|byte| byte.is_ascii_digit()) => {

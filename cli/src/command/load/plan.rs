@@ -220,8 +220,8 @@ fn server_name(flags: &Flags) -> Result<Option<String>, Fault> {
     };
     if hosts.any(|host| host != first) {
         return Err(Fault::Usage(
-            "--connect-to with https:// URLs of several hosts needs --server-name: all handshakes ask \
-             for one name"
+            "--connect-to with https:// URLs of several hosts needs --server-name: all handshakes \
+             ask for one name"
                 .to_owned(),
         ));
     }

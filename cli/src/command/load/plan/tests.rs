@@ -86,9 +86,9 @@ fn protocols() {
 #[test]
 fn all_flags() {
     let plan = good(
-        "3@http://a/x 1@http://b/y -R 100 --arrivals exponential --seed 7 -n 500 --warmup 2s --ramp 1s \
-         -c 8 -t 2 --connect-timeout 1s --timeout 3s -X PUT -H a:b -H c:d --body hello --io epoll \
-         --cacert ca --cert cert --key key --server-name name -k",
+        "3@http://a/x 1@http://b/y -R 100 --arrivals exponential --seed 7 -n 500 --warmup 2s \
+         --ramp 1s -c 8 -t 2 --connect-timeout 1s --timeout 3s -X PUT -H a:b -H c:d --body hello \
+         --io epoll --cacert ca --cert cert --key key --server-name name -k",
     );
     let arrivals = Arrivals::Exponential { seed: 7 };
     assert_eq!(
