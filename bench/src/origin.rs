@@ -51,6 +51,10 @@ pub struct Counts {
     pub closed: u64,
     /// Of requests' bodies.
     pub body_bytes: u64,
+    /// Connections to the services without a protocol that were opened.
+    pub streams: u64,
+    /// Those among them that are closed.
+    pub streams_closed: u64,
     /// Bytes sent back.
     pub echo_bytes: u64,
     /// Bytes taken.
@@ -137,13 +141,27 @@ impl Origin {
     /// # Errors
     /// When it does not answer, or connections stay open.
     pub fn counts_at_rest(&self) -> Result<Counts> {
+        let counts =
+            self.counts_when(|counts| counts.connections.saturating_sub(counts.closed) <= 1)?;
+        Ok(counts.unwrap_or_default())
+    }
+
+    /// What it has done once every connection to the services without a protocol is closed; `None`
+    /// when it does not count.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn counts_without_streams(&self) -> Result<Option<Counts>> {
+        self.counts_when(|counts| counts.streams == counts.streams_closed)
+    }
+
+    fn counts_when(&self, is_enough: impl Fn(&Counts) -> bool) -> Result<Option<Counts>> {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
-            let counts = self.counts()?.unwrap_or_default();
-            if counts.connections.saturating_sub(counts.closed) <= 1 {
-                return Ok(counts);
+            match self.counts()? {
+                Some(counts) if !is_enough(&counts) => thread::sleep(Duration::from_millis(5)),
+                counts => return Ok(counts),
             }
-            thread::sleep(Duration::from_millis(5));
         }
         bail!("connections to the origin stay open")
     }

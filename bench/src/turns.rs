@@ -2,8 +2,8 @@
 //! machine does besides falls on all of them. A turn is a warm-up and then the load, between two
 //! readings of the program's CPU time and of what the origin has answered.
 //!
-//! First a closed loop, which asks for as much as the program can do: CPU time for each request, and
-//! the knee, the most requests per second. Then an open loop at half the knee of the slowest
+//! First a closed loop, which asks for as much as the program can do: CPU time for each request,
+//! and the knee, the most requests per second. Then an open loop at half the knee of the slowest
 //! program, the same for all: there latencies can be compared.
 
 mod account;
@@ -123,8 +123,8 @@ impl Comparison<'_> {
         let what = match rate {
             Some(_) => "at half load the generator was late itself, which its latencies include,",
             None => {
-                "at full load the generator was at its limit, so that requests per second may be its own \
-                 and not the program's (CPU per request is not touched by that),"
+                "at full load the generator was at its limit, so that requests per second may be \
+                 its own and not the program's (CPU per request is not touched by that),"
             }
         };
         Some(format!(

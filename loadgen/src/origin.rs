@@ -6,7 +6,8 @@
 //! else: it trusts its clients and keeps no deadlines.
 //!
 //! Everything it does is counted, and `/origin/counts` tells the counts, so that a measurement can
-//! check that each request reached it exactly once. See [`http`] for paths and [`tcp`] for the rest.
+//! check that each request reached it exactly once. See [`http`] for paths and [`tcp`] for the
+//! rest.
 
 mod http;
 mod tcp;
@@ -73,9 +74,15 @@ pub fn serve(io: Io, host: IpAddr, announce: impl FnOnce(Addresses)) -> io::Resu
         let of = |counts: &Rc<Counts>| Rc::clone(counts);
         let (a, b, c) = (of(&counts), of(&counts), of(&counts));
         let services = [
-            monoio::spawn(accept(echo, move |stream| tcp::echo(stream, of(&a)))),
-            monoio::spawn(accept(sink, move |stream| tcp::sink(stream, of(&b)))),
-            monoio::spawn(accept(source, move |stream| tcp::source(stream, of(&c)))),
+            monoio::spawn(accept(echo, move |stream| {
+                tcp::counted(of(&a), tcp::echo(stream, of(&a)))
+            })),
+            monoio::spawn(accept(sink, move |stream| {
+                tcp::counted(of(&b), tcp::sink(stream, of(&b)))
+            })),
+            monoio::spawn(accept(source, move |stream| {
+                tcp::counted(of(&c), tcp::source(stream, of(&c)))
+            })),
         ];
         accept(http, move |stream| {
             http::serve(stream, Rc::clone(&answers), Rc::clone(&counts))
@@ -120,6 +127,10 @@ struct Counts {
     closed: Cell<u64>,
     /// Of HTTP requests' bodies.
     body_bytes: Cell<u64>,
+    /// Connections to the services without a protocol that were opened.
+    streams: Cell<u64>,
+    /// Those among them that are closed: what they moved has been counted.
+    streams_closed: Cell<u64>,
     echo_bytes: Cell<u64>,
     sink_bytes: Cell<u64>,
     source_bytes: Cell<u64>,
@@ -133,6 +144,8 @@ impl Counts {
             ("connections", &self.connections),
             ("closed", &self.closed),
             ("body_bytes", &self.body_bytes),
+            ("streams", &self.streams),
+            ("streams_closed", &self.streams_closed),
             ("echo_bytes", &self.echo_bytes),
             ("sink_bytes", &self.sink_bytes),
             ("source_bytes", &self.source_bytes),

@@ -1,8 +1,8 @@
 //! The programs that are measured, one file each; their configurations lie in `bench/peers/`.
 
 use std::{
-    fs,
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    fs, io,
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     path::Path,
     time::Duration,
 };
@@ -147,7 +147,7 @@ impl Running {
                 let answer = client.and_then(|mut client| client.ask(&table.request(0)));
                 answer.is_ok()
             }
-            Carries::Tcp(_) => TcpStream::connect(address).is_ok(),
+            Carries::Tcp(_) => is_carried(address).is_ok(),
         })?;
         Ok(Self {
             name: process.name,
@@ -156,6 +156,15 @@ impl Running {
             _beside: None,
         })
     }
+}
+
+/// A connection that is ended by the client comes to its end. Then nothing of it is left to be
+/// counted by the origin later.
+fn is_carried(address: SocketAddr) -> io::Result<()> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.shutdown(Shutdown::Write)?;
+    io::copy(&mut stream, &mut io::sink()).map(drop)
 }
 
 /// A port that nobody listens on at the moment.

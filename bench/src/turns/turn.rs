@@ -1,5 +1,5 @@
-//! One turn of one program: a warm-up and then the load, between two readings of what it has used and
-//! of what the origin has answered.
+//! One turn of one program: a warm-up and then the load, between two readings of what it has used
+//! and of what the origin has answered.
 
 use std::time::{Duration, Instant};
 
@@ -59,9 +59,14 @@ impl Comparison<'_> {
             true => Extent::Requests(SMOKE_REQUESTS),
             false => Extent::Time(bench.arguments.turn()),
         };
-        let before = origin.counts()?;
+        // The connections by which a program was found ready may still be closing.
+        let counts = || match self.what {
+            What::Stream(_) | What::Echo(_) => origin.counts_without_streams(),
+            What::Get(_) | What::Table(_) | What::Connect(_) | What::Post(..) => origin.counts(),
+        };
+        let before = counts()?;
         let (outcome, used, noise) = measured(&load, stage, contender)?;
-        let counts: Option<(Counts, Counts)> = before.zip(origin.counts()?);
+        let counts: Option<(Counts, Counts)> = before.zip(counts()?);
         problem = problem.or_else(|| account::problem(&self.what, &outcome, counts, slack));
         ensure!(
             outcome.seconds > 0.0,

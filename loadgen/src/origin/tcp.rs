@@ -14,6 +14,17 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// Enough for small messages; larger ones are sent back in parts.
 const ECHO_BYTES: usize = 16 << 10;
 
+/// `served`, counted as a connection that is open for so long.
+pub(super) async fn counted(
+    counts: Rc<Counts>,
+    served: impl Future<Output = io::Result<()>>,
+) -> io::Result<()> {
+    add(&counts.streams, 1);
+    let outcome = served.await;
+    add(&counts.streams_closed, 1);
+    outcome
+}
+
 /// Sends back what it receives, until the client has sent its last.
 pub(super) async fn echo(mut stream: TcpStream, counts: Rc<Counts>) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(ECHO_BYTES);

@@ -23,7 +23,7 @@ const SWEEP_MAX: Nanos = 100_000_000;
 
 /// A stream whose other side does not let it come to its end is given up so long after the time of
 /// the run. What sockets and a proxy hold takes a small part of that.
-const STREAM_PATIENCE: Nanos = 1_000_000_000;
+const STREAM_PATIENCE: Nanos = 3_000_000_000;
 
 /// Runs until everything was sent, or `control` says so, and every request has ended.
 pub(crate) async fn work<P: Protocol>(
