@@ -33,8 +33,8 @@ impl Budget {
         let place = file.display();
         let text = fs::read_to_string(file).with_context(|| {
             format!(
-                "cannot read {place}: run this in the repository, or name the file with --budget, or \
-                 make it with --record"
+                "cannot read {place}: run this in the repository, or name the file with --budget, \
+                 or make it with --record"
             )
         })?;
         toml::from_str(&text).with_context(|| format!("{place} is no budget"))

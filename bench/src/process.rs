@@ -30,11 +30,11 @@ pub struct Program {
 }
 
 impl Program {
-    /// `program` with all its threads on `cores`, a list as `0` or `0,1`; `wrapper` is what runs it,
-    /// empty for nothing.
+    /// `program` with all its threads on `cores`, a list as `0` or `0,1`; `wrapper` is what runs
+    /// it, empty for nothing.
     pub fn on_cores(cores: &str, wrapper: &[&OsStr], program: &Path, name: &'static str) -> Self {
-        // However a run ends, nothing that it started outlives it. A program that has children is given the
-        // chance to end them.
+        // However a run ends, nothing that it started outlives it. A program that has children is
+        // given the chance to end them.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "TERM", "taskset", "-c"]);
         command.arg(cores).args(wrapper).arg(program);

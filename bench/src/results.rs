@@ -104,9 +104,9 @@ fn field(text: &str) -> Cow<'_, str> {
 
 /// All sections in the order of the run, then the marks.
 fn summary(reports: &[Report]) -> String {
-    let mut text = "# Results\n\nMachine and versions: `machine.toml`. Every figure: `raw.csv`. Method \
-                    and unfair cases: `docs/benchmarks.md`. Medians over the rounds; where two figures \
-                    stand behind one, they are the least and the greatest.\n"
+    let mut text = "# Results\n\nMachine and versions: `machine.toml`. Every figure: `raw.csv`. \
+                    Method and unfair cases: `docs/benchmarks.md`. Medians over the rounds; where \
+                    two figures stand behind one, they are the least and the greatest.\n"
         .to_owned();
     for report in reports {
         let _ = write!(text, "\n{}", report.section());
@@ -133,9 +133,9 @@ pub fn verdicts(reports: &[Report]) -> String {
     if noisy > 0 {
         let _ = writeln!(
             text,
-            "\n{noisy} of {turns} turns were in rounds during which others used the machine. They are \
-             left out where a case has quiet rounds; where it has none, its figures are those of a \
-             busy machine (`raw.csv`, column `quiet`)."
+            "\n{noisy} of {turns} turns were in rounds during which others used the machine. They \
+             are left out where a case has quiet rounds; where it has none, its figures are those \
+             of a busy machine (`raw.csv`, column `quiet`)."
         );
     }
     text

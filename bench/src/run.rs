@@ -13,8 +13,8 @@ use crate::{
     scenario::Scenario,
 };
 
-/// Measures what was asked for, printing each table when it is complete and the verdicts at the end.
-/// False when something happened that may not: a lost request, a program that did not start, a
+/// Measures what was asked for, printing each table when it is complete and the verdicts at the
+/// end. False when something happened that may not: a lost request, a program that did not start, a
 /// budget exceeded. A figure that misses its mark is none of these.
 ///
 /// # Errors

@@ -79,7 +79,8 @@ impl Samples {
         Some(self.spread(scenario, case, peer, quantity)?.median)
     }
 
-    /// All of `peer`'s figures of this quantity together, of every case and round; `None` without any.
+    /// All of `peer`'s figures of this quantity together, of every case and round; `None` without
+    /// any.
     pub fn sum(&self, scenario: &str, peer: &str, quantity: &str) -> Option<f64> {
         let is_meant = |sample: &&Sample| {
             (sample.scenario, sample.peer, sample.quantity) == (scenario, peer, quantity)

@@ -10,7 +10,8 @@ use std::{
 
 /// A latency's place among [`BUCKETS`]: to within 1/64 of its value.
 ///
-/// Units are 256 ns. Up to 2^7 of them each has a bucket of its own, then every power of two has 64.
+/// Units are 256 ns. Up to 2^7 of them each has a bucket of its own, then every power of two has
+/// 64.
 const UNIT_BITS: u32 = 8;
 const LINEAR_BITS: u32 = 7;
 const PART_BITS: u32 = 6;

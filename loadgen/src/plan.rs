@@ -60,8 +60,8 @@ pub struct Plan {
 /// What decides when a request is sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pace {
-    /// Requests are due at times fixed beforehand, whatever becomes of the earlier ones, and latency
-    /// counts from these times.
+    /// Requests are due at times fixed beforehand, whatever becomes of the earlier ones, and
+    /// latency counts from these times.
     Open {
         /// Requests per second, all targets and workers together.
         rate: f64,

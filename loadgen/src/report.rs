@@ -12,8 +12,8 @@ use crate::{failure::ErrorKind, ring::Rung, verdict::Bottleneck};
 pub struct Report {
     /// In the order of [`crate::Plan::targets`].
     pub targets: Vec<TargetReport>,
-    /// Time in which requests were begun: from the end of the warm-up to the end of the schedule, or
-    /// to the last answer when the run ended after a number of requests.
+    /// Time in which requests were begun: from the end of the warm-up to the end of the schedule,
+    /// or to the last answer when the run ended after a number of requests.
     pub duration: Duration,
     /// Answers that were complete within [`Self::duration`].
     pub answered_in_time: u64,
@@ -72,8 +72,8 @@ pub struct ErrorCount {
     pub first: Option<String>,
 }
 
-/// How streams came to their ends. No more is sent when the time is over, and whatever was on its way
-/// arrives: then a server that counts has counted what the report has.
+/// How streams came to their ends. No more is sent when the time is over, and whatever was on its
+/// way arrives: then a server that counts has counted what the report has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drained {
     /// Bytes received.
@@ -211,7 +211,8 @@ impl TargetReport {
         &self.errors[kind as usize]
     }
 
-    /// Latency that the share `quantile` of the complete answers did not exceed; `None` without any.
+    /// Latency that the share `quantile` of the complete answers did not exceed; `None` without
+    /// any.
     pub fn latency_at(&self, quantile: f64) -> Option<Duration> {
         let micros = self.latency.value_at_quantile(quantile);
         (!self.latency.is_empty()).then(|| Duration::from_micros(micros))
@@ -277,8 +278,8 @@ pub(crate) fn micros(nanos: u64) -> u64 {
     (nanos.saturating_add(500) / 1000).max(1)
 }
 
-/// Microseconds with three digits. It grows as longer ones are recorded: one that reaches an hour is
-/// 180 KiB, and a run may have a thousand targets.
+/// Microseconds with three digits. It grows as longer ones are recorded: one that reaches an hour
+/// is 180 KiB, and a run may have a thousand targets.
 pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new(3).expect("three digits can be kept")
 }

@@ -211,8 +211,8 @@ impl Mix {
         }
     }
 
-    /// Index of the next request's target: each target gains its weight in credit, the one with most
-    /// credit is chosen and pays the sum of all.
+    /// Index of the next request's target: each target gains its weight in credit, the one with
+    /// most credit is chosen and pays the sum of all.
     pub(crate) fn next(&mut self) -> usize {
         let mut best = 0;
         for index in 0..self.weights.len() {

@@ -1,8 +1,9 @@
 //! TLS as a client, on rustls with aws-lc-rs.
 //!
-//! A [`Client`] is what a plan says about TLS, read and checked once for each worker: whom to trust,
-//! who this side is, what ALPN offers, and the sessions to resume, which are never shared between
-//! workers. It makes a [`Session`] for each connection; the socket is the transport's business.
+//! A [`Client`] is what a plan says about TLS, read and checked once for each worker: whom to
+//! trust, who this side is, what ALPN offers, and the sessions to resume, which are never shared
+//! between workers. It makes a [`Session`] for each connection; the socket is the transport's
+//! business.
 //!
 //! Keys are agreed on with X25519 first, as other load generators do; hybrid post-quantum exchange
 //! would be a third of a handshake's cost and is not offered.

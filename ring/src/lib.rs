@@ -86,8 +86,8 @@ impl Refused {
                 "the kernel is too old for these ring flags (best from Linux 6.1 on)"
             }
             Some(libc::ENOMEM) => {
-                "not enough memory for the ring: lower workers.entries of a proxy, or raise the limit \
-                 of locked memory (ulimit -l)"
+                "not enough memory for the ring: lower workers.entries of a proxy, or raise the \
+                 limit of locked memory (ulimit -l)"
             }
             Some(libc::EMFILE | libc::ENFILE) => "too many open files: raise the limit (ulimit -n)",
             _ => "see `man io_uring_setup` for this error",

@@ -1,5 +1,5 @@
-//! h2load over HTTP/1.1, in a closed loop or at a rate, to compare generators with each other. It prints no percentiles;
-//! they are taken from its log of every request.
+//! h2load over HTTP/1.1, in a closed loop or at a rate, to compare generators with each other. It
+//! prints no percentiles; they are taken from its log of every request.
 
 use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 use super::Outcome;
 use crate::{bench::Bench, process::Program};
 
-/// Sends requests for `path` over so many connections for so many whole seconds: `rate` of them each
-/// second, or as many as are answered.
+/// Sends requests for `path` over so many connections for so many whole seconds: `rate` of them
+/// each second, or as many as are answered.
 ///
 /// # Errors
 /// When it cannot be run.

@@ -83,8 +83,8 @@ fn not_granted(name: &str) -> String {
     format!("{name}: not granted by this kernel.")
 }
 
-/// The proxy ended because the kernel grants it none of the rungs that it was told to use; it says so
-/// in these words (`dataplane/src/supervisor/workers.rs`). Everything else is a failure.
+/// The proxy ended because the kernel grants it none of the rungs that it was told to use; it says
+/// so in these words (`dataplane/src/supervisor/workers.rs`). Everything else is a failure.
 fn is_refusal(error: &str) -> bool {
     error.contains("no way to do I/O")
 }

@@ -1,6 +1,6 @@
-//! `ringmain load` beside wrk and h2load in a closed loop, beside h2load at a rate, against the same
-//! origin, and beside iperf3 with streams, in turns. The origin has the proxy's core, and no proxy is
-//! there.
+//! `ringmain load` beside wrk and h2load in a closed loop, beside h2load at a rate, against the
+//! same origin, and beside iperf3 with streams, in turns. The origin has the proxy's core, and no
+//! proxy is there.
 
 use std::{path::Path, time::Duration};
 
@@ -21,8 +21,8 @@ mod stream;
 pub(super) const OUTLINE: Outline = Outline {
     name: "generators",
     title: "`ringmain load` beside other generators",
-    about: "Against the origin, without a proxy, 64 connections. Requests, p50 and p99 as the generator says; \
-            more requests than that as the origin does; CPU as the kernel does.",
+    about: "Against the origin, without a proxy, 64 connections. Requests, p50 and p99 as the \
+            generator says; more requests than that as the origin does; CPU as the kernel does.",
     columns: &[
         Column::median("requests_per_second", "requests/s", 0),
         Column::median("requests", "requests", 0),
@@ -40,7 +40,8 @@ const CONNECTIONS: u32 = 64;
 /// Of the open loop; half of what 64 connections can do when each answer takes 4 ms.
 const RATE: f64 = 8000.0;
 const OWN: &str = "ringmain load";
-/// A closed loop far from every generator's limit: what they then disagree about is how they measure.
+/// A closed loop far from every generator's limit: what they then disagree about is how they
+/// measure.
 pub(crate) const CLOSED: &str = "closed loop, answers after 4 ms";
 /// A closed loop at the limit of the generator, or of the origin.
 pub(crate) const FULL: &str = "closed loop, answers at once";
@@ -236,8 +237,8 @@ fn comparison(case: &Case, other: &str, report: &Report) -> Option<String> {
         Some(of(OWN)? / of(other)?)
     };
     Some(format!(
-        "{}: of {}'s, ours are {:.3} of the requests per second, {:.3} of p50, {:.3} of p99, {:.2} of the \
-         requests per CPU second.",
+        "{}: of {}'s, ours are {:.3} of the requests per second, {:.3} of p50, {:.3} of p99, \
+         {:.2} of the requests per CPU second.",
         case.name,
         other,
         ratio("requests_per_second")?,

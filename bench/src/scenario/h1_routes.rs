@@ -19,8 +19,8 @@ use crate::{
 pub(super) const OUTLINE: Outline = Outline {
     name: "h1-routes",
     title: "requests by a table of 100 hosts with 10 routes each",
-    about: "As h1 with 100 B, requests to every route of every host in turn. `one route` is Ringmain with \
-            one route that takes the same requests.",
+    about: "As h1 with 100 B, requests to every route of every host in turn. `one route` is \
+            Ringmain with one route that takes the same requests.",
     columns: REQUEST_COLUMNS,
     charts: &["cpu_us_per_request"],
 };

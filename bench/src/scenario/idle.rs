@@ -18,9 +18,9 @@ use crate::{
 pub(super) const OUTLINE: Outline = Outline {
     name: "idle",
     title: "memory at rest",
-    about: "Resident memory of the proxy's process: after start with one route, and for each connection \
-            that has made one request and then waits, counted from after a thousand requests on \
-            connections that were closed again.",
+    about: "Resident memory of the proxy's process: after start with one route, and for each \
+            connection that has made one request and then waits, counted from after a thousand \
+            requests on connections that were closed again.",
     columns: &[
         Column::median("start_rss_bytes", "after start MiB", 2).per(1_048_576.0),
         Column::median("rss_bytes_per_connection", "bytes/connection", 0),

@@ -41,8 +41,8 @@ pub(super) const OUTLINE: Outline = Outline {
 
 const CONNECTIONS: u32 = 64;
 
-/// A case: what is sent, and in how many turns of all connections the shorter run sends it. The longer
-/// one has thrice as many.
+/// A case: what is sent, and in how many turns of all connections the shorter run sends it. The
+/// longer one has thrice as many.
 struct Case {
     name: &'static str,
     carries: Carries,

@@ -17,8 +17,8 @@ use crate::{
 pub(super) const OUTLINE: Outline = Outline {
     name: "match",
     title: "finding a request's route",
-    about: "Processor time of a look-up by host and path in a table of hosts with ten prefixes each: the \
-            same route again and again, and all routes in an order without pattern.",
+    about: "Processor time of a look-up by host and path in a table of hosts with ten prefixes \
+            each: the same route again and again, and all routes in an order without pattern.",
     columns: &[
         Column::spread("same_ns", "same route, ns", 0),
         Column::spread("spread_ns", "all routes, ns", 0),

@@ -16,8 +16,8 @@ use crate::{
 pub(super) const OUTLINE: Outline = Outline {
     name: "tcp",
     title: "streams and messages over TCP",
-    about: "Streams over 4 connections as fast as they go, to the origin (up) and from it (down); messages \
-            of 64 B over 64 connections that the origin sends back.",
+    about: "Streams over 4 connections as fast as they go, to the origin (up) and from it (down); \
+            messages of 64 B over 64 connections that the origin sends back.",
     columns: &[
         Column::spread("cpu_ns_per_kib", "CPU ns/KiB", 0),
         Column::median("mib_per_second", "MiB/s", 0),

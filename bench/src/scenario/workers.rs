@@ -14,8 +14,8 @@ use crate::{
 pub(super) const OUTLINE: Outline = Outline {
     name: "workers",
     title: "one worker and two",
-    about: "As h1 with 100 B. The second worker runs on the core of load and origin: CPU per request is \
-            comparable, requests per second are not.",
+    about: "As h1 with 100 B. The second worker runs on the core of load and origin: CPU per \
+            request is comparable, requests per second are not.",
     columns: REQUEST_COLUMNS,
     charts: &["cpu_us_per_request"],
 };

@@ -2,8 +2,8 @@
 //! that read what wrk2 prints.
 //!
 //! Values are in milliseconds, as in wrk2's. Four columns: value, share of the answers that did not
-//! take longer, how many these are, and 1 / (1 - share); the last line has no fourth column, because
-//! nothing is left above it.
+//! take longer, how many these are, and 1 / (1 - share); the last line has no fourth column,
+//! because nothing is left above it.
 
 use std::fmt::Write;
 

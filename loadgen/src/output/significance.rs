@@ -1,8 +1,8 @@
 //! Whether two runs differ by more than they vary within themselves.
 //!
-//! A run is a row of intervals. Two rows are compared by their ranks (Mann and Whitney's test), which
-//! asks nothing of how latencies are distributed. Intervals that follow one another resemble each
-//! other, which makes a row say less than its length; the test allows for that with the row's
+//! A run is a row of intervals. Two rows are compared by their ranks (Mann and Whitney's test),
+//! which asks nothing of how latencies are distributed. Intervals that follow one another resemble
+//! each other, which makes a row say less than its length; the test allows for that with the row's
 //! correlation with itself, one interval later.
 //!
 //! What no arithmetic can tell from one run of each: whether the machine was in another mood.

@@ -1,7 +1,7 @@
 //! What is reported of a run: one document, printed as JSON and read back to compare runs.
 //!
-//! The names and units of its fields are an interface, described for users in `docs/load.md`. A field
-//! may be added; one that changes its meaning or goes away raises [`FORMAT`].
+//! The names and units of its fields are an interface, described for users in `docs/load.md`. A
+//! field may be added; one that changes its meaning or goes away raises [`FORMAT`].
 
 use std::{collections::BTreeMap, fmt};
 
@@ -49,8 +49,8 @@ pub struct Summary {
     pub requests: u64,
     /// Of them, those with a complete answer, whatever it says.
     pub answered: u64,
-    /// Of them, those without a complete answer and those whose answer says that the request failed:
-    /// an HTTP status outside of 2xx and 3xx, or a gRPC status other than 0.
+    /// Of them, those without a complete answer and those whose answer says that the request
+    /// failed: an HTTP status outside of 2xx and 3xx, or a gRPC status other than 0.
     pub failed: u64,
     /// Requests without a complete answer, by kind; only kinds that occurred.
     pub errors: BTreeMap<String, u64>,
@@ -283,8 +283,8 @@ impl Summary {
             serde_json::from_str(text).map_err(|error| NotASummary(error.to_string()))?;
         if head.format != FORMAT {
             return Err(NotASummary(format!(
-                "its format is {}, and this program reads format {FORMAT}; measure again, or use the \
-                 program that wrote it",
+                "its format is {}, and this program reads format {FORMAT}; measure again, or use \
+                 the program that wrote it",
                 head.format
             )));
         }
@@ -309,9 +309,9 @@ impl Summary {
             }
             (Mode::Stream, _) => "streams of bytes, no requests and no latency",
             (Mode::Closed, _) => {
-                "closed loop, latency from the time of sending (a connection that waits for an answer \
-                 sends nothing, so stalls are counted once and not for every request that they would \
-                 have delayed; give --rate to see them)"
+                "closed loop, latency from the time of sending (a connection that waits for an \
+                 answer sends nothing, so stalls are counted once and not for every request that \
+                 they would have delayed; give --rate to see them)"
             }
         }
     }

@@ -1,7 +1,8 @@
 //! HTTP/2, many requests at a time on a connection (RFC 9113).
 //!
 //! Over TLS the server has to choose it by ALPN; without TLS it is spoken with prior knowledge
-//! (section 3.3). [`Lane`] is what gRPC shares: a connection's driver, and one stream after another.
+//! (section 3.3). [`Lane`] is what gRPC shares: a connection's driver, and one stream after
+//! another.
 //!
 //! Heads are compressed against all that was sent before on the connection, so they have no size
 //! that belongs to one exchange. What counts as bytes are bodies, without the frames' heads.

@@ -65,8 +65,8 @@ pub(crate) trait Protocol: Sized + 'static {
     ) -> impl Future<Output = Result<Answer, Broken>>;
 
     /// Brings a session that is fit to the end that it has with the server, so that whatever was on
-    /// its way arrives; the bytes that came meanwhile. Only streams are ended so: the answers of the
-    /// others are complete.
+    /// its way arrives; the bytes that came meanwhile. Only streams are ended so: the answers of
+    /// the others are complete.
     fn end(&self, session: Self::Session) -> impl Future<Output = Result<Answer, Failed>> {
         drop(session);
         async { Ok(Answer::default()) }

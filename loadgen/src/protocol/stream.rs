@@ -1,7 +1,7 @@
 //! Bytes as fast as they go, to the server, from it, or both at the same time.
 //!
-//! An exchange is one block, so that the engine sees the bytes as they move. Both directions are two
-//! lanes of a connection, which do not wait for each other.
+//! An exchange is one block, so that the engine sees the bytes as they move. Both directions are
+//! two lanes of a connection, which do not wait for each other.
 
 use std::{
     cell::{Cell, RefCell},
@@ -160,9 +160,9 @@ impl Stream {
     }
 }
 
-/// Lets the other lanes have their turn after an operation that was done at once. With epoll all are
-/// for as long as the other side keeps up, and a lane would have the thread to itself; those of a
-/// ring never are.
+/// Lets the other lanes have their turn after an operation that was done at once. With epoll all
+/// are for as long as the other side keeps up, and a lane would have the thread to itself; those of
+/// a ring never are.
 async fn in_turn<F: Future>(operation: F) -> F::Output {
     let mut operation = pin!(operation);
     let mut at_once = true;

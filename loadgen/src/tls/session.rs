@@ -1,9 +1,9 @@
 //! The bytes of one TLS connection, without its socket.
 //!
 //! Ciphertext is read straight into [`Session::incoming`] and decrypted where it stands; plaintext
-//! goes to the caller's buffer, and only what has no room there is kept. What is to be sent collects
-//! in [`Session::outgoing`]. The client's last flight of a handshake stays there too, and leaves with
-//! the first request.
+//! goes to the caller's buffer, and only what has no room there is kept. What is to be sent
+//! collects in [`Session::outgoing`]. The client's last flight of a handshake stays there too, and
+//! leaves with the first request.
 
 use rustls::{
     Error,
@@ -116,8 +116,8 @@ impl Session {
         self.run(&mut Keep, Send::Nothing)
     }
 
-    /// Moves plaintext into `sink` until it is full or there is no more. [`Phase::Open`] with nothing
-    /// moved means that more ciphertext is needed.
+    /// Moves plaintext into `sink` until it is full or there is no more. [`Phase::Open`] with
+    /// nothing moved means that more ciphertext is needed.
     ///
     /// # Errors
     /// As [`Self::advance`].

@@ -10,11 +10,13 @@ use monoio::{
 
 use super::{Phase, Session, reason};
 
-/// Ciphertext is sent when so much has collected, so that a long body does not stand in memory twice.
+/// Ciphertext is sent when so much has collected, so that a long body does not stand in memory
+/// twice.
 pub(super) const PIECE_BYTES: usize = 64 << 10;
 
-/// A future of it that was dropped in the middle leaves it unusable: its next use is an error. Mostly
-/// it is closed by dropping it, without a farewell: what matters was answered, or has failed.
+/// A future of it that was dropped in the middle leaves it unusable: its next use is an error.
+/// Mostly it is closed by dropping it, without a farewell: what matters was answered, or has
+/// failed.
 pub(crate) struct Stream {
     tcp: TcpStream,
     session: Session,
@@ -47,12 +49,12 @@ impl Stream {
         (self.tcp, self.session)
     }
 
-    /// Reads into the spare capacity of `buffer`. 0 when the peer said that it has ended, or without
-    /// spare capacity.
+    /// Reads into the spare capacity of `buffer`. 0 when the peer said that it has ended, or
+    /// without spare capacity.
     ///
     /// # Errors
-    /// Of the socket; [`refused`]; an end that was not said, which anyone on the way may have caused
-    /// (RFC 8446 section 6.1).
+    /// Of the socket; [`refused`]; an end that was not said, which anyone on the way may have
+    /// caused (RFC 8446 section 6.1).
     pub(crate) async fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         let filled = buffer.len();
         if filled == buffer.capacity() {

@@ -21,8 +21,8 @@ const TICKETS_MAX: usize = 1024;
 /// Servers that are remembered. A worker does not connect to more than it has targets.
 const SERVERS_MAX: usize = 1024;
 
-/// Tickets by server. rustls wants it to be shareable between threads; only one uses it, so the lock
-/// is never waited for.
+/// Tickets by server. rustls wants it to be shareable between threads; only one uses it, so the
+/// lock is never waited for.
 #[derive(Default)]
 pub(super) struct Tickets(Mutex<HashMap<ServerName<'static>, Server>>);
 

@@ -1,5 +1,5 @@
-//! What is spoken besides HTTP/1.1 over TCP, against peers that are not our code: nginx, and servers
-//! on the h2, rustls and tungstenite crates, on io_uring and on epoll.
+//! What is spoken besides HTTP/1.1 over TCP, against peers that are not our code: nginx, and
+//! servers on the h2, rustls and tungstenite crates, on io_uring and on epoll.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where it goes wrong")]
 

@@ -56,8 +56,8 @@ fn stalling(stalled: usize) -> Origin {
     })
 }
 
-/// A second in which 100 requests are due delays 100 requests, and the open loop shows each of them.
-/// In the closed loop the same stall is one slow request among many.
+/// A second in which 100 requests are due delays 100 requests, and the open loop shows each of
+/// them. In the closed loop the same stall is one slow request among many.
 fn a_stall_is_seen_by_the_open_loop(io: Io) {
     let common = ["-c", "1", "--io", io.name()];
     let origin = stalling(50);

@@ -97,8 +97,8 @@ fn warnings_name_what_differs() {
         (
             |new| new.targets[0].body_bytes = 7,
             &[
-                "the runs differ in what is requested: A 1 x GET http://127.0.0.1:8080/ with 0 bytes, \
-               B 1 x GET http://127.0.0.1:8080/ with 7 bytes",
+                "the runs differ in what is requested: A 1 x GET http://127.0.0.1:8080/ with 0 \
+               bytes, B 1 x GET http://127.0.0.1:8080/ with 7 bytes",
             ],
         ),
         (
@@ -120,8 +120,8 @@ fn warnings_name_what_differs() {
                 new.generator.reason = Some("it used 99% of its core".to_owned());
             },
             &[
-                "in B the generator was the bottleneck, its figures describe the generator: it used \
-               99% of its core",
+                "in B the generator was the bottleneck, its figures describe the generator: it \
+               used 99% of its core",
             ],
         ),
     ];

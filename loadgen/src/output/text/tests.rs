@@ -95,8 +95,8 @@ fn doubts_come_first() {
     let (before, after) = text.split_once("\nduration").unwrap();
     assert!(
         before.contains(
-            "\nWARNING: the generator was the bottleneck, these figures describe it and not what it \
-             measured: it used 99% of its core\n"
+            "\nWARNING: the generator was the bottleneck, these figures describe it and not what \
+             it measured: it used 99% of its core\n"
         ),
         "{text}"
     );

@@ -1,8 +1,8 @@
 //! A connection of HTTP/2, shared by lanes that each have one stream at a time.
 //!
-//! The connection itself is a task of its own, the driver: it reads, writes and answers to pings for
-//! all lanes. It ends with the connection, or soon after its last lane is gone. Dropping an exchange
-//! in the middle resets its stream and leaves the others alone.
+//! The connection itself is a task of its own, the driver: it reads, writes and answers to pings
+//! for all lanes. It ends with the connection, or soon after its last lane is gone. Dropping an
+//! exchange in the middle resets its stream and leaves the others alone.
 
 use std::{
     cell::{Cell, RefCell},
@@ -108,8 +108,8 @@ impl Lane {
         }
     }
 
-    /// Another stream can be opened. After an exchange that had no end, only if the server was heard
-    /// while it was under way: a server that is silent on all streams may be gone.
+    /// Another stream can be opened. After an exchange that had no end, only if the server was
+    /// heard while it was under way: a server that is silent on all streams may be gone.
     pub(crate) fn is_reusable(&self, complete: bool) -> bool {
         if self.shared.end.borrow().is_some()
             || !complete && self.shared.heard.get() == self.heard_before
@@ -225,7 +225,8 @@ impl Shared {
     }
 }
 
-/// The connection's task. It ends by itself once the connection has no lane, whatever the server does.
+/// The connection's task. It ends by itself once the connection has no lane, whatever the server
+/// does.
 async fn drive(connection: Connection<Bridge, Bytes>, shared: Rc<Shared>, _driving: Driving) {
     let mut connection = pin!(connection);
     let end = poll_fn(|context| {
@@ -248,8 +249,8 @@ async fn drive(connection: Connection<Bridge, Bytes>, shared: Rc<Shared>, _drivi
     });
 }
 
-/// Whether a stream that had no answer may yet get one on another connection: the server refused it,
-/// or went away in order before it looked at it, or the connection ended.
+/// Whether a stream that had no answer may yet get one on another connection: the server refused
+/// it, or went away in order before it looked at it, or the connection ended.
 fn was_not_answered(error: &h2::Error) -> bool {
     let reason = error.reason();
     let is_refused = error.is_remote() && reason == Some(Reason::REFUSED_STREAM);

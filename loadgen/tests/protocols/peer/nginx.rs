@@ -1,4 +1,5 @@
-//! nginx, which answers `/hello` with five bytes and `/big` with a MiB, and writes down what it saw.
+//! nginx, which answers `/hello` with five bytes and `/big` with a MiB, and writes down what it
+//! saw.
 
 use std::{
     fs,
