@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where it goes wrong")]
 
+mod running;
 mod server;
 
 use std::{
@@ -13,6 +14,7 @@ use std::{
 };
 
 use ringmain_loadgen::{Arrivals, ErrorKind, Io, Pace, Plan, Report, Run, Stop, Target, Usage};
+use running::{on_each_io, run};
 use server::{Then, always, start};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
@@ -34,17 +36,6 @@ fn open(rate: f64) -> Pace {
     Pace::Open {
         rate,
         arrivals: Arrivals::Constant,
-    }
-}
-
-fn run(plan: &Plan) -> Report {
-    Run::start(plan).unwrap().finish().unwrap()
-}
-
-/// Runs `test` on every way in which the kernel can be asked.
-fn on_each_io(test: impl Fn(Io)) {
-    for io in [Io::Auto, Io::Epoll] {
-        test(io);
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where it goes wrong")]
 
+mod running;
+
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
@@ -14,8 +16,9 @@ use std::{
 };
 
 use ringmain_loadgen::{
-    Arrivals, Direction, ErrorKind, Io, Kind, Pace, Plan, Progress, Report, Run, Stop, Target,
+    Arrivals, Direction, ErrorKind, Io, Kind, Pace, Plan, Report, Stop, Target,
 };
+use running::{on_each_io, run, run_until};
 
 /// Serves every connection with a thread of its own until the process ends.
 fn serve(converse: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
@@ -50,28 +53,6 @@ fn plan(io: Io, kind: Kind, address: SocketAddr, body_bytes: usize) -> Plan {
         kind,
         connections: 2,
         ..Plan::new(vec![target], Pace::Closed)
-    }
-}
-
-fn run(plan: &Plan) -> Report {
-    Run::start(plan).unwrap().finish().unwrap()
-}
-
-/// Runs until `enough` has happened: how long that takes is the machine's affair.
-fn run_until(plan: &Plan, enough: impl Fn(&Progress) -> bool) -> Report {
-    let run = Run::start(plan).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !enough(&run.progress()) {
-        assert!(Instant::now() < deadline, "{:?}", run.progress());
-        thread::sleep(Duration::from_millis(1));
-    }
-    run.stopper().stop();
-    run.finish().unwrap()
-}
-
-fn on_each_io(test: impl Fn(Io)) {
-    for io in [Io::Auto, Io::Epoll] {
-        test(io);
     }
 }
 
@@ -248,24 +229,30 @@ fn streams() {
 /// The end of a stream is its time, not that of a block that gets nowhere.
 #[test]
 fn a_stream_that_stalls_ends_in_time() {
-    for direction in [Direction::Send, Direction::Receive, Direction::Both] {
-        on_each_io(|io| {
-            let address = serve(|stream| {
-                // Neither reads nor writes until the other side is gone, which shows as an error or
-                // as an end only to who looks: keep the socket for as long as the test may take.
-                thread::park_timeout(Duration::from_secs(60));
-                drop(stream);
-            });
-            // Its timeout would be an error.
-            let report = run(&stream(io, direction, address));
-            assert_eq!(report.total().failed(), 0, "{direction:?}");
-            assert!(
-                report.drained.cut > 0,
-                "{direction:?}: {:?}",
-                report.drained
-            );
-        });
-    }
+    let directions = [Direction::Send, Direction::Receive, Direction::Both];
+    // Each waits for its streams to drain: all at once.
+    thread::scope(|scope| {
+        for direction in directions {
+            scope.spawn(move || on_each_io(|io| stalled(io, direction)));
+        }
+    });
+}
+
+fn stalled(io: Io, direction: Direction) {
+    let address = serve(|stream| {
+        // Neither reads nor writes until the other side is gone, which shows as an error or
+        // as an end only to who looks: keep the socket for as long as the test may take.
+        thread::park_timeout(Duration::from_secs(60));
+        drop(stream);
+    });
+    // Its timeout would be an error.
+    let report = run(&stream(io, direction, address));
+    assert_eq!(report.total().failed(), 0, "{direction:?}");
+    assert!(
+        report.drained.cut > 0,
+        "{direction:?}: {:?}",
+        report.drained
+    );
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn answers_requests(http: SocketAddr) {
         let closed = connections - 1;
         if counts.ends_with(&format!(
             "{{\"requests\":4,\"connections\":{connections},\"closed\":{closed},\
-             \"body_bytes\":100000,\"echo_bytes\":0,\"sink_bytes\":0,\"source_bytes\":0}}"
+             \"body_bytes\":100000,\"streams\":0,\"streams_closed\":0,\"echo_bytes\":0,\"sink_bytes\":0,\"source_bytes\":0}}"
         )) {
             break;
         }
@@ -94,5 +94,23 @@ fn carries_bytes(addresses: Addresses) {
     let mut source = connect(addresses.source);
     let mut bytes = vec![1; 1 << 20];
     source.read_exact(&mut bytes).unwrap();
+    source.shutdown(Shutdown::Write).unwrap();
+    source.read_to_end(&mut bytes).unwrap();
+    let given = bytes.len();
     assert!(bytes.iter().all(|byte| *byte == 0));
+    let expected = format!(
+        "\"streams\":3,\"streams_closed\":3,\"echo_bytes\":14,\"sink_bytes\":300000,\
+         \"source_bytes\":{given}}}"
+    );
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let counts = ask(
+            addresses.http,
+            "GET /origin/counts HTTP/1.1\r\nconnection: close\r\n\r\n",
+        );
+        if counts.ends_with(&expected) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{counts} instead of {expected}");
+    }
 }

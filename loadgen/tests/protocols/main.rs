@@ -6,17 +6,16 @@
 mod grpc;
 mod http2;
 mod peer;
+#[path = "../running/mod.rs"]
+mod running;
 mod tls;
 mod websocket;
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use ringmain_loadgen::{
-    ErrorKind, Io, Kind, Pace, Plan, Progress, Report, Run, Stop, Target, TargetReport,
-};
+use ringmain_loadgen::{ErrorKind, Kind, Pace, Plan, Run, Stop, Target, TargetReport};
+
+use running::{on_each_io, run, run_until};
 
 /// `requests` to `url` from one connection, one after another.
 fn plan(kind: Kind, url: &str, requests: u64) -> Plan {
@@ -28,29 +27,6 @@ fn plan(kind: Kind, url: &str, requests: u64) -> Plan {
         request_timeout: Duration::from_secs(10),
         pin: false,
         ..Plan::new(vec![Target::get(url.parse().unwrap())], Pace::Closed)
-    }
-}
-
-fn run(plan: &Plan) -> Report {
-    Run::start(plan).unwrap().finish().unwrap()
-}
-
-/// Runs until `enough` has happened: how long that takes is the machine's affair.
-fn run_until(plan: &Plan, enough: impl Fn(&Progress) -> bool) -> Report {
-    let run = Run::start(plan).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !enough(&run.progress()) {
-        assert!(Instant::now() < deadline, "{:?}", run.progress());
-        thread::sleep(Duration::from_millis(1));
-    }
-    run.stopper().stop();
-    run.finish().unwrap()
-}
-
-/// Runs `test` on every way in which the kernel can be asked.
-fn on_each_io(test: impl Fn(Io)) {
-    for io in [Io::Auto, Io::Epoll] {
-        test(io);
     }
 }
 

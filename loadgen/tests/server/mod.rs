@@ -1,4 +1,5 @@
 //! A server that answers as it is told, one thread for each connection.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::{
     io::{BufRead, BufReader, Write},

@@ -78,7 +78,8 @@ fn a_stall_is_seen_by_the_open_loop(io: Io) {
     arguments.extend(common);
     let (result, _) = measure(0, &arguments);
     assert!(micros(&result, "max") >= 995_000, "{result}");
-    assert!(micros(&result, "p99") < 950_000, "{result}");
+    // Three others would have to have been as slow.
+    assert!(micros(&result, "p99") < micros(&result, "max"), "{result}");
     assert_eq!(result["latency_from"], "send_time");
 }
 
