@@ -1,5 +1,5 @@
 //! What finding a request's route costs in tables of ten and of 100 000 routes: the program's own
-//! table, asked directly (`ringmain bench match`), in turns.
+//! table, asked directly (`ringmain bench look-up`), in turns.
 
 use std::path::Path;
 
@@ -79,9 +79,9 @@ pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
 fn ask(bench: &Bench, hosts: u32) -> Result<Figures> {
     let cores = bench.proxy_cores(1);
     let binary: &Path = &bench.binary;
-    let program = Program::on_cores(&cores, &[], binary, "ringmain bench match");
+    let program = Program::on_cores(&cores, &[], binary, "ringmain bench look-up");
     let printed = program
-        .args(["bench", "match", &hosts.to_string()])
+        .args(["bench", "look-up", &hosts.to_string()])
         .output()?;
     serde_json::from_str(&printed).with_context(|| format!("no figures of a match: {printed}"))
 }

@@ -42,7 +42,7 @@ enum Part {
     Origin,
     /// Measure what finding a route costs in a table of so many hosts with ten routes each.
     #[command(hide = true)]
-    Match {
+    LookUp {
         #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
         hosts: u32,
     },
@@ -51,7 +51,7 @@ enum Part {
 pub(crate) fn run(arguments: Arguments) -> Result<Exit, Fault> {
     match arguments.part {
         Some(Part::Origin) => serve(),
-        Some(Part::Match { hosts }) => {
+        Some(Part::LookUp { hosts }) => {
             output::json(&lookup::measure(hosts as usize)?).map(|()| Exit::Fine)
         }
         None => measure(arguments.bench),
