@@ -199,11 +199,8 @@ fn pipes_for_some(io: Io) {
         grown < GROWTH_KIB_MAX,
         "{grown} KiB more for three slow readers"
     );
-    // Sockets that block take part in it from Linux 6.5 on only.
-    if io == Io::Epoll {
-        mesh.proxy.wait_for_metric("ringmain_pipes_in_use", 1);
-        assert!(mesh.proxy.metric("ringmain_pipes_exhausted_total") >= 2);
-    }
+    mesh.proxy.wait_for_metric("ringmain_pipes_in_use", 1);
+    assert!(mesh.proxy.metric("ringmain_pipes_exhausted_total") >= 2);
     // One at a time: none may need what another one holds.
     for mut client in clients.into_iter().rev() {
         receive(&mut client, MUCH / 2);
