@@ -14,6 +14,7 @@ use monoio::{io::AsyncWriteRent, net::TcpStream};
 use super::{
     buffer::{Buffer, Part},
     deadline::{Deadline, Deadlines},
+    give_way,
     pipe::Pipe,
     race::{Either, race},
     socket::{Socket, Watch},
@@ -32,6 +33,8 @@ pub struct Stream {
     /// The next receive is to be tried before it is waited for: there is more already, most likely, or
     /// the runtime would say so in any case.
     try_first: Cell<bool>,
+    /// Receives and sends since the others on this core had their turn.
+    moves: Cell<u8>,
     /// The last receive filled all the room that it was given.
     has_more: Cell<bool>,
     /// The last body that came was moved. Then the next one may be, and little of it is to be copied
@@ -75,6 +78,8 @@ pub enum PeerState {
 /// What is received at once with a head that a long body follows: most heads fit, and all of the body
 /// that is in it is copied.
 const BULK_HEAD_BYTES: usize = 4096;
+/// Receives and sends of a connection before others have their turn.
+const MOVES_MAX: u8 = 32;
 /// Between two questions to a peer that may have gone.
 const PROBE_SECONDS: libc::c_int = 5;
 
@@ -117,6 +122,7 @@ impl Stream {
             socket: Socket::new(stream, deadlines.rung),
             fd,
             try_first: Cell::new(false),
+            moves: Cell::new(0),
             has_more: Cell::new(false),
             sends_bulk: Cell::new(false),
             ended: Cell::new(false),
@@ -147,6 +153,18 @@ impl Stream {
             return Ok(());
         }
         self.socket.readable().await
+    }
+
+    /// Now and then the others on this core have their turn: with epoll neither a receive nor a send
+    /// waits while both peers keep up, and nobody else would run. A ring always waits for a send.
+    async fn take_turn(&self) {
+        if self.socket.is_epoll() {
+            let moves = (self.moves.get() + 1) % MOVES_MAX;
+            self.moves.set(moves);
+            if moves == 0 {
+                give_way().await;
+            }
+        }
     }
 
     /// The last receive filled all the room that it was given: there is more already, most likely.
@@ -186,6 +204,7 @@ impl Stream {
     /// # Errors
     /// The kernel's.
     pub async fn receive(&self, buffer: &mut Buffer) -> io::Result<Received> {
+        self.take_turn().await;
         loop {
             if !self.try_first.take() {
                 buffer.release();
@@ -251,6 +270,7 @@ impl Stream {
     /// # Errors
     /// The kernel's. Then the pipe is not empty.
     pub async fn send_from(&self, pipe: &mut Pipe, sent: impl Fn(usize)) -> io::Result<()> {
+        self.take_turn().await;
         while !pipe.is_empty() {
             match pipe.empty_into(self.fd) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -337,6 +357,7 @@ impl Stream {
     /// Bytes that a send has taken; none when it was the kernel's turn to wait and it did not, which
     /// it may refuse on a socket that does not block.
     async fn sent(&self, result: io::Result<usize>) -> io::Result<usize> {
+        self.take_turn().await;
         match result {
             Ok(0) => Err(io::ErrorKind::WriteZero.into()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -446,5 +467,44 @@ impl Accepted {
 impl From<Accepted> for RawFd {
     fn from(accepted: Accepted) -> Self {
         accepted.fd.into_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{self, Read},
+        net::{TcpListener, TcpStream},
+        time::Duration,
+    };
+
+    use super::{Deadlines, Stream};
+    use crate::io::ring::{self, Rung};
+
+    /// What was sent ahead is kept for what follows, and goes when that is not there.
+    #[test]
+    fn what_was_sent_ahead_goes_when_it_is_pushed() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut far, _) = listener.accept().unwrap();
+        near.set_nodelay(true).unwrap();
+        near.set_nonblocking(true).unwrap();
+        let body = async move |rung| {
+            let stream = Stream::accepted(near.into(), &Deadlines::new(rung)).unwrap();
+            assert_eq!(stream.send_ahead(b"").unwrap(), 0);
+            assert_eq!(stream.send_ahead(b"head").unwrap(), 4);
+            let mut bytes = [0; 8];
+            far.set_nonblocking(true).unwrap();
+            let nothing = far.read(&mut bytes).unwrap_err();
+            assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+            stream.push();
+            far.set_nonblocking(false).unwrap();
+            // Far less than the kernel keeps it for when nobody pushes.
+            far.set_read_timeout(Some(Duration::from_millis(100)))
+                .unwrap();
+            assert_eq!(far.read(&mut bytes).unwrap(), 4);
+        };
+        let ran = ring::run(&[Rung::Epoll], 8, |rung, _| body(rung));
+        assert!(ran.is_ok());
     }
 }
