@@ -89,7 +89,10 @@ impl Stream {
     /// # Errors
     /// When it cannot be registered with epoll.
     pub fn accepted(fd: OwnedFd, deadlines: &Rc<Deadlines>) -> io::Result<Self> {
-        Ok(Self::new(TcpStream::from_std(fd.into())?, deadlines))
+        let stream = Self::new(TcpStream::from_std(fd.into())?, deadlines);
+        // When connections queue, the first request is there before its connection is accepted.
+        stream.try_first.set(true);
+        Ok(stream)
     }
 
     /// Connects to `address`.
