@@ -448,6 +448,7 @@ impl Worker {
             self.counters.turns.increment();
             let now = self.now();
             self.clusters.sweep(now, &self.counters);
+            self.clusters.close().await;
             self.sessions.each(|session| session.look_after(now));
             self.close_quiet();
             self.forget_listeners();
