@@ -48,8 +48,11 @@ pub struct Ringmain {
     pub proxy: Running,
     /// The proxy's admin endpoint.
     pub admin: SocketAddr,
+    /// The control plane's socket.
+    pub socket: PathBuf,
+    /// The control plane.
+    pub control: Process,
     resources: PathBuf,
-    control: Process,
 }
 
 impl<'a> Setup<'a> {
@@ -124,6 +127,7 @@ impl<'a> Setup<'a> {
                 .context("the proxy printed no admin address")?
                 .parse()?,
             proxy: Running::ready(proxy, port, task.carries)?,
+            socket,
             resources,
             control,
         })
