@@ -3,9 +3,13 @@
 //!
 //! The generation that all workers use is asked of the proxy's admin endpoint.
 
-use std::{thread, time::Duration};
+use std::{
+    thread,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use self::changing::{Changing, OneEndpoint, Routes};
 use super::CONNECTIONS;
@@ -18,12 +22,14 @@ use crate::{
         Carries, Size, Task,
         ringmain::{Ringmain, Setup},
     },
+    quiet::Watch,
     report::{Column, Outline, Report},
     samples::Sample,
     table::Table,
 };
 
 mod changing;
+mod stages;
 
 pub(super) const OUTLINE: Outline = Outline {
     name: "reload",
@@ -89,6 +95,8 @@ pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
         .measure(&origin, report)?;
         ringmain.stop()?;
     }
+    let names = cases.map(|case| case.case());
+    report.notes.push(stages::note(report, &names));
     Ok(())
 }
 
@@ -113,28 +121,51 @@ impl Run<'_> {
         let before = origin.counts()?;
         // Load that outlasts all changes.
         let load = self.load(Some(rate), 2 * PATIENCE * changes);
+        let watch = Watch::begin()?;
+        let running = [
+            &self.ringmain.proxy.process,
+            &self.ringmain.control,
+            &origin.process,
+        ];
+        let used = || {
+            running
+                .iter()
+                .map(|process| process.cpu())
+                .sum::<Duration>()
+        };
+        let used_before = used();
         let load = own::start(&load, bench)?;
         let mut asked = 0;
+        let mut of_changes = Vec::new();
         for change in 1..=changes {
             bench.progress.say(format!(
                 "reload: change {change} of {changes}, {}",
                 self.case
             ));
             thread::sleep(BETWEEN);
-            let applied = self.change(change)?;
+            let (applied, server_info) = self.change(change)?;
             asked += u64::from(self.changing.verify(change, self.ringmain)?);
-            report.samples.extend([Sample {
-                scenario: OUTLINE.name,
-                case: self.case.to_owned(),
-                round: change,
-                peer: "ringmain",
-                quantity: "applied_ms",
-                value: applied.as_secs_f64() * 1e3,
-                quiet: true,
-            }]);
+            let stages = stages::of_last_change(bench, self.ringmain, &server_info)?;
+            let figures = [("applied_ms", applied.as_secs_f64() * 1e3)];
+            let figures = figures.into_iter().chain(stages);
+            of_changes.extend(figures.map(|(quantity, value)| (change, quantity, value)));
         }
         thread::sleep(BETWEEN);
         let changed = load.stop()?;
+        let noise = watch.end(used() - used_before)?;
+        let quiet = noise.others < bench.arguments.noise / 100.0;
+        let samples = of_changes
+            .into_iter()
+            .map(|(round, quantity, value)| Sample {
+                scenario: OUTLINE.name,
+                case: self.case.to_owned(),
+                round,
+                peer: "ringmain",
+                quantity,
+                value,
+                quiet,
+            });
+        report.samples.extend(samples);
         if let (Some(before), Some(after)) = (before, origin.counts()?) {
             let arrived = after.requests - before.requests;
             report
@@ -158,6 +189,7 @@ impl Run<'_> {
             ("p99_us", changed.p99),
             ("max_us", changed.max),
             ("rss_growth_bytes", grown),
+            ("others_share", noise.others),
         ] {
             report.push(self.case, "ringmain", quantity, value);
         }
@@ -184,40 +216,60 @@ impl Run<'_> {
         }
     }
 
-    /// Replaces the file; how long it took until all workers used it.
-    fn change(&self, number: u32) -> Result<Duration> {
-        let before = self.generation()?;
+    /// Replaces the file; how long it took until all workers used it, and what the proxy says then.
+    fn change(&self, number: u32) -> Result<(Duration, Value)> {
+        let before = generation(&self.server_info()?)?;
         let (file, content) = self.changing.file(number);
-        let began = self.ringmain.rewrite(file, &content)?;
-        while self.generation()? == before {
-            if began.elapsed() > PATIENCE {
+        let replaced = self.ringmain.rewrite(file, &content)?;
+        let at = SystemTime::now() - replaced.elapsed();
+        loop {
+            let info = self.server_info()?;
+            if generation(&info)? != before {
+                let applied = applied(&info)?;
+                let took = applied.duration_since(at);
+                return Ok((took.context("the clock was set back")?, info));
+            }
+            if replaced.elapsed() > PATIENCE {
                 bail!("change {number} was not applied within {PATIENCE:?}");
             }
             thread::sleep(ASK);
         }
-        Ok(began.elapsed())
     }
 
-    /// What all workers use.
-    fn generation(&self) -> Result<u64> {
+    fn server_info(&self) -> Result<Value> {
         let text = fetch(self.ringmain.admin, "/server_info")?;
-        generation(&text).with_context(|| format!("no generation in {text}"))
+        serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))
     }
 }
 
-fn generation(server_info: &str) -> Option<u64> {
-    let info: serde_json::Value = serde_json::from_str(server_info).ok()?;
-    info.get("generation")?.as_u64()
+/// What all workers use.
+fn generation(server_info: &Value) -> Result<u64> {
+    let generation = server_info["generation"].as_u64();
+    generation.with_context(|| format!("no generation in {server_info}"))
+}
+
+/// Since when they do.
+fn applied(server_info: &Value) -> Result<SystemTime> {
+    let applied = server_info["applied"].as_str();
+    let applied = applied.and_then(|text| humantime::parse_rfc3339(text).ok());
+    applied.with_context(|| format!("no time in {server_info}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::generation;
+    use std::time::{Duration, SystemTime};
+
+    use serde_json::json;
+
+    use super::{applied, generation};
 
     #[test]
-    fn reads_the_generation() {
-        assert_eq!(generation(r#"{"state":"LIVE","generation":7}"#), Some(7));
-        assert_eq!(generation(r#"{"state":"LIVE"}"#), None);
-        assert_eq!(generation("nonsense"), None);
+    fn reads_what_is_in_use() {
+        let info = json!({ "generation": 7, "applied": "1970-01-01T00:00:01.000250Z" });
+        assert_eq!(generation(&info).unwrap(), 7);
+        let since = Duration::from_micros(1_000_250);
+        assert_eq!(applied(&info).unwrap(), SystemTime::UNIX_EPOCH + since);
+        let info = json!({ "generation": null, "applied": null });
+        assert!(generation(&info).is_err() && applied(&info).is_err());
     }
 }
