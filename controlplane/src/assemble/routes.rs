@@ -34,7 +34,7 @@ pub(super) fn routes(
     place: &Place<'_>,
     service: &VirtualService,
 ) -> Vec<Route> {
-    let mut routes = Vec::new();
+    let mut routes = Vec::with_capacity(service.http.len());
     for rule in &service.http {
         let before = routes.len();
         if rule.matches.is_empty() {
