@@ -92,7 +92,7 @@ pub struct RouteMatch {
 }
 
 /// A condition on the path.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PathMatch {
     /// Every path.
@@ -107,7 +107,7 @@ pub enum PathMatch {
 }
 
 /// A condition on a string.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StringMatch {
     /// The whole value.
@@ -121,7 +121,7 @@ pub enum StringMatch {
 }
 
 /// A condition on a header field. Several fields of one name are joined by `,` first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HeaderMatch {
     /// Field name, lower case.
     pub name: String,
@@ -134,7 +134,7 @@ pub struct HeaderMatch {
 }
 
 /// A condition on the first query parameter of a name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct QueryMatch {
     /// Parameter name, with regard to case.
     pub name: String,

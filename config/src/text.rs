@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn neighbours_share_their_texts() {
         let json = |resource: usize| {
-            format!(r#"{{"resource":"r-{resource}","file":"a \\"file\\"","line":{resource}}}"#)
+            format!(r#"{{"resource":"r-{resource}","file":"a \"file\"","line":{resource}}}"#)
         };
         let read = |resource| -> Origin { serde_json::from_str(&json(resource)).expect("sound") };
         let mut before = read(0);

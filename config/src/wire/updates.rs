@@ -216,7 +216,7 @@ mod tests {
         // The longest there can be, behind another.
         let mut updates = Updates::new(usize::MAX);
         updates.upsert(1, &part("a".to_owned())).expect("short");
-        let longest = part("x".repeat(super::ELEMENT_BYTES_MAX - 200));
+        let longest = part("x".repeat(super::ELEMENT_BYTES_MAX - 100));
         updates.upsert(2, &longest).expect("fits");
         assert_eq!(updates.finish().len(), 2);
     }

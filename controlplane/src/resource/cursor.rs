@@ -98,7 +98,7 @@ impl<'a> Cursor<'a> {
             return None;
         };
         let null = |node: &Node<'_>| matches!(node.value, Value::Scalar(Scalar::Null));
-        let entry = entries.iter().find(|entry| entry.key == name);
+        let entry = entries.iter().find(|entry| entry.has_key(name));
         let entry = entry.filter(|entry| !null(&entry.node))?;
         Some(self.child(entry))
     }

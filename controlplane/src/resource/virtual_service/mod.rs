@@ -47,7 +47,7 @@ pub struct TcpRoute {
 }
 
 /// Conditions on a TCP connection, all of which must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TcpMatch {
     /// Where the client connected to and where it comes from.
     pub addresses: ringmain_config::tcp::TcpMatch,
@@ -151,7 +151,7 @@ pub struct HeaderOperations {
 }
 
 /// Conditions on a request, all of which must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct HttpMatch {
     /// Empty when not named; the route's name in logs is then `route.match`.
     pub name: String,

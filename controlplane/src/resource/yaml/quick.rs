@@ -6,7 +6,7 @@
 //! the document; so nothing is reported here, and nothing is accepted that the other would read in
 //! another way. A property test holds the two against each other.
 
-use memchr::{memchr, memchr_iter};
+use memchr::memchr_iter;
 
 use super::{Entry, Node, Scalar, Span, Value, scalar};
 
@@ -79,19 +79,31 @@ impl<'a> Lines<'a> {
 
     fn next(&mut self) -> Option<Line<'a>> {
         while !self.left.is_empty() {
-            let end = memchr(b'\n', self.left.as_bytes());
-            let (line, left) = self.left.split_at(end.unwrap_or(self.left.len()));
-            self.left = left.get(1..).unwrap_or_default();
             self.number = self.number.saturating_add(1);
-            let mut bytes = line.bytes();
-            let Some(indent) = bytes.position(|byte| byte != b' ') else {
-                continue;
+            let bytes = self.left.as_bytes();
+            let is_space = |byte: &&u8| **byte == b' ';
+            let indent = bytes.iter().take_while(is_space).count();
+            // In one pass, since lines are short; nearly all are nothing but plain text.
+            let mut is_plain = true;
+            let ends_line = |byte: &u8| {
+                is_plain &= OF_PLAIN[usize::from(*byte)];
+                *byte == b'\n'
             };
-            let text = &line[indent..];
-            if text.starts_with('#') {
+            let length = bytes[indent..].iter().position(ends_line);
+            let (text, left) = match length {
+                // The line's end counts as plain.
+                Some(length) => self.left[indent..].split_at(length),
+                None => (&self.left[indent..], ""),
+            };
+            self.left = left.get(1..).unwrap_or_default();
+            if text.is_empty() || text.starts_with('#') {
                 continue;
             }
-            let Some(text) = without_comment(text) else {
+            let text = match is_plain {
+                true => Some(without_spaces_at_end(text)),
+                false => without_comment(text),
+            };
+            let Some(text) = text else {
                 self.has_failed = true;
                 return None;
             };
@@ -204,7 +216,7 @@ impl<'a> Reader<'a> {
         while let Some(line) = self.line_at(indent)? {
             let length = key(line.text)?;
             let (name, behind) = line.text.split_at(length);
-            if entries.len() == ENTRIES_MAX || entries.iter().any(|entry| entry.key == name) {
+            if entries.len() == ENTRIES_MAX || entries.iter().any(|entry| entry.has_key(name)) {
                 return None;
             }
             let key_span = line.span(0)?;
@@ -338,7 +350,7 @@ impl<'a> Flow<'a> {
             let rest = &self.line.text[self.at..];
             let length = key(rest).filter(|length| *length + 1 < rest.len())?;
             let name = &rest[..length];
-            if entries.len() == ENTRIES_MAX || entries.iter().any(|entry| entry.key == name) {
+            if entries.len() == ENTRIES_MAX || entries.iter().any(|entry| entry.has_key(name)) {
                 return None;
             }
             let key_span = self.line.span(self.at)?;
@@ -440,6 +452,18 @@ fn key(text: &str) -> Option<usize> {
     let is_key = bytes[length] == b':' && matches!(bytes.get(length + 1), None | Some(b' '));
     is_key.then_some(length)
 }
+
+/// Whether a byte is a printable character and begins no comment, or ends a line.
+const OF_PLAIN: [bool; 256] = {
+    let mut of_plain = [false; 256];
+    let mut byte = b' ';
+    while byte <= b'~' {
+        of_plain[byte as usize] = byte != b'#';
+        byte += 1;
+    }
+    of_plain[b'\n' as usize] = true;
+    of_plain
+};
 
 /// Whether a byte may stand in a key.
 const OF_KEYS: [bool; 256] = {
