@@ -1,7 +1,7 @@
 //! Configuration changes under half load: how long one takes from the file to all workers, and that
 //! no request is lost by it.
 //!
-//! The generation that all workers use is asked of the proxy's admin endpoint.
+//! The proxy's admin endpoint says which generation all workers use, and since when.
 
 use std::{
     thread,
@@ -16,13 +16,13 @@ use super::CONNECTIONS;
 use crate::{
     bench::Bench,
     client::fetch,
-    load::{Extent, Load, own},
+    load::{Extent, Load, Outcome, own},
     origin::Origin,
     peer::{
         Carries, Size, Task,
         ringmain::{Ringmain, Setup},
     },
-    quiet::Watch,
+    quiet::{Noise, Watch},
     report::{Column, Outline, Report},
     samples::Sample,
     table::Table,
@@ -39,7 +39,7 @@ pub(super) const OUTLINE: Outline = Outline {
             replacement to its use by all workers; requests that were lost; p99 with the changes and \
             without, in open loops at the same rate.",
     columns: &[
-        Column::spread("applied_ms", "applied after ms", 0),
+        Column::spread(stages::APPLIED, "applied after ms", 0),
         Column::median("changes", "changes", 0),
         Column::median("requests", "requests", 0),
         Column::median("lost_requests", "lost", 0),
@@ -48,15 +48,16 @@ pub(super) const OUTLINE: Outline = Outline {
         Column::median("max_us", "longest us", 0),
         Column::median("rss_growth_bytes", "RSS growth MiB", 1).per(1_048_576.0),
     ],
-    charts: &["applied_ms"],
+    charts: &[stages::APPLIED],
 };
 
 /// How long a change may take before it is a failure.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// From one change's use to the next change.
 const BETWEEN: Duration = Duration::from_millis(250);
-/// How often the generation is asked for. That it costs the proxy something is part of the figure.
-const ASK: Duration = Duration::from_millis(1);
+/// How often it is asked whether the change is used. The proxy names the moment itself, so nothing
+/// is gained by asking more often, and the answers take time from the core that is measured.
+const ASK: Duration = Duration::from_millis(5);
 
 pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
     let few = Routes {
@@ -100,6 +101,17 @@ pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
+/// What came of the changes of one case.
+struct Seen {
+    outcome: Outcome,
+    /// Figures of each.
+    changes: Vec<Figures>,
+    noise: Noise,
+}
+
+/// Quantities and values.
+type Figures = Vec<(&'static str, f64)>;
+
 struct Run<'a> {
     bench: &'a Bench,
     ringmain: &'a Ringmain,
@@ -109,54 +121,37 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn measure(&self, origin: &Origin, report: &mut Report) -> Result<()> {
-        let bench = self.bench;
-        let changes = bench.arguments.rounds().max(2);
-        let turn = bench.arguments.turn();
-        let full = own::start(&self.load(None, turn), bench)?.finish()?;
+        let turn = self.bench.arguments.turn();
+        let full = own::start(&self.load(None, turn), self.bench)?.finish()?;
         let rate = full.rate() / 2.0;
-        bench.progress.say(format!("reload: steady, {}", self.case));
-        let steady = own::start(&self.load(Some(rate), turn), bench)?.finish()?;
-        let rss = || self.ringmain.proxy.process.resident_bytes();
-        let rss_before = rss()?;
-        let before = origin.counts()?;
-        // Load that outlasts all changes.
-        let load = self.load(Some(rate), 2 * PATIENCE * changes);
-        let watch = Watch::begin()?;
-        let running = [
-            &self.ringmain.proxy.process,
-            &self.ringmain.control,
-            &origin.process,
-        ];
-        let used = || {
-            running
-                .iter()
-                .map(|process| process.cpu())
-                .sum::<Duration>()
-        };
-        let used_before = used();
-        let load = own::start(&load, bench)?;
-        let mut asked = 0;
-        let mut of_changes = Vec::new();
-        for change in 1..=changes {
-            bench.progress.say(format!(
-                "reload: change {change} of {changes}, {}",
-                self.case
-            ));
-            thread::sleep(BETWEEN);
-            let (applied, server_info) = self.change(change)?;
-            asked += u64::from(self.changing.verify(change, self.ringmain)?);
-            let stages = stages::of_last_change(bench, self.ringmain, &server_info)?;
-            let figures = [("applied_ms", applied.as_secs_f64() * 1e3)];
-            let figures = figures.into_iter().chain(stages);
-            of_changes.extend(figures.map(|(quantity, value)| (change, quantity, value)));
+        let progress = &self.bench.progress;
+        progress.say(format!("reload: steady, {}", self.case));
+        let steady = own::start(&self.load(Some(rate), turn), self.bench)?.finish()?;
+        let resident = || self.ringmain.proxy.process.resident_bytes();
+        let resident_before = resident()?;
+        let Seen {
+            outcome,
+            changes,
+            noise,
+        } = self.changes(rate, origin, report)?;
+        let grown = resident()? as f64 - resident_before as f64;
+        for (quantity, value) in [
+            ("changes", changes.len() as f64),
+            ("requests", outcome.requests as f64),
+            ("lost_requests", outcome.failures as f64),
+            ("rate", rate),
+            ("steady_p99_us", steady.p99),
+            ("p99_us", outcome.p99),
+            ("max_us", outcome.max),
+            ("rss_growth_bytes", grown),
+            ("others_share", noise.others),
+        ] {
+            report.push(self.case, "ringmain", quantity, value);
         }
-        thread::sleep(BETWEEN);
-        let changed = load.stop()?;
-        let noise = watch.end(used() - used_before)?;
-        let quiet = noise.others < bench.arguments.noise / 100.0;
-        let samples = of_changes
-            .into_iter()
-            .map(|(round, quantity, value)| Sample {
+        let quiet = noise.others < self.bench.arguments.noise / 100.0;
+        let changes = (1..).zip(changes);
+        let samples = changes.flat_map(|(round, figures)| {
+            figures.into_iter().map(move |(quantity, value)| Sample {
                 scenario: OUTLINE.name,
                 case: self.case.to_owned(),
                 round,
@@ -164,36 +159,53 @@ impl Run<'_> {
                 quantity,
                 value,
                 quiet,
-            });
+            })
+        });
         report.samples.extend(samples);
+        Ok(())
+    }
+
+    /// All changes, one after the other, under load; what is lost by them goes to `report`.
+    fn changes(&self, rate: f64, origin: &Origin, report: &mut Report) -> Result<Seen> {
+        let count = self.bench.arguments.rounds().max(2);
+        let (proxy, control) = (&self.ringmain.proxy.process, &self.ringmain.control);
+        let used = || proxy.cpu() + control.cpu() + origin.process.cpu();
+        let before = origin.counts()?;
+        let (watch, used_before) = (Watch::begin()?, used());
+        // Load that outlasts all changes.
+        let load = self.load(Some(rate), 2 * PATIENCE * count);
+        let load = own::start(&load, self.bench)?;
+        let mut asked = 0;
+        let mut changes = Vec::new();
+        for number in 1..=count {
+            let progress = &self.bench.progress;
+            let case = self.case;
+            progress.say(format!("reload: change {number} of {count}, {case}"));
+            thread::sleep(BETWEEN);
+            changes.push(self.change(number)?);
+            asked += u64::from(self.changing.verify(number, self.ringmain)?);
+        }
+        thread::sleep(BETWEEN);
+        let outcome = load.stop()?;
+        let noise = watch.end(used() - used_before)?;
         if let (Some(before), Some(after)) = (before, origin.counts()?) {
             let arrived = after.requests - before.requests;
-            report
-                .failures
-                .extend(self.account(asked + changed.requests, arrived));
+            let problem = self.account(asked + outcome.requests, arrived);
+            report.failures.extend(problem);
         }
-        self.changing.verify_last(changes, self.ringmain)?;
-        if changed.failures > 0 {
-            let complaint = &changed.complaint;
+        if outcome.failures > 0 {
+            let complaint = &outcome.complaint;
             report
                 .failures
                 .push(format!("{}: lost requests: {complaint}", self.case));
         }
-        let grown = rss()? as f64 - rss_before as f64;
-        for (quantity, value) in [
-            ("changes", f64::from(changes)),
-            ("requests", changed.requests as f64),
-            ("lost_requests", changed.failures as f64),
-            ("rate", rate),
-            ("steady_p99_us", steady.p99),
-            ("p99_us", changed.p99),
-            ("max_us", changed.max),
-            ("rss_growth_bytes", grown),
-            ("others_share", noise.others),
-        ] {
-            report.push(self.case, "ringmain", quantity, value);
-        }
-        Ok(())
+        self.changing.verify_last(count, self.ringmain)?;
+        stages::add_control(self.bench, self.ringmain, &mut changes)?;
+        Ok(Seen {
+            outcome,
+            changes,
+            noise,
+        })
     }
 
     /// Every request must have reached the origin once.
@@ -216,8 +228,8 @@ impl Run<'_> {
         }
     }
 
-    /// Replaces the file; how long it took until all workers used it, and what the proxy says then.
-    fn change(&self, number: u32) -> Result<(Duration, Value)> {
+    /// Replaces the file; how long it took until all workers used it, and what the proxy says of it.
+    fn change(&self, number: u32) -> Result<Figures> {
         let before = generation(&self.server_info()?)?;
         let (file, content) = self.changing.file(number);
         let replaced = self.ringmain.rewrite(file, &content)?;
@@ -225,9 +237,11 @@ impl Run<'_> {
         loop {
             let info = self.server_info()?;
             if generation(&info)? != before {
-                let applied = applied(&info)?;
-                let took = applied.duration_since(at);
-                return Ok((took.context("the clock was set back")?, info));
+                let took = applied(&info)?.duration_since(at);
+                let took = took.context("the clock was set back")?;
+                let mut figures = stages::of_proxy(&info).context("the proxy names no stages")?;
+                figures.push((stages::APPLIED, took.as_secs_f64() * 1e3));
+                return Ok(figures);
             }
             if replaced.elapsed() > PATIENCE {
                 bail!("change {number} was not applied within {PATIENCE:?}");

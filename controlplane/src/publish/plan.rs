@@ -164,6 +164,9 @@ mod tests {
     fn names_a_part_that_fits_no_frame() {
         let wanted = document(&["x".repeat(PAYLOAD_BYTES_MAX)]);
         let problem = plan(&Holding::Said(BTreeMap::new()), &wanted).expect_err("too long");
-        assert!(problem.message.contains("longer than the limit"), "{problem}");
+        assert!(
+            problem.message.contains("longer than the limit"),
+            "{problem}"
+        );
     }
 }

@@ -8,7 +8,7 @@ use std::{ffi::OsStr, path::Path, time::Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::PATIENCE;
+use super::{Figures, PATIENCE};
 use crate::{
     bench::Bench,
     peer::ringmain::Ringmain,
@@ -39,17 +39,22 @@ const PROXY: [(&str, &str); 7] = [
     ("adopt", "adopt_ms"),
 ];
 /// The control plane's wait for further changes, before which it does not look at a file.
-pub(super) const SETTLE: &str = "settle_ms";
+const SETTLE: &str = "settle_ms";
+/// From the file's replacement to its use by all workers.
+pub(super) const APPLIED: &str = "applied_ms";
+/// The same without [`SETTLE`].
+const KNOWN: &str = "applied_once_known_ms";
 
-/// What each stage of the last change took: quantities and milliseconds.
+/// Adds what the control plane says of the last changes, of which `changes` are all there were. It
+/// remembers sixteen.
 ///
 /// # Errors
-/// When a plane does not answer, or not as `ringmain status` and `/server_info` do.
-pub(super) fn of_last_change(
+/// When it does not answer, or not as `ringmain status` does.
+pub(super) fn add_control(
     bench: &Bench,
     ringmain: &Ringmain,
-    server_info: &Value,
-) -> Result<Vec<(&'static str, f64)>> {
+    changes: &mut [Figures],
+) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     let status = loop {
         let status = status(&bench.binary, &bench.load_cores(), &ringmain.socket)?;
@@ -59,12 +64,21 @@ pub(super) fn of_last_change(
         }
         ensure!(
             Instant::now() < deadline,
-            "the control plane was not told that the change is used"
+            "the control plane was not told that the last change is used"
         );
     };
-    let mut stages = of_control(&status).context("the control plane names no stages")?;
-    stages.extend(of_proxy(server_info).context("the proxy names no stages")?);
-    Ok(stages)
+    let named = status["changes"].as_array().into_iter().flatten();
+    // The newest is the first.
+    for (figures, change) in changes.iter_mut().rev().zip(named) {
+        let stages = of_control(change).context("the control plane names no stages")?;
+        let settle = stages.iter().find(|(quantity, _)| *quantity == SETTLE);
+        let applied = figures.iter().find(|(quantity, _)| *quantity == APPLIED);
+        if let (Some((_, settle)), Some((_, applied))) = (settle, applied) {
+            figures.push((KNOWN, applied - settle));
+        }
+        figures.extend(stages);
+    }
+    Ok(())
 }
 
 fn status(binary: &Path, cores: &str, socket: &Path) -> Result<Value> {
@@ -77,8 +91,8 @@ fn status(binary: &Path, cores: &str, socket: &Path) -> Result<Value> {
 }
 
 /// A stage that took no time is not named.
-fn of_control(status: &Value) -> Option<Vec<(&'static str, f64)>> {
-    let named = status["changes"][0]["stages"].as_array()?;
+fn of_control(change: &Value) -> Option<Figures> {
+    let named = change["stages"].as_array()?;
     let took = |name: &str| {
         let stage = named.iter().find(|stage| stage["name"] == name);
         stage.map_or(Some(0.0), |stage| milliseconds(&stage["took"]))
@@ -89,7 +103,8 @@ fn of_control(status: &Value) -> Option<Vec<(&'static str, f64)>> {
         .collect()
 }
 
-fn of_proxy(server_info: &Value) -> Option<Vec<(&'static str, f64)>> {
+/// What the proxy took for the stages of the configuration in force.
+pub(super) fn of_proxy(server_info: &Value) -> Option<Figures> {
     let stages = PROXY.iter();
     stages
         .map(|(name, quantity)| Some((*quantity, milliseconds(&server_info["stages"][name])?)))
@@ -134,14 +149,13 @@ mod tests {
     fn reads_what_the_planes_say() {
         let stage = |name: &str, took: &str| json!({ "name": name, "took": took });
         let stages = [stage("settle", "0.0101s"), stage("send", "0.25s")];
-        let status = json!({ "changes": [{ "stages": stages }, { "stages": [] }] });
-        let read = of_control(&status).unwrap();
+        let read = of_control(&json!({ "stages": stages })).unwrap();
         assert_eq!(read.len(), CONTROL.len());
         assert!(read.contains(&(SETTLE, 10.1)) && read.contains(&("send_ms", 250.0)));
         assert!(read.contains(&("parse_ms", 0.0)));
-        assert_eq!(of_control(&json!({ "changes": [] })), None);
-        let status = json!({ "changes": [{ "stages": [stage("send", "soon")] }] });
-        assert_eq!(of_control(&status), None);
+        assert_eq!(of_control(&json!({})), None);
+        let stages = [stage("send", "soon")];
+        assert_eq!(of_control(&json!({ "stages": stages })), None);
 
         let stages = PROXY.map(|(name, _)| (name.to_owned(), json!("0.002s")));
         let mut stages: serde_json::Map<_, _> = stages.into_iter().collect();
