@@ -4,6 +4,7 @@
 //! The proxy's admin endpoint says which generation all workers use, and since when.
 
 use std::{
+    ops::RangeInclusive,
     thread,
     time::{Duration, SystemTime},
 };
@@ -36,10 +37,11 @@ pub(super) const OUTLINE: Outline = Outline {
     title: "configuration changes under half load",
     about: "A file is replaced again and again: that of all routes, every route of which differs each time, or \
             that of one workload among a hundred services with a thousand each. Time from the file's \
-            replacement to its use by all workers; requests that were lost; p99 with the changes and \
-            without, in open loops at the same rate.",
+            replacement to its use by all workers, under load and without; requests that were lost; \
+            p99 with the changes and without, in open loops at the same rate.",
     columns: &[
         Column::spread(stages::APPLIED, "applied after ms", 0),
+        Column::spread("at_rest_ms", "without load ms", 0),
         Column::median("changes", "changes", 0),
         Column::median("requests", "requests", 0),
         Column::median("lost_requests", "lost", 0),
@@ -83,6 +85,8 @@ pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
         let (cores, files) = (bench.proxy_cores(1), case.files());
         let setup = Setup {
             files: &files,
+            // As its users start it: it may run wherever there is room.
+            control_cores: [bench.arguments.core, bench.arguments.load_core],
             ..Setup::new(bench, directory, &cores)
         };
         let ringmain = setup.start(&task, Some(0))?;
@@ -121,6 +125,8 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn measure(&self, origin: &Origin, report: &mut Report) -> Result<()> {
+        let count = self.bench.arguments.rounds().max(2);
+        let at_rest = self.at_rest(1..=count)?;
         let turn = self.bench.arguments.turn();
         let full = own::start(&self.load(None, turn), self.bench)?.finish()?;
         let rate = full.rate() / 2.0;
@@ -131,9 +137,9 @@ impl Run<'_> {
         let resident_before = resident()?;
         let Seen {
             outcome,
-            changes,
+            mut changes,
             noise,
-        } = self.changes(rate, origin, report)?;
+        } = self.under_load(count + 1..=2 * count, rate, origin, report)?;
         let grown = resident()? as f64 - resident_before as f64;
         for (quantity, value) in [
             ("changes", changes.len() as f64),
@@ -149,6 +155,8 @@ impl Run<'_> {
             report.push(self.case, "ringmain", quantity, value);
         }
         let quiet = noise.others < self.bench.arguments.noise / 100.0;
+        let figures = changes.iter_mut().zip(at_rest);
+        figures.for_each(|(figures, took)| figures.push(("at_rest_ms", took)));
         let changes = (1..).zip(changes);
         let samples = changes.flat_map(|(round, figures)| {
             figures.into_iter().map(move |(quantity, value)| Sample {
@@ -165,22 +173,42 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// All changes, one after the other, under load; what is lost by them goes to `report`.
-    fn changes(&self, rate: f64, origin: &Origin, report: &mut Report) -> Result<Seen> {
-        let count = self.bench.arguments.rounds().max(2);
+    /// Changes one after the other while nothing else is asked of the machine: what each took.
+    fn at_rest(&self, numbers: RangeInclusive<u32>) -> Result<Vec<f64>> {
+        let progress = &self.bench.progress;
+        progress.say(format!("reload: changes at rest, {}", self.case));
+        let applied = |number| {
+            thread::sleep(BETWEEN);
+            let figures = self.change(number)?;
+            let mut figures = figures.into_iter();
+            let applied = figures.find(|(quantity, _)| *quantity == stages::APPLIED);
+            Ok(applied.context("a change took no time")?.1)
+        };
+        numbers.map(applied).collect()
+    }
+
+    /// Changes one after the other under load; what is lost by them goes to `report`.
+    fn under_load(
+        &self,
+        numbers: RangeInclusive<u32>,
+        rate: f64,
+        origin: &Origin,
+        report: &mut Report,
+    ) -> Result<Seen> {
+        let last = *numbers.end();
         let (proxy, control) = (&self.ringmain.proxy.process, &self.ringmain.control);
         let used = || proxy.cpu() + control.cpu() + origin.process.cpu();
         let before = origin.counts()?;
         let (watch, used_before) = (Watch::begin()?, used());
         // Load that outlasts all changes.
-        let load = self.load(Some(rate), 2 * PATIENCE * count);
+        let load = self.load(Some(rate), 2 * PATIENCE * last);
         let load = own::start(&load, self.bench)?;
         let mut asked = 0;
         let mut changes = Vec::new();
-        for number in 1..=count {
+        for number in numbers {
             let progress = &self.bench.progress;
             let case = self.case;
-            progress.say(format!("reload: change {number} of {count}, {case}"));
+            progress.say(format!("reload: change {number} of {last}, {case}"));
             thread::sleep(BETWEEN);
             changes.push(self.change(number)?);
             asked += u64::from(self.changing.verify(number, self.ringmain)?);
@@ -199,7 +227,7 @@ impl Run<'_> {
                 .failures
                 .push(format!("{}: lost requests: {complaint}", self.case));
         }
-        self.changing.verify_last(count, self.ringmain)?;
+        self.changing.verify_last(last, self.ringmain)?;
         stages::add_control(self.bench, self.ringmain, &mut changes)?;
         Ok(Seen {
             outcome,
