@@ -30,10 +30,8 @@ pub(super) fn read(at: &Cursor<'_>, report: &mut Report) -> HeaderOperations {
                 read_edits(&edits, side, report)
             })
     };
-    HeaderOperations {
-        request: edits("request", Side::Request),
-        response: edits("response", Side::Response),
-    }
+    let request = edits("request", Side::Request);
+    HeaderOperations::new(request, edits("response", Side::Response))
 }
 
 fn read_edits(at: &Cursor<'_>, side: Side, report: &mut Report) -> HeaderEdits {
