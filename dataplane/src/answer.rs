@@ -112,10 +112,9 @@ impl Answer<'_> {
             return sent.map_err(|_| Failure::DownstreamGone);
         }
         let relay = Relay {
+            worker: self.worker,
             source: self.upstream,
             target: &self.session.stream,
-            deadlines: &self.worker.deadlines,
-            idle: self.worker.limits.stream_idle_timeout,
             until: self.until,
             stopped: None,
             nothing_follows,

@@ -225,10 +225,9 @@ impl Forward<'_, '_> {
         let mut received = downstream.received.take();
         let unwanted = Cell::new(false);
         let relay = Relay {
+            worker: self.worker,
             source: &session.stream,
             target: upstream.stream(),
-            deadlines: &self.worker.deadlines,
-            idle: self.worker.limits.stream_idle_timeout,
             until: &until,
             stopped: Some(&unwanted),
             nothing_follows: false,

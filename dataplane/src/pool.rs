@@ -6,10 +6,11 @@
 //! sweep. The answer to the next request is waited for with the same poll.
 
 use std::{
-    cell::{Cell, RefCell},
-    collections::HashMap,
+    cell::{Cell, RefCell, RefMut},
+    collections::{HashMap, HashSet},
     io,
     net::SocketAddr,
+    ops::Range,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -28,13 +29,20 @@ use ringmain_core::{
 };
 
 use crate::{
-    io::{deadline::Micros, stream::Stream},
+    io::{deadline::Micros, sleep, stream::Stream},
     metrics::{Edge, WorkerCounters},
+    relay::micros,
     worker::Worker,
 };
 
 /// Idle connections that one sweep looks at, so that a sweep stays short.
 const SWEEP_LOOKS_MAX: usize = 512;
+/// Connections that are closed in one turn of the loop. A ring cancels the poll of each and closes it
+/// when that has ended: with more at a time than its queues have room for, the runtime would submit
+/// while it takes completions.
+const CLOSED_AT_ONCE: usize = 64;
+/// Between two such turns.
+const CLOSING_PAUSE: Duration = Duration::from_millis(1);
 
 /// The clusters that this core has sent requests to.
 #[derive(Default)]
@@ -42,6 +50,10 @@ pub struct Clusters {
     by_index: RefCell<Vec<Option<Rc<ClusterState>>>>,
     /// Connections in use and idle, of all clusters.
     connections: Rc<Cell<u32>>,
+    /// Those that nobody is to use any more.
+    closing: RefCell<Vec<Connection>>,
+    /// The idle connection that the next sweep looks at first, counted over all clusters.
+    sweep_from: Cell<usize>,
 }
 
 /// A cluster with this core's balancer state and pools.
@@ -152,7 +164,8 @@ impl Clusters {
         if states.len() <= place {
             states.resize_with(place + 1, || None);
         }
-        let state = Rc::new(ClusterState::new(entry, states[place].as_deref()));
+        let before = states[place].as_deref();
+        let state = Rc::new(ClusterState::new(entry, before, &self.closing));
         states[place] = Some(Rc::clone(&state));
         state
     }
@@ -165,9 +178,15 @@ impl Clusters {
             let entry = snapshot.cluster(index).filter(|entry| entry.id == state.id);
             match entry {
                 Some(entry) if state.is_of(entry) => {}
-                Some(entry) => *slot = Some(Rc::new(ClusterState::new(entry, Some(state)))),
+                Some(entry) => {
+                    let state = ClusterState::new(entry, Some(state), &self.closing);
+                    *slot = Some(Rc::new(state));
+                }
                 None => {
-                    state.states.iter().for_each(|endpoint| endpoint.let_go());
+                    let mut closing = self.closing.borrow_mut();
+                    let endpoints = state.states.iter();
+                    endpoints.for_each(|endpoint| endpoint.let_go(&mut closing));
+                    drop(closing);
                     *slot = None;
                 }
             }
@@ -176,6 +195,9 @@ impl Clusters {
 
     /// Makes room for a connection that is needed now. False when all are in use.
     fn close_oldest_idle(&self) -> bool {
+        if self.closing.borrow_mut().pop().is_some() {
+            return true;
+        }
         let states = self.by_index.borrow();
         let endpoints = states.iter().flatten().flat_map(|state| &state.states);
         // The first one of each was put back first.
@@ -189,26 +211,69 @@ impl Clusters {
         true
     }
 
-    /// Closes idle connections that have been so for too long, or that the upstream has closed.
+    /// Takes idle connections out that have been so for too long, or that the upstream has closed;
+    /// [`Self::close`] closes them.
     pub fn sweep(&self, now: Micros, counters: &WorkerCounters) {
-        let mut looks = SWEEP_LOOKS_MAX;
+        let mut sweep = Sweep {
+            now,
+            looks: self.sweep_from.get()..self.sweep_from.get() + SWEEP_LOOKS_MAX,
+            seen: 0,
+            closing: self.closing.borrow_mut(),
+        };
         let mut idle_count = 0;
         for state in self.by_index.borrow().iter().flatten() {
-            let timeout = state.cluster.connections.idle_timeout;
+            let timeout = match state.cluster.connections.idle_timeout {
+                Duration::ZERO => Micros::MAX,
+                timeout => micros(timeout),
+            };
             for endpoint in &state.states {
-                endpoint.sweep(now, timeout, &mut looks);
+                endpoint.sweep(timeout, &mut sweep);
                 idle_count += endpoint.idle.borrow().len() as u64;
             }
         }
+        let is_over = sweep.looks.end >= sweep.seen;
+        self.sweep_from
+            .set(if is_over { 0 } else { sweep.looks.end });
+        let unused = idle_count + sweep.closing.len() as u64;
         counters.upstream_connections_idle.set(idle_count);
         counters
             .upstream_connections_active
-            .set(u64::from(self.connections.get()) - idle_count);
+            .set(u64::from(self.connections.get()) - unused);
+    }
+
+    /// Closes what was let go, a few at a time.
+    pub async fn close(&self) {
+        while self.close_some() {
+            sleep(CLOSING_PAUSE).await;
+        }
+    }
+
+    /// False when none is left.
+    fn close_some(&self) -> bool {
+        let mut closing = self.closing.borrow_mut();
+        let kept = closing.len().saturating_sub(CLOSED_AT_ONCE);
+        closing.truncate(kept);
+        kept > 0
     }
 }
 
+/// A look at the idle connections.
+struct Sweep<'a> {
+    now: Micros,
+    /// Those that are looked at, counted over all clusters.
+    looks: Range<usize>,
+    /// How many there were so far.
+    seen: usize,
+    closing: RefMut<'a, Vec<Connection>>,
+}
+
 impl ClusterState {
-    fn new(entry: &ClusterEntry, before: Option<&Self>) -> Self {
+    /// What is not in it any more of what was `before` goes to `closing`.
+    fn new(
+        entry: &ClusterEntry,
+        before: Option<&Self>,
+        closing: &RefCell<Vec<Connection>>,
+    ) -> Self {
         let before = before.filter(|before| before.id == entry.id);
         let service = match before {
             Some(before) if before.cluster.service == entry.cluster.service => {
@@ -226,11 +291,9 @@ impl ClusterState {
                 _ => EndpointState::new(endpoint, &service),
             })
             .collect();
-        for old in before {
-            if !states.iter().any(|state| Rc::ptr_eq(state, old)) {
-                old.let_go();
-            }
-        }
+        let kept: HashSet<_> = states.iter().map(Rc::as_ptr).collect();
+        let gone = before.iter().filter(|old| !kept.contains(&Rc::as_ptr(old)));
+        gone.for_each(|old| old.let_go(&mut closing.borrow_mut()));
         Self {
             id: entry.id,
             cluster: Arc::clone(&entry.cluster),
@@ -278,26 +341,21 @@ impl EndpointState {
         Arc::ptr_eq(&self.service, service) && self.workload == *workload
     }
 
-    fn let_go(&self) {
+    fn let_go(&self, closing: &mut Vec<Connection>) {
         self.gone.set(true);
-        self.idle.borrow_mut().clear();
+        let mut idle = self.idle.borrow_mut();
+        closing.extend(idle.drain(..).map(|idle| idle.connection));
     }
 
-    fn sweep(&self, now: Micros, timeout: Duration, looks: &mut usize) {
-        let timeout = match timeout.is_zero() {
-            true => u64::MAX,
-            false => u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX),
-        };
-        self.idle.borrow_mut().retain(|idle| {
-            if now.saturating_sub(idle.since) >= timeout {
-                return false;
-            }
-            if *looks == 0 {
-                return true;
-            }
-            *looks -= 1;
-            idle.connection.stream.stayed_silent()
+    fn sweep(&self, timeout: Micros, sweep: &mut Sweep<'_>) {
+        let mut idle = self.idle.borrow_mut();
+        let gone = idle.extract_if(.., |idle| {
+            let is_looked_at = sweep.looks.contains(&sweep.seen);
+            sweep.seen += 1;
+            let is_old = sweep.now.saturating_sub(idle.since) >= timeout;
+            is_old || is_looked_at && !idle.connection.stream.stayed_silent()
         });
+        sweep.closing.extend(gone.map(|idle| idle.connection));
     }
 
     /// Looks at each connection, however fresh it is: bytes that stand behind the last answer would

@@ -2,7 +2,8 @@
 //!
 //! One buffer is read, unframed in place, framed anew and sent, and only then the next is read: a
 //! slow receiver slows the sender, and nothing grows. A long body of known length is sent from the
-//! buffer that it was received in; what is short, or sent in chunks, is copied behind its head.
+//! buffer that it was received in; what is short, or sent in chunks, is copied behind its head. What
+//! is left of a long one after a full buffer is moved through a pipe and never copied.
 
 use std::{
     cell::Cell,
@@ -20,13 +21,17 @@ use ringmain_core::http1::{
 
 use crate::io::{
     buffer::{Buffer, Part},
-    deadline::{Deadlines, Expiry, Micros},
+    deadline::{Expiry, Micros},
+    pipe::PIPE_BYTES,
     stream::{Received, Stream},
 };
+use crate::worker::Worker;
 
 /// A payload of at most so many bytes is copied behind what it follows, to be sent with it: up to
 /// here the copy costs less than another system call.
 const COALESCED_MAX: usize = 8 << 10;
+/// With so many bytes still to come, a pipe costs less than a buffer.
+const MOVED_MIN: u64 = 16 << 10;
 /// More than a chunk's head, its end and the last chunk take.
 const FRAMING_BYTES: usize = 64;
 
@@ -88,6 +93,21 @@ impl<'a> Body<'a> {
         Ok(())
     }
 
+    /// Bytes still to come that go on as they are, if they are worth a pipe.
+    fn movable(&self) -> Option<u64> {
+        let is_as_it_was = matches!(self.framing, Framing::Length(_));
+        let bytes = self.decoder.remaining();
+        (is_as_it_was && bytes >= MOVED_MIN).then_some(bytes)
+    }
+
+    /// So many of them went on.
+    fn pass(&mut self, count: usize) -> Result<(), Broken> {
+        let count = count as u64;
+        self.decoder.pass(count).map_err(Broken::Malformed)?;
+        self.bytes.set(self.bytes.get() + count);
+        Ok(())
+    }
+
     /// All of it is sent or staged.
     pub fn is_done(&self) -> bool {
         self.decoder.is_done()
@@ -118,6 +138,13 @@ impl<'a> Body<'a> {
             return Ok((Staged::Copied, decoded.consumed));
         }
         if payload.len() > COALESCED_MAX.min(outgoing.room()) {
+            let head = outgoing.filled();
+            if payload.start == 0 && received.prepend(head) {
+                // One send instead of two.
+                let (length, consumed) = (head.len(), decoded.consumed);
+                outgoing.clear();
+                return Ok((Staged::InPlace(0..payload.end + length), consumed + length));
+            }
             return Ok((Staged::InPlace(payload), decoded.consumed));
         }
         if !payload.is_empty() {
@@ -141,15 +168,14 @@ impl<'a> Body<'a> {
 
 /// Moves a body from one socket to the other.
 pub struct Relay<'a> {
+    /// Whose core.
+    pub worker: &'a Worker,
     /// Where it comes from.
     pub source: &'a Stream,
     /// Where it goes.
     pub target: &'a Stream,
-    /// Of both sockets.
-    pub deadlines: &'a Deadlines,
-    /// How long either side may take for its next move.
-    pub idle: Duration,
-    /// When every wait ends, whatever `idle` says.
+    /// When every wait ends. Before that, either side may take the worker's stream idle timeout for
+    /// its next move.
     pub until: &'a Cell<Micros>,
     /// Nobody wants the rest any more. Looked at whenever the relay is polled while it waits for the
     /// sender.
@@ -170,56 +196,34 @@ impl Relay<'_> {
         received: &mut Buffer,
         mut outgoing: Buffer,
     ) -> Result<(), Broken> {
+        self.source.sends_bulk(false);
         loop {
-            let (mut staged, mut consumed) = body.stage(received, &mut outgoing)?;
-            if let Staged::InPlace(payload) = &mut staged
-                && payload.start == 0
-                && received.prepend(outgoing.filled())
-            {
-                // One send instead of two.
-                payload.end += outgoing.filled().len();
-                consumed += outgoing.filled().len();
-                outgoing.clear();
-            }
-            if body.is_done() && self.nothing_follows {
-                self.source.expect_nothing();
-            }
-            let is_framed = !matches!(staged, Staged::InPlace(_));
-            let mut sent;
-            (sent, outgoing) = self.send(outgoing).await;
-            if let (
-                Ok(()),
-                Staged::InPlace(Range {
-                    start: from,
-                    end: to,
-                }),
-            ) = (&sent, staged)
-            {
-                let part = Part {
-                    buffer: received.take(),
-                    from,
-                    to,
-                };
-                (sent, *received) = self.target.send_part(part).await;
-            }
-            if sent.is_err() {
-                return Err(Broken::Target);
-            }
-            let was_full = received.room() == 0;
+            let was_full = self.source.has_more();
+            let (staged, consumed) = body.stage(received, &mut outgoing)?;
+            let is_framed = matches!(staged, Staged::Copied);
+            // A transfer that fills its buffer has more to come.
+            let goes_on = was_full && body.movable().is_some() && self.worker.pipes.is_allowed();
+            self.note_end(body);
+            let sent = self.send(staged, received, &mut outgoing, goes_on);
+            sent.await.map_err(|_| Broken::Target)?;
             // What is sent from now on is sent from where it was received, unless it is framed. Then a
             // transfer that fills its buffer has made this one larger, and will again.
             if !(is_framed && was_full) {
                 outgoing.release();
             }
             received.consume(consumed);
+            if goes_on {
+                received.release();
+                self.go_on(body).await?;
+            }
             if body.is_done() {
                 return Ok(());
             }
-            // A transfer that fills its buffer is worth a larger one.
-            if was_full {
+            if was_full && !goes_on {
                 received.grow();
             }
-            match self.receive(received).await? {
+            self.wait_for_source();
+            match self.unless_stopped(self.source.receive(received)).await? {
                 Received::Bytes(_) => {}
                 // A body that lasts until its sender closes is not whole because we closed.
                 Received::End if self.source.was_stopped() => return Err(Broken::Ended),
@@ -228,35 +232,123 @@ impl Relay<'_> {
         }
     }
 
-    async fn send(&self, outgoing: Buffer) -> (io::Result<()>, Buffer) {
-        self.target.deadline().set(self.late(), Expiry::Close);
-        self.source.deadline().clear();
-        self.target.send(outgoing).await
+    /// Sends what is staged, and consumes nothing of what is received. When it `goes_on`, the kernel
+    /// may keep some of it for what follows.
+    async fn send(
+        &self,
+        staged: Staged,
+        received: &mut Buffer,
+        outgoing: &mut Buffer,
+        goes_on: bool,
+    ) -> io::Result<()> {
+        self.wait_for_target();
+        let mut sent;
+        if goes_on {
+            let count = self.target.send_ahead(outgoing.filled())?;
+            outgoing.consume(count);
+        }
+        (sent, *outgoing) = self.target.send(outgoing.take()).await;
+        if let (Ok(()), Staged::InPlace(mut payload)) = (&sent, staged) {
+            if goes_on {
+                payload.start += self
+                    .target
+                    .send_ahead(&received.filled()[payload.clone()])?;
+            }
+            let part = Part {
+                buffer: received.take(),
+                from: payload.start,
+                to: payload.end,
+            };
+            (sent, *received) = self.target.send_part(part).await;
+        }
+        sent
     }
 
-    async fn receive(&self, buffer: &mut Buffer) -> Result<Received, Broken> {
-        self.source.deadline().set(self.late(), Expiry::StopReading);
-        // It is the sender that is waited for: the receiver must not be found late first.
-        self.target.deadline().clear();
-        let mut receive = pin!(self.source.receive(buffer));
+    /// Moves what is left of a body through a pipe that is held only while there is something in it.
+    /// Ends before the body does when that cannot be done, or is not worth it.
+    async fn go_on(&self, body: &mut Body<'_>) -> Result<(), Broken> {
+        // There is more already, for which what was sent waits.
+        let mut is_expected = true;
+        while let Some(left) = body.movable() {
+            let Some(mut pipe) = self.worker.pipes.take() else {
+                self.worker.counters.pipes_exhausted.increment();
+                break;
+            };
+            let bytes_max = usize::try_from(left).unwrap_or(PIPE_BYTES).min(PIPE_BYTES);
+            let moved = self.source.receive_into(&mut pipe, bytes_max);
+            if let Ok(Received::Bytes(count)) = moved {
+                body.pass(count)?;
+                self.note_end(body);
+                self.wait_for_target();
+                self.source.sends_bulk(true);
+                let sent = self.target.send_from(&mut pipe, |_| {}).await;
+                sent.map_err(|_| Broken::Target)?;
+            }
+            self.worker.pipes.give_back(pipe);
+            match moved {
+                Ok(Received::Bytes(_)) => {}
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                    return Err(Broken::Source);
+                }
+                _ if is_expected => self.target.push(),
+                // It is the end, or urgent data, which the kernel does not move: a receive tells.
+                _ => return Ok(()),
+            }
+            is_expected = false;
+            if !body.is_done() {
+                self.wait_for_source();
+                self.unless_stopped(self.source.spliceable()).await?;
+            }
+        }
+        if is_expected {
+            self.target.push();
+        }
+        Ok(())
+    }
+
+    /// What `wait` brings of the sender.
+    async fn unless_stopped<T>(
+        &self,
+        wait: impl Future<Output = io::Result<T>>,
+    ) -> Result<T, Broken> {
+        let mut wait = pin!(wait);
         poll_fn(|context| {
             if self.stopped.is_some_and(Cell::get) {
                 return Poll::Ready(Err(Broken::Stopped));
             }
-            let received = receive.as_mut().poll(context);
-            received.map_err(|_| Broken::Source)
+            let result = wait.as_mut().poll(context);
+            result.map_err(|_| Broken::Source)
         })
         .await
     }
 
     async fn end(&self, body: &Body<'_>, mut outgoing: Buffer) -> Result<(), Broken> {
         body.end(&mut outgoing)?;
-        let (sent, _) = self.send(outgoing).await;
+        self.wait_for_target();
+        let (sent, _) = self.target.send(outgoing).await;
         sent.map_err(|_| Broken::Target)
     }
 
+    fn wait_for_target(&self) {
+        self.target.deadline().set(self.late(), Expiry::Close);
+        self.source.deadline().clear();
+    }
+
+    fn wait_for_source(&self) {
+        self.source.deadline().set(self.late(), Expiry::StopReading);
+        // It is the sender that is waited for: the receiver must not be found late first.
+        self.target.deadline().clear();
+    }
+
+    fn note_end(&self, body: &Body<'_>) {
+        if body.is_done() && self.nothing_follows {
+            self.source.expect_nothing();
+        }
+    }
+
     fn late(&self) -> Micros {
-        (self.deadlines.now() + micros(self.idle)).min(self.until.get())
+        let idle = micros(self.worker.limits.stream_idle_timeout);
+        (self.worker.deadlines.now() + idle).min(self.until.get())
     }
 }
 

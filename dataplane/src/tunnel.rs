@@ -21,7 +21,7 @@ use ringmain_core::{
 use crate::{
     io::{
         deadline::Micros,
-        pipe::Pipe,
+        pipe::PIPE_BYTES,
         race::join,
         stream::{Received, Stream},
     },
@@ -33,9 +33,6 @@ use crate::{
     worker::Worker,
 };
 
-/// Bytes that are moved at a time without copying. It bounds what a slow receiver makes the kernel
-/// hold for one direction, besides the buffers of the two sockets.
-const MOVED_MAX: usize = 1 << 20;
 /// So many buffers in a row were full: it is a transfer, not an exchange of messages.
 const FULL_IN_A_ROW: u32 = 2;
 /// So many moves in a row were smaller than a buffer: the transfer is over.
@@ -303,10 +300,10 @@ impl Way<'_> {
                 return Pause::Over;
             }
             let Some(mut pipe) = self.worker.pipes.take() else {
-                self.worker.counters.tcp_pipes_exhausted.increment();
+                self.worker.counters.pipes_exhausted.increment();
                 return Pause::Small;
             };
-            let count = match self.source.receive_into(&mut pipe, MOVED_MAX) {
+            let count = match self.source.receive_into(&mut pipe, PIPE_BYTES) {
                 Ok(Received::Bytes(count)) => count,
                 // The kernel moves no urgent data, and calls it an end when the peer's end is behind
                 // it: what cannot be moved is received, and so is the end.
@@ -323,7 +320,8 @@ impl Way<'_> {
                     return Pause::Over;
                 }
             };
-            if self.drain(&mut pipe).await.is_err() {
+            let sent = self.target.send_from(&mut pipe, |count| self.count(count));
+            if sent.await.is_err() {
                 self.lose(self.target_lost);
                 return Pause::Over;
             }
@@ -332,21 +330,6 @@ impl Way<'_> {
             small = if is_small { small + 1 } else { 0 };
         }
         Pause::Small
-    }
-
-    /// Sends all that is in the pipe.
-    async fn drain(&self, pipe: &mut Pipe) -> io::Result<()> {
-        while !pipe.is_empty() {
-            match self.target.send_from(pipe) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => self.count(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.target.writable().await?;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 
     /// The source sends no more. Its end is passed on, unless it was made here.

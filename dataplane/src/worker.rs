@@ -76,7 +76,7 @@ pub struct Limits {
     pub upstream_connections_max: u32,
     /// Idle upstream connections of one worker to one endpoint.
     pub upstream_idle_max: usize,
-    /// Pipes of one worker that hold bytes of TCP connections.
+    /// Pipes of one worker that hold bytes on their way.
     pub pipes_max: usize,
     /// Of what is open at a listener that the configuration has no more.
     pub drain_timeout: Duration,
@@ -325,7 +325,7 @@ impl Worker {
     }
 
     fn listen(self: &Rc<Self>, id: ListenerId, socket: std::net::TcpListener) {
-        match Listener::new(socket, self.rung) {
+        match Listener::new(socket) {
             Ok(listener) => {
                 self.listeners.borrow_mut().insert(id, Rc::clone(&listener));
                 io::spawn(listener::accept(Rc::clone(self), id, listener));
@@ -448,6 +448,7 @@ impl Worker {
             self.counters.turns.increment();
             let now = self.now();
             self.clusters.sweep(now, &self.counters);
+            self.clusters.close().await;
             self.sessions.each(|session| session.look_after(now));
             self.close_quiet();
             self.forget_listeners();
@@ -455,9 +456,7 @@ impl Worker {
             self.buffers.tidy();
             self.busy.tidy(BUSY_TIDIED_MAX);
             self.pipes.tidy();
-            self.counters
-                .tcp_pipes_in_use
-                .set(self.pipes.in_use() as u64);
+            self.counters.pipes_in_use.set(self.pipes.in_use() as u64);
             self.counters
                 .buffers_in_use
                 .set(self.buffers.in_use() as u64);

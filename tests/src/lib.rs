@@ -30,6 +30,7 @@ pub mod place;
 pub mod process;
 pub mod proxy;
 pub mod rung;
+pub mod sidecars;
 pub mod wait;
 pub mod yaml;
 

@@ -14,6 +14,7 @@ use ringmain_tests::{
     origin::{Conversation, Origin, response},
     place,
     wait::Gate,
+    yaml,
 };
 
 on_both!(
@@ -27,6 +28,7 @@ on_both!(
     an_answer_is_never_asked_for_twice,
     all_stale_connections,
     one_bad_endpoint_does_not_spoil_another,
+    many_are_let_go_at_once,
 );
 
 /// Whatever stands behind an answer reaches nobody.
@@ -276,4 +278,41 @@ fn one_bad_endpoint_does_not_spoil_another(io: Io) {
     );
     assert_eq!(origin.connections(), 1);
     mesh.finish();
+}
+
+/// More of them than a ring's queues have room for.
+fn many_are_let_go_at_once(io: Io) {
+    const MANY: usize = 600;
+    let gate = Gate::new();
+    let ready = gate.clone();
+    let old = Origin::start(move |conversation| {
+        while conversation.request().is_ok() {
+            ready.pass();
+            conversation.send(response("old"));
+        }
+    });
+    let new = Origin::saying("new");
+    let mesh = Mesh::builder(io)
+        .all_to("origin", &[old.address()])
+        .tune("workers", "entries", "256")
+        .limit("upstream_idle_connections", "1000")
+        .start();
+    let mut clients: Vec<_> = (0..MANY).map(|_| mesh.client()).collect();
+    for client in &mut clients {
+        client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    }
+    old.wait_for_requests(MANY);
+    gate.open();
+    for client in &mut clients {
+        assert_eq!(client.response("GET").text(), "old");
+    }
+    let idle = "ringmain_upstream_connections_idle";
+    mesh.proxy.wait_for_metric(idle, MANY as u64);
+    mesh.write("service-origin", &yaml::service("origin", &[new.address()]));
+    old.wait_for_end_of_connections();
+    for client in &mut clients {
+        assert_eq!(client.get("/").text(), "new");
+    }
+    drop(clients);
+    assert_eq!(mesh.finish().len(), 2 * MANY);
 }

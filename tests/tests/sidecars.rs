@@ -3,18 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
 
-use std::net::SocketAddr;
-
 use ringmain_tests::{
     Io, binary,
     client::Client,
     curl::curl,
-    mesh::Mesh,
     on_both,
     origin::{Origin, response},
     place,
     process::Process,
-    proxy::{Proxy, Tuning},
+    proxy::Proxy,
+    sidecars::Pair,
     wait, yaml,
 };
 
@@ -24,83 +22,6 @@ on_both!(
     run_serves_a_directory
 );
 
-/// `front` calls `back`; both have a sidecar.
-struct Pair {
-    mesh: Mesh,
-    front: Proxy,
-    back: Proxy,
-    /// Where the application of `front` sends its requests.
-    egress: SocketAddr,
-}
-
-fn pair(io: Io, application: SocketAddr) -> Pair {
-    let (front, back) = (place::address(), place::address());
-    let egress = place::free(front);
-    let ingress = place::free(back);
-    let text = format!(
-        "apiVersion: v1
-kind: Service
-metadata: {{name: back}}
-spec:
-  selector: {{app: back}}
-  ports: [{{name: http, port: {egress_port}, targetPort: {ingress_port}}}]
----
-apiVersion: networking.istio.io/v1
-kind: Sidecar
-metadata: {{name: front}}
-spec:
-  workloadSelector: {{labels: {{app: front}}}}
-  egress:
-  - port: {{number: {egress_port}, name: http, protocol: HTTP}}
-    bind: {front}
-    captureMode: NONE
-    hosts: [\"./*\"]
----
-apiVersion: networking.istio.io/v1
-kind: Sidecar
-metadata: {{name: back}}
-spec:
-  workloadSelector: {{labels: {{app: back}}}}
-  ingress:
-  - port: {{number: {ingress_port}, name: http, protocol: HTTP}}
-    bind: {back}
-    captureMode: NONE
-    defaultEndpoint: 127.0.0.1:{application_port}
-  egress:
-  - hosts: [\"./*\"]
-    captureMode: NONE
-    port: {{number: {spare_port}, name: http, protocol: HTTP}}
-    bind: {back}
-",
-        ingress_port = ingress.port(),
-        egress_port = egress.port(),
-        application_port = application.port(),
-        spare_port = place::free(back).port(),
-    );
-    let mesh = Mesh::builder(io).resource("sidecars", &text).start();
-    let start = |name: &str, address: SocketAddr| {
-        let admin = place::free(address.ip());
-        let mut tuning = Tuning::new(io, name, mesh.directory(), admin);
-        tuning.set(
-            "workload",
-            "labels",
-            format!("{{ app = {name:?}, version = \"v7\" }}"),
-        );
-        tuning.set("workload", "address", format!("\"{}\"", address.ip()));
-        let mut proxy = mesh.start_proxy(&tuning, name, admin);
-        proxy.wait_until_ready();
-        proxy
-    };
-    let back = start("back", ingress);
-    let front = start("front", egress);
-    Pair {
-        mesh,
-        front,
-        back,
-        egress,
-    }
-}
-
 fn a_call_through_two_sidecars(io: Io) {
     // The application listens where `defaultEndpoint` says: on 127.0.0.1.
     let origin = Origin::at("127.0.0.1".parse().unwrap(), |conversation| {
@@ -108,7 +29,7 @@ fn a_call_through_two_sidecars(io: Io) {
             conversation.send(response("from back"));
         }
     });
-    let mut pair = pair(io, origin.address());
+    let mut pair = Pair::start(io, "HTTP", origin.address());
     let mut client = Client::connect(pair.egress);
     let call = "GET /a HTTP/1.1\r\nhost: back\r\nx-forwarded-for: 10.0.0.1\r\n\r\n";
     // `front` may hear of `back` a moment after it is ready.
@@ -167,7 +88,7 @@ fn an_unknown_host_leads_nowhere(io: Io) {
     let origin = Origin::at("127.0.0.1".parse().unwrap(), |conversation| {
         drop(conversation.request());
     });
-    let mut pair = pair(io, origin.address());
+    let mut pair = Pair::start(io, "HTTP", origin.address());
     let mut client = Client::connect(pair.egress);
     let answer = client.exchange("GET / HTTP/1.1\r\nhost: nowhere.test\r\n\r\n");
     assert!([404, 502].contains(&answer.status()), "{answer:?}");

@@ -118,6 +118,33 @@ impl BodyDecoder {
         }
     }
 
+    /// Bytes of a body of declared length that are still to come: all payload, so that they may go
+    /// where they go without being looked at, which [`Self::pass`] is told. 0 for other framings.
+    pub fn remaining(&self) -> u64 {
+        match self.state {
+            State::Length(remaining) => remaining,
+            _ => 0,
+        }
+    }
+
+    /// So many bytes of the [`remaining`](Self::remaining) ones, and at least one, went on.
+    ///
+    /// # Errors
+    /// The body is too large, as for [`Self::decode`].
+    ///
+    /// # Panics
+    /// There were not so many.
+    pub fn pass(&mut self, payload_bytes: u64) -> Result<(), Reject> {
+        let left = self.remaining().checked_sub(payload_bytes);
+        let left = left.expect("no more passes than is left of the body");
+        self.allow(payload_bytes)?;
+        self.state = match left {
+            0 => State::Done,
+            left => State::Length(left),
+        };
+        Ok(())
+    }
+
     /// The body is complete. False for one that ends with the connection.
     pub fn is_done(&self) -> bool {
         self.state == State::Done
@@ -141,16 +168,12 @@ impl BodyDecoder {
         if remaining > self.allowance {
             return Err(Reject::BodyTooLarge);
         }
-        let (taken, left) = take(buffer.len(), remaining);
-        self.allow(taken as u64)?;
-        self.state = match left {
-            0 => State::Done,
-            left => State::Length(left),
-        };
+        let (taken, _) = take(buffer.len(), remaining);
+        self.pass(taken as u64)?;
         Ok(Decoded {
             consumed: taken,
             data: 0..taken,
-            done: left == 0,
+            done: self.is_done(),
         })
     }
 

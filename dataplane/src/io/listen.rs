@@ -11,7 +11,7 @@ use std::{
 use monoio::net::TcpStream;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use super::{ring::Rung, stream::Accepted};
+use super::stream::Accepted;
 
 /// Connections the kernel keeps for us until they are accepted; it is capped by
 /// `net.core.somaxconn`.
@@ -74,8 +74,6 @@ pub struct Listener {
     socket: TcpListener,
     /// The same socket, for readiness only: it is polled, never read.
     readiness: TcpStream,
-    /// Accepted sockets block in io_uring's hands, and must not in epoll's.
-    nonblocking: bool,
     closed: Cell<bool>,
 }
 
@@ -84,14 +82,12 @@ impl Listener {
     ///
     /// # Errors
     /// The kernel's, when the descriptor cannot be duplicated or registered.
-    pub fn new(socket: TcpListener, rung: Rung) -> io::Result<Rc<Self>> {
+    pub fn new(socket: TcpListener) -> io::Result<Rc<Self>> {
         let duplicate = OwnedFd::from(socket.try_clone()?);
         let readiness = TcpStream::from_std(duplicate.into())?;
-        let nonblocking = rung == Rung::Epoll;
         Ok(Rc::new(Self {
             socket,
             readiness,
-            nonblocking,
             closed: Cell::new(false),
         }))
     }
@@ -107,12 +103,7 @@ impl Listener {
     /// # Errors
     /// The kernel's: too many open files, for example. Errors of the connection itself are skipped.
     pub fn accept(&self) -> io::Result<Option<Accepted>> {
-        let flags = libc::SOCK_CLOEXEC
-            | if self.nonblocking {
-                libc::SOCK_NONBLOCK
-            } else {
-                0
-            };
+        let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         loop {
             // SAFETY: the closure hands accept4 a storage and a length that outlive the call, and
             // on success the kernel has written an address of that length.

@@ -48,16 +48,26 @@ impl Socket {
         })
     }
 
+    /// A ring connects sockets that block.
+    pub(super) fn stop_blocking(&self) -> io::Result<()> {
+        let yes: libc::c_int = 1;
+        // SAFETY: the request reads an int that outlives the call.
+        match unsafe { libc::ioctl(self.fd, libc::FIONBIO, &raw const yes) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
     /// Waits until something may have arrived. May be dropped.
     pub(super) fn readable(&self) -> impl Future<Output = io::Result<()>> {
         self.shared().readable(true)
     }
 
-    /// Takes what has arrived, as far as `buffer` has room, without waiting;
+    /// Takes what has arrived, at most `room` bytes of what `buffer` has room for, without waiting;
     /// [`io::ErrorKind::WouldBlock`] when nothing has.
-    pub(super) fn receive(&self, buffer: &mut Buffer) -> io::Result<usize> {
-        let space = buffer.spare();
-        let (start, room) = (space.as_mut_ptr().cast::<u8>(), space.len());
+    pub(super) fn receive(&self, buffer: &mut Buffer, room: usize) -> io::Result<usize> {
+        let space = &mut buffer.spare()[..room];
+        let start = space.as_mut_ptr().cast::<u8>();
         debug_assert!(room > 0, "an empty read looks like the peer's end");
         let count = match self.is_epoll {
             true => self.receive_registered(Space { start, room })?,
@@ -69,9 +79,18 @@ impl Socket {
     }
 
     fn receive_directly(&self, start: *mut u8, room: usize) -> io::Result<usize> {
-        // SAFETY: the caller's memory of `room` bytes outlives the call; MSG_DONTWAIT keeps a
-        // blocking socket from blocking.
+        // SAFETY: the caller's memory of `room` bytes outlives the call.
         let count = unsafe { libc::recv(self.fd, start.cast(), room, libc::MSG_DONTWAIT) };
+        usize::try_from(count).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// Sends what does not wait to be sent; [`io::ErrorKind::WouldBlock`] when nothing does. Says how
+    /// many bytes were. When more `follows`, the kernel may keep a packet that is not full for it.
+    pub(super) fn send_directly(&self, bytes: &[u8], follows: bool) -> io::Result<usize> {
+        let more = if follows { libc::MSG_MORE } else { 0 };
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | more;
+        // SAFETY: the bytes outlive the call.
+        let count = unsafe { libc::send(self.fd, bytes.as_ptr().cast(), bytes.len(), flags) };
         usize::try_from(count).map_err(|_| io::Error::last_os_error())
     }
 

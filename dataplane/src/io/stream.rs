@@ -14,12 +14,15 @@ use monoio::{io::AsyncWriteRent, net::TcpStream};
 use super::{
     buffer::{Buffer, Part},
     deadline::{Deadline, Deadlines},
+    give_way,
     pipe::Pipe,
     race::{Either, race},
     socket::{Socket, Watch},
 };
 
-/// A connected TCP socket of this core.
+/// A connected TCP socket of this core. It does not block, which splicing relies on:
+/// `SPLICE_F_NONBLOCK` is about the pipe only, and a socket that blocks would hold up the core for as
+/// long as its peer likes.
 pub struct Stream {
     /// Dropped first: its slot must not outlive the descriptor.
     deadline: Deadline,
@@ -27,9 +30,16 @@ pub struct Stream {
     watch: OnceCell<Watch>,
     socket: Rc<Socket>,
     fd: RawFd,
-    /// More may be there already: the last receive filled all the room that there was, or the
-    /// runtime would say so in any case. A wait is not begun then.
-    more: Cell<bool>,
+    /// The next receive is to be tried before it is waited for: there is more already, most likely, or
+    /// the runtime would say so in any case.
+    try_first: Cell<bool>,
+    /// Receives and sends since the others on this core had their turn.
+    moves: Cell<u8>,
+    /// The last receive filled all the room that it was given.
+    has_more: Cell<bool>,
+    /// The last body that came was moved. Then the next one may be, and little of it is to be copied
+    /// with its head.
+    sends_bulk: Cell<bool>,
     /// The peer has sent its last byte, or we stopped reading.
     ended: Cell<bool>,
     /// By [`Self::abort`].
@@ -65,16 +75,24 @@ pub enum PeerState {
     Gone,
 }
 
+/// What is received at once with a head that a long body follows: most heads fit, and all of the body
+/// that is in it is copied.
+const BULK_HEAD_BYTES: usize = 4096;
+/// Receives and sends of a connection before others have their turn.
+const MOVES_MAX: u8 = 32;
 /// Between two questions to a peer that may have gone.
 const PROBE_SECONDS: libc::c_int = 5;
 
 impl Stream {
-    /// Takes over an accepted socket.
+    /// Takes over an accepted socket, which must not block.
     ///
     /// # Errors
     /// When it cannot be registered with epoll.
     pub fn accepted(fd: OwnedFd, deadlines: &Rc<Deadlines>) -> io::Result<Self> {
-        Ok(Self::new(TcpStream::from_std(fd.into())?, deadlines))
+        let stream = Self::new(TcpStream::from_std(fd.into())?, deadlines);
+        // When connections queue, the first request is there before its connection is accepted.
+        stream.try_first.set(true);
+        Ok(stream)
     }
 
     /// Connects to `address`.
@@ -93,7 +111,9 @@ impl Stream {
             Either::Second(()) => return Err(io::ErrorKind::TimedOut.into()),
         };
         stream.set_nodelay(true)?;
-        Ok(Self::new(stream, deadlines))
+        let stream = Self::new(stream, deadlines);
+        stream.socket.stop_blocking()?;
+        Ok(stream)
     }
 
     /// An accepted socket has its options from the one that listens ([`super::listen::bind`]).
@@ -104,7 +124,10 @@ impl Stream {
             watch: OnceCell::new(),
             socket: Socket::new(stream, deadlines.rung),
             fd,
-            more: Cell::new(false),
+            try_first: Cell::new(false),
+            moves: Cell::new(0),
+            has_more: Cell::new(false),
+            sends_bulk: Cell::new(false),
             ended: Cell::new(false),
             aborted: Cell::new(false),
         }
@@ -129,10 +152,33 @@ impl Stream {
     /// The kernel's.
     pub async fn readable(&self) -> io::Result<()> {
         // What was not there a moment ago is seldom there now: a try would be in vain.
-        if self.more.take() {
+        if self.try_first.take() {
             return Ok(());
         }
         self.socket.readable().await
+    }
+
+    /// Now and then the others on this core have their turn: with epoll neither a receive nor a send
+    /// waits while both peers keep up, and nobody else would run. A ring always waits for a send.
+    async fn take_turn(&self) {
+        if self.socket.is_epoll() {
+            let moves = (self.moves.get() + 1) % MOVES_MAX;
+            self.moves.set(moves);
+            if moves == 0 {
+                give_way().await;
+            }
+        }
+    }
+
+    /// The last receive filled all the room that it was given: there is more already, most likely.
+    pub fn has_more(&self) -> bool {
+        self.has_more.get()
+    }
+
+    /// Whether the last body was long enough to be moved. Then a receive into an empty buffer takes a
+    /// head, but little of what comes behind it.
+    pub fn sends_bulk(&self, is_bulk: bool) {
+        self.sends_bulk.set(is_bulk);
     }
 
     /// Appends what has arrived to `buffer`, which must not be full, without waiting;
@@ -142,8 +188,13 @@ impl Stream {
     /// The kernel's.
     pub fn receive_now(&self, buffer: &mut Buffer) -> io::Result<Received> {
         buffer.hold();
-        let count = self.socket.receive(buffer)?;
-        self.more.set(buffer.room() == 0 || self.socket.is_epoll());
+        let room = match self.sends_bulk.get() && buffer.is_empty() {
+            true => buffer.room().min(BULK_HEAD_BYTES),
+            false => buffer.room(),
+        };
+        let count = self.socket.receive(buffer, room)?;
+        self.has_more.set(count == room);
+        self.try_first.set(count == room || self.socket.is_epoll());
         if count == 0 {
             self.ended.set(true);
         }
@@ -156,8 +207,9 @@ impl Stream {
     /// # Errors
     /// The kernel's.
     pub async fn receive(&self, buffer: &mut Buffer) -> io::Result<Received> {
+        self.take_turn().await;
         loop {
-            if !self.more.take() {
+            if !self.try_first.take() {
                 buffer.release();
                 match self.watch.get() {
                     Some(watch) => watch.seen(&self.socket).await?,
@@ -174,7 +226,7 @@ impl Stream {
     /// To be called when an answer is complete: what arrives from now on was not asked for, and
     /// [`Self::stayed_silent`] tells.
     pub fn expect_nothing(&self) {
-        self.more.set(false);
+        self.try_first.set(false);
         if !self.socket.is_epoll() {
             let watch = || Watch::new(Rc::clone(&self.socket));
             self.watch.get_or_init(watch).arm(&self.socket);
@@ -203,14 +255,6 @@ impl Stream {
         self.socket.shared().readable(false).await
     }
 
-    /// Waits until some more can be sent.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub async fn writable(&self) -> io::Result<()> {
-        self.socket.shared().writable(false).await
-    }
-
     /// Moves at most `bytes_max` bytes that have arrived into `pipe`, which must be empty, without
     /// copying them. Does not wait. [`io::ErrorKind::WouldBlock`] when nothing has arrived, or what has
     /// begins with urgent data, which only [`Self::receive`] gets past; for the same reason an end
@@ -219,16 +263,26 @@ impl Stream {
     /// # Errors
     /// The kernel's.
     pub fn receive_into(&self, pipe: &mut Pipe, bytes_max: usize) -> io::Result<Received> {
+        self.try_first.set(self.socket.is_epoll());
         pipe.fill_from(self.fd, bytes_max).map(Received::of)
     }
 
-    /// Sends what is in `pipe` as far as that does not wait; [`io::ErrorKind::WouldBlock`] when
-    /// nothing can be sent. Says how many bytes were sent.
+    /// Sends all that is in `pipe`. `sent` is told of the bytes that the kernel has taken, whenever
+    /// it has.
     ///
     /// # Errors
-    /// The kernel's.
-    pub fn send_from(&self, pipe: &mut Pipe) -> io::Result<usize> {
-        pipe.empty_into(self.fd)
+    /// The kernel's. Then the pipe is not empty.
+    pub async fn send_from(&self, pipe: &mut Pipe, sent: impl Fn(usize)) -> io::Result<()> {
+        self.take_turn().await;
+        while !pipe.is_empty() {
+            match pipe.empty_into(self.fd) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => sent(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable().await?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Ends the connection at once, in both directions, with a reset for the peer. Pending
@@ -258,8 +312,7 @@ impl Stream {
             // SAFETY: it starts one operation.
             let (result, returned) = unsafe { self.socket.exclusive() }.write(buffer).await;
             buffer = returned;
-            match result {
-                Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), buffer),
+            match self.sent(result).await {
                 Ok(count) => buffer.consume(count),
                 Err(error) => return (Err(error), buffer),
             }
@@ -273,13 +326,54 @@ impl Stream {
             // SAFETY: it starts one operation.
             let (result, returned) = unsafe { self.socket.exclusive() }.write(part).await;
             part = returned;
-            match result {
-                Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), part.buffer),
+            match self.sent(result).await {
                 Ok(count) => part.from += count,
                 Err(error) => return (Err(error), part.buffer),
             }
         }
         (Ok(()), part.buffer)
+    }
+
+    /// Sends what fits into the send buffer, while more follows: the kernel may keep it to send it
+    /// with what follows, until [`Self::push`] or the next send. Does not wait. Says how many bytes
+    /// were taken.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn send_ahead(&self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        match self.socket.send_directly(bytes, true) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            result => result,
+        }
+    }
+
+    /// What was to follow [`Self::send_ahead`] is not there yet: nothing is kept for it.
+    pub fn push(&self) {
+        // tcp(7): setting the option flushes what is pending. An error means that the connection is
+        // gone, which the next send finds.
+        drop(self.socket.shared().set_nodelay(true));
+    }
+
+    /// Bytes that a send has taken; none when it was the kernel's turn to wait and it did not, which
+    /// it may refuse on a socket that does not block.
+    async fn sent(&self, result: io::Result<usize>) -> io::Result<usize> {
+        self.take_turn().await;
+        match result {
+            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.writable().await?;
+                Ok(0)
+            }
+            result => result,
+        }
+    }
+
+    /// Waits until some more can be sent.
+    async fn writable(&self) -> io::Result<()> {
+        self.socket.shared().writable(false).await
     }
 
     /// Nothing more is sent; the peer sees the end after all that was sent before.
@@ -376,5 +470,44 @@ impl Accepted {
 impl From<Accepted> for RawFd {
     fn from(accepted: Accepted) -> Self {
         accepted.fd.into_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{self, Read},
+        net::{TcpListener, TcpStream},
+        time::Duration,
+    };
+
+    use super::{Deadlines, Stream};
+    use crate::io::ring::{self, Rung};
+
+    /// What was sent ahead is kept for what follows, and goes when that is not there.
+    #[test]
+    fn what_was_sent_ahead_goes_when_it_is_pushed() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut far, _) = listener.accept().unwrap();
+        near.set_nodelay(true).unwrap();
+        near.set_nonblocking(true).unwrap();
+        let body = async move |rung| {
+            let stream = Stream::accepted(near.into(), &Deadlines::new(rung)).unwrap();
+            assert_eq!(stream.send_ahead(b"").unwrap(), 0);
+            assert_eq!(stream.send_ahead(b"head").unwrap(), 4);
+            let mut bytes = [0; 8];
+            far.set_nonblocking(true).unwrap();
+            let nothing = far.read(&mut bytes).unwrap_err();
+            assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+            stream.push();
+            far.set_nonblocking(false).unwrap();
+            // Far less than the kernel keeps it for when nobody pushes.
+            far.set_read_timeout(Some(Duration::from_millis(100)))
+                .unwrap();
+            assert_eq!(far.read(&mut bytes).unwrap(), 4);
+        };
+        let ran = ring::run(&[Rung::Epoll], 8, |rung, _| body(rung));
+        assert!(ran.is_ok());
     }
 }

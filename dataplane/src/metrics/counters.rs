@@ -62,10 +62,10 @@ worker_counters! {
         "Buffers kept for the next connection that needs one.";
     tcp_connections_active: Gauge, "ringmain_tcp_connections_active",
         "TCP connections that are carried, or whose endpoint is being connected to.";
-    tcp_pipes_in_use: Gauge, "ringmain_tcp_pipes_in_use",
-        "Pipes that hold bytes on their way to a slow receiver of a TCP connection.";
-    tcp_pipes_exhausted: Counter, "ringmain_tcp_pipes_exhausted_total",
-        "Times a TCP transfer went on through a small buffer because no pipe was to be had.";
+    pipes_in_use: Gauge, "ringmain_pipes_in_use",
+        "Pipes that hold bytes on their way to a slow receiver.";
+    pipes_exhausted: Counter, "ringmain_pipes_exhausted_total",
+        "Times a transfer went on through a buffer because no pipe was to be had.";
     snapshots_adopted: Counter, "ringmain_snapshots_adopted_total",
         "Configuration snapshots that the worker has switched to.";
     turns: Counter, "ringmain_worker_turns_total",

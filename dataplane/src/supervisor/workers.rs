@@ -273,7 +273,7 @@ fn limits(tuning: &Tuning) -> Limits {
         connections_max: limits.downstream_connections,
         upstream_connections_max: limits.upstream_connections,
         upstream_idle_max: limits.upstream_idle_connections as usize,
-        pipes_max: limits.tcp_pipes as usize,
+        pipes_max: limits.pipes as usize,
         drain_timeout: limits.drain_timeout,
     }
 }

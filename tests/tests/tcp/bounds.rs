@@ -170,9 +170,9 @@ fn there_and_back(client: &mut TcpStream, count: usize) {
 fn without_pipes(io: Io) {
     let origin = echoing();
     let (builder, gateway) = builder(io, origin.address(), "connectTimeout: 5s");
-    let mesh = builder.limit("tcp_pipes", "0").start();
+    let mesh = builder.limit("pipes", "0").start();
     there_and_back(&mut connect(gateway), 16 << 20);
-    assert_eq!(mesh.proxy.metric("ringmain_tcp_pipes_exhausted_total"), 0);
+    assert_eq!(mesh.proxy.metric("ringmain_pipes_exhausted_total"), 0);
     assert_eq!(finish_one(mesh).number("bytes_sent"), 16 << 20);
 }
 
@@ -185,7 +185,7 @@ fn pipes_for_some(io: Io) {
         send(&mut conversation.wire.stream, MUCH / 2, &taken);
     });
     let (builder, gateway) = builder(io, origin.address(), "connectTimeout: 5s");
-    let mesh = builder.limit("tcp_pipes", "1").start();
+    let mesh = builder.limit("pipes", "1").start();
     let mut clients = [(); 3].map(|()| connect(gateway));
     mesh.proxy
         .wait_for_metric("ringmain_tcp_connections_active", 3);
@@ -199,11 +199,8 @@ fn pipes_for_some(io: Io) {
         grown < GROWTH_KIB_MAX,
         "{grown} KiB more for three slow readers"
     );
-    // Sockets that block take part in it from Linux 6.5 on only.
-    if io == Io::Epoll {
-        mesh.proxy.wait_for_metric("ringmain_tcp_pipes_in_use", 1);
-        assert!(mesh.proxy.metric("ringmain_tcp_pipes_exhausted_total") >= 2);
-    }
+    mesh.proxy.wait_for_metric("ringmain_pipes_in_use", 1);
+    assert!(mesh.proxy.metric("ringmain_pipes_exhausted_total") >= 2);
     // One at a time: none may need what another one holds.
     for mut client in clients.into_iter().rev() {
         receive(&mut client, MUCH / 2);
@@ -230,7 +227,7 @@ fn out_of_descriptors(io: Io) {
     let usual = prlimit(proxy, Resource::Nofile, none).unwrap();
     there_and_back(&mut client, 16 << 20);
     prlimit(proxy, Resource::Nofile, usual).unwrap();
-    assert!(mesh.proxy.metric("ringmain_tcp_pipes_exhausted_total") > 0);
+    assert!(mesh.proxy.metric("ringmain_pipes_exhausted_total") > 0);
     drop(client);
     assert_eq!(finish_one(mesh).number("bytes_sent"), (16 << 20) + 1);
 }

@@ -1,79 +1,21 @@
 //! TCP between two workloads, each through its own sidecar.
 
-use std::net::SocketAddr;
-
-use ringmain_tests::{
-    Io,
-    mesh::Mesh,
-    on_both,
-    origin::Origin,
-    place,
-    proxy::{Proxy, Tuning},
-    wait,
-};
+use ringmain_tests::{Io, on_both, origin::Origin, sidecars::Pair, wait};
 
 use crate::gateway::{connect, echo, ping};
 
 on_both!(a_connection_through_two_sidecars);
 
-/// `front` connects to `back`; both have a sidecar.
-fn resources(egress: SocketAddr, ingress: SocketAddr, application: SocketAddr) -> String {
-    format!(
-        "apiVersion: v1
-kind: Service
-metadata: {{name: back}}
-spec:
-  selector: {{app: back}}
-  ports: [{{name: tcp, port: {egress_port}, targetPort: {ingress_port}}}]
----
-apiVersion: networking.istio.io/v1
-kind: Sidecar
-metadata: {{name: front}}
-spec:
-  workloadSelector: {{labels: {{app: front}}}}
-  egress:
-  - port: {{number: {egress_port}, name: tcp, protocol: TCP}}
-    bind: {front}
-    captureMode: NONE
-    hosts: [\"./*\"]
----
-apiVersion: networking.istio.io/v1
-kind: Sidecar
-metadata: {{name: back}}
-spec:
-  workloadSelector: {{labels: {{app: back}}}}
-  ingress:
-  - port: {{number: {ingress_port}, name: tcp, protocol: TCP}}
-    bind: {back}
-    captureMode: NONE
-    defaultEndpoint: {application}
-",
-        front = egress.ip(),
-        back = ingress.ip(),
-        egress_port = egress.port(),
-        ingress_port = ingress.port(),
-    )
-}
-
-fn sidecar(io: Io, mesh: &Mesh, name: &str, address: SocketAddr) -> Proxy {
-    let admin = place::free(address.ip());
-    let mut tuning = Tuning::new(io, name, mesh.directory(), admin);
-    let labels = format!("{{ app = {name:?}, version = \"v7\" }}");
-    tuning.set("workload", "labels", labels);
-    tuning.set("workload", "address", format!("\"{}\"", address.ip()));
-    let mut proxy = mesh.start_proxy(&tuning, name, admin);
-    proxy.wait_until_ready();
-    proxy
-}
-
 fn a_connection_through_two_sidecars(io: Io) {
     // The application listens where `defaultEndpoint` says.
     let origin = Origin::at("127.0.0.1".parse().unwrap(), echo);
-    let (egress, ingress) = (place::free(place::address()), place::free(place::address()));
-    let text = resources(egress, ingress, origin.address());
-    let mesh = Mesh::builder(io).resource("sidecars", &text).start();
-    let mut back = sidecar(io, &mesh, "back", ingress);
-    let mut front = sidecar(io, &mesh, "front", egress);
+    let Pair {
+        mesh,
+        mut front,
+        mut back,
+        egress,
+        ingress,
+    } = Pair::start(io, "TCP", origin.address());
     // `front` may hear of `back` a moment after it is ready.
     let known = "outbound|";
     wait::until("back to be known", || {
