@@ -80,9 +80,8 @@ impl Comparison<'_> {
             .iter()
             .filter_map(|contender| Some((contender.name, knee(contender.name)?)))
             .collect();
-        let slowest = knees.iter().map(|(_, rate)| *rate).fold(f64::MAX, f64::min);
-        let rate = slowest / 2.0;
-        report.notes.push(self.half_load_note(rate, &knees));
+        let (rate, note) = half_load(self.case, &knees);
+        report.notes.push(note);
         self.load(stage, Some(rate), report)
     }
 
@@ -95,18 +94,6 @@ impl Comparison<'_> {
             report.notes.extend(self.late_note(rate, &late));
         }
         Ok(())
-    }
-
-    fn half_load_note(&self, rate: f64, knees: &[(&str, f64)]) -> String {
-        let mut note = format!(
-            "{}: half load is {rate:.0}/s, half the knee of the slowest; knees:",
-            self.case
-        );
-        for (number, (name, knee)) in knees.iter().enumerate() {
-            let comma = if number == 0 { "" } else { "," };
-            let _ = write!(note, "{comma} {name} {knee:.0}/s");
-        }
-        note + "."
     }
 
     /// Turns in which the generator was at its limit say less about the proxy.
@@ -184,4 +171,17 @@ impl Comparison<'_> {
         }
         Ok(())
     }
+}
+
+/// Half of the fewest requests per second that one of these programs could do, and how it was found.
+pub fn half_load(case: &str, knees: &[(&str, f64)]) -> (f64, String) {
+    let slowest = knees.iter().map(|(_, rate)| *rate).fold(f64::MAX, f64::min);
+    let rate = slowest / 2.0;
+    let mut note =
+        format!("{case}: half load is {rate:.0}/s, half the knee of the slowest; knees:");
+    for (number, (name, knee)) in knees.iter().enumerate() {
+        let comma = if number == 0 { "" } else { "," };
+        let _ = write!(note, "{comma} {name} {knee:.0}/s");
+    }
+    (rate, note + ".")
 }

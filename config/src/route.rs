@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
-use crate::origin::Origin;
+use crate::{list, origin::Origin};
 
 /// Virtual hosts for the HTTP requests of one or more listeners.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,7 @@ pub struct VirtualHost {
     /// No domain stands in two virtual hosts of one table. Lower case.
     pub domains: Vec<String>,
     /// The first that matches decides.
+    #[serde(deserialize_with = "list::of_some")]
     pub routes: Vec<Route>,
     /// Who asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,7 +92,7 @@ pub struct RouteMatch {
 }
 
 /// A condition on the path.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PathMatch {
     /// Every path.
@@ -106,7 +107,7 @@ pub enum PathMatch {
 }
 
 /// A condition on a string.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StringMatch {
     /// The whole value.
@@ -120,7 +121,7 @@ pub enum StringMatch {
 }
 
 /// A condition on a header field. Several fields of one name are joined by `,` first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HeaderMatch {
     /// Field name, lower case.
     pub name: String,
@@ -133,7 +134,7 @@ pub struct HeaderMatch {
 }
 
 /// A condition on the first query parameter of a name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct QueryMatch {
     /// Parameter name, with regard to case.
     pub name: String,
@@ -157,23 +158,11 @@ pub enum Action {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forward {
     /// One is drawn by weight. Never empty; the weights' sum is never 0.
-    #[serde(deserialize_with = "without_room")]
+    #[serde(deserialize_with = "list::of_one")]
     pub destinations: Vec<Destination>,
     /// Changes to path and authority.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rewrite: Option<Rewrite>,
-}
-
-/// A list that takes no more memory than its elements: with one element, as nearly always, reading it
-/// leaves room for three more, which is most of what a large table of routes takes.
-fn without_room<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    let mut list = Vec::deserialize(deserializer)?;
-    list.shrink_to_fit();
-    Ok(list)
 }
 
 /// A cluster and its share.
@@ -216,10 +205,16 @@ pub struct HeaderEdits {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remove: Vec<String>,
     /// Replaces every field of the name.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        deserialize_with = "list::of_one",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub set: Vec<HeaderValue>,
     /// Appends a field.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        deserialize_with = "list::of_one",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub add: Vec<HeaderValue>,
 }
 

@@ -20,7 +20,7 @@ pub struct TcpRoute {
 }
 
 /// Conditions on a connection, all of which must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TcpMatch {
     /// The address that the client connected to is in one of them. Empty: any.

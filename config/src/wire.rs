@@ -14,6 +14,8 @@
 //! Fields that a side does not know are ignored, and so are frame types that it does not know: a
 //! newer minor version may add both. Another major version is refused.
 
+mod updates;
+
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
@@ -22,6 +24,8 @@ use crate::{
     node::Node,
     problem::Problem,
 };
+
+pub use updates::Updates;
 
 /// Frames of another major version are refused.
 pub const MAJOR: u8 = 1;
@@ -197,7 +201,7 @@ impl Message {
     /// When the payload is longer than [`PAYLOAD_BYTES_MAX`]; `out` is then as before.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), WireError> {
         let start = out.len();
-        out.extend_from_slice(&[b'R', b'M', MAJOR, self.kind(), 0, 0, 0, 0]);
+        begin(out, self.kind());
         let written = match self {
             Self::Hello(message) => serde_json::to_writer(&mut *out, message),
             Self::Welcome(message) => serde_json::to_writer(&mut *out, message),
@@ -211,14 +215,7 @@ impl Message {
             Self::Unknown(_) => Ok(()),
         };
         written.expect("messages have only string keys and finite values");
-        let length = out.len() - start - HEAD_BYTES;
-        if length > PAYLOAD_BYTES_MAX {
-            out.truncate(start);
-            return Err(WireError::TooLong(length));
-        }
-        let length = u32::try_from(length).expect("the limit fits in 32 bits");
-        out[start + 4..start + HEAD_BYTES].copy_from_slice(&length.to_be_bytes());
-        Ok(())
+        end(out, start)
     }
 
     /// The first frame of `bytes` and how many bytes it took; `None` when it is not complete.
@@ -238,7 +235,7 @@ impl Message {
             1 => Self::Hello(parse(kind, payload)?),
             2 => Self::Welcome(parse(kind, payload)?),
             3 => Self::Refused(parse(kind, payload)?),
-            4 => Self::Update(parse(kind, payload)?),
+            UPDATE => Self::Update(parse(kind, payload)?),
             5 => Self::Commit(parse(kind, payload)?),
             6 => Self::Ack(parse(kind, payload)?),
             7 => Self::Nack(parse(kind, payload)?),
@@ -254,7 +251,7 @@ impl Message {
             Self::Hello(_) => 1,
             Self::Welcome(_) => 2,
             Self::Refused(_) => 3,
-            Self::Update(_) => 4,
+            Self::Update(_) => UPDATE,
             Self::Commit(_) => 5,
             Self::Ack(_) => 6,
             Self::Nack(_) => 7,
@@ -263,6 +260,27 @@ impl Message {
             Self::Unknown(kind) => *kind,
         }
     }
+}
+
+/// Frame type of [`Update`].
+const UPDATE: u8 = 4;
+
+/// Appends a head whose length is not known yet.
+fn begin(out: &mut Vec<u8>, kind: u8) {
+    out.extend_from_slice(&[b'R', b'M', MAJOR, kind, 0, 0, 0, 0]);
+}
+
+/// Fills in the length of the frame that begins at `start` and goes on to the end. When it is too
+/// long, `out` ends at `start` afterwards.
+fn end(out: &mut Vec<u8>, start: usize) -> Result<(), WireError> {
+    let length = out.len() - start - HEAD_BYTES;
+    if length > PAYLOAD_BYTES_MAX {
+        out.truncate(start);
+        return Err(WireError::TooLong(length));
+    }
+    let length = u32::try_from(length).expect("the limit fits in 32 bits");
+    out[start + 4..start + HEAD_BYTES].copy_from_slice(&length.to_be_bytes());
+    Ok(())
 }
 
 /// The messages of a byte stream, however it was cut into reads.
@@ -325,5 +343,10 @@ fn payload_length(bytes: &[u8]) -> Result<Option<usize>, WireError> {
 }
 
 fn parse<T: DeserializeOwned>(kind: u8, payload: &[u8]) -> Result<T, WireError> {
-    serde_json::from_slice(payload).map_err(|source| WireError::Payload { kind, source })
+    // Whether it is text at all is found out once, rather than for every string in it.
+    let parsed = match std::str::from_utf8(payload) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(payload),
+    };
+    parsed.map_err(|source| WireError::Payload { kind, source })
 }

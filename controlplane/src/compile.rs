@@ -47,8 +47,10 @@ pub(crate) fn check_and_keep<'a>(
         has_edge |= world.gateways_of(node).len() == gateways;
         if is_new(node) {
             let (document, warnings) = assemble(world, node);
-            problems.extend(check(&document));
-            checked.keep(node, document, warnings);
+            match compile(&document) {
+                Ok(snapshot) => checked.keep(node, document, warnings, snapshot),
+                Err(reasons) => problems.extend(reasons),
+            }
         }
     }
     for node in &world.nodes() {
@@ -63,18 +65,30 @@ pub(crate) fn check_and_keep<'a>(
 
 /// Documents that compiled, with the warnings of their making. Not more than a few: they are large.
 #[derive(Debug, Default)]
-pub(crate) struct Checked(Vec<(Node, Document, Vec<Problem>)>);
+pub(crate) struct Checked {
+    documents: Vec<(Node, Document, Vec<Problem>)>,
+    /// What was compiled; freeing it takes its time.
+    snapshots: Vec<Snapshot>,
+}
 
 impl Checked {
     /// The Document of exactly this node.
     pub(crate) fn of(&self, node: &Node) -> Option<(Document, Vec<Problem>)> {
-        let found = self.0.iter().find(|(held, _, _)| held == node);
+        let mut documents = self.documents.iter();
+        let found = documents.find(|(held, _, _)| held == node);
         found.map(|(_, document, warnings)| (document.clone(), warnings.clone()))
     }
 
-    fn keep(&mut self, node: &Node, document: Document, warnings: Vec<Problem>) {
-        if self.0.len() < KEPT_MAX {
-            self.0.push((node.clone(), document, warnings));
+    fn keep(
+        &mut self,
+        node: &Node,
+        document: Document,
+        warnings: Vec<Problem>,
+        snapshot: Snapshot,
+    ) {
+        if self.documents.len() < KEPT_MAX {
+            self.documents.push((node.clone(), document, warnings));
+            self.snapshots.push(snapshot);
         }
     }
 }
@@ -83,10 +97,11 @@ const KEPT_MAX: usize = 8;
 
 /// Every reason for which a proxy would refuse the Document.
 pub fn check(document: &Document) -> Vec<Problem> {
-    match Snapshot::compile(None, document, &Resolved::new()) {
-        Ok(_) => Vec::new(),
-        Err(problems) => problems,
-    }
+    compile(document).err().unwrap_or_default()
+}
+
+fn compile(document: &Document) -> Result<Snapshot, Vec<Problem>> {
+    Snapshot::compile(None, document, &Resolved::new())
 }
 
 /// Resources of one kind, namespace and name: which of them is meant is nowhere said.

@@ -4,7 +4,9 @@
 //! everything that is waiting, then brings each proxy's target up to date once. A world that is not
 //! fit to be used never becomes a target: the one before stays.
 
+mod answer;
 mod history;
+mod outdated;
 mod proxy;
 mod report;
 mod shared;
@@ -16,7 +18,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use ringmain_config::{document::Document, node::Node, problem::Problem, wire::Query};
+use ringmain_config::{node::Node, problem::Problem};
 use tokio::{
     sync::{mpsc, watch},
     time::sleep_until,
@@ -24,6 +26,7 @@ use tokio::{
 
 use self::{
     history::{Began, History},
+    outdated::Outdated,
     proxy::{Proxy, Published},
     shared::SharedParts,
 };
@@ -38,7 +41,7 @@ use crate::{
     resource::Resource,
     run::Limits,
     source::Reading,
-    status::{Cause, ResourceSummary, SourceStatus, Stages, Status},
+    status::{Cause, Stages},
     world::{
         World,
         change::{Touched, endpoints_only},
@@ -80,6 +83,8 @@ pub(crate) struct Control {
     history: History,
     /// Documents of the world, made when it was checked.
     checked: Checked,
+    /// Freed when nobody waits for it.
+    outdated: Outdated,
     /// When what nobody waits for is done: warnings, and freeing parts.
     tidy: Option<Instant>,
     /// The world is not made anew before: registrations that come one after the other must not
@@ -138,6 +143,7 @@ impl Control {
             began: None,
             history: History::default(),
             checked,
+            outdated: Outdated::default(),
             tidy: None,
             not_before: Instant::now(),
         };
@@ -207,6 +213,7 @@ impl Control {
                         Progress::Sent => self.history.sent(id, target, now),
                         Progress::Holds { .. } => {
                             self.history.applied(id, target, &proxy.name(), now);
+                            self.outdated.free();
                         }
                         Progress::Refused { .. } | Progress::Withheld { .. } => {}
                     }
@@ -285,16 +292,20 @@ impl Control {
 
     fn read(&mut self, reading: Reading) {
         let arrived = Instant::now();
+        // Of however many changes that follow each other, one is kept.
+        self.outdated.free();
         let before = std::mem::replace(&mut self.reading, reading);
         report::log_changes(&before, &self.reading);
-        drop(before);
         let (problems, stages) = self.enforce();
+        self.outdated.keep(before);
         if problems.is_empty() {
             // Nothing more follows from a change of comments, for example.
             if self.stale >= Stale::Endpoints {
                 self.begin(began(&self.reading, arrived, stages));
             }
-            self.resources = self.reading.resources.clone();
+            let resources = self.reading.resources.clone();
+            let before = std::mem::replace(&mut self.resources, resources);
+            self.outdated.keep(before);
             if !self.refused.is_empty() {
                 tracing::info!(
                     directory = self.directory,
@@ -336,7 +347,8 @@ impl Control {
         (stages.world, stages.check) = (made - began, made.elapsed());
         tracing::debug!(make = ?stages.world, check = ?stages.check, "world made");
         if problems.is_empty() {
-            self.world = candidate;
+            let before = std::mem::replace(&mut self.world, candidate);
+            self.outdated.keep(before);
             self.checked = checked;
             self.registered.clear();
             self.touched = Touched::default();
@@ -373,14 +385,14 @@ impl Control {
                 let changed = retargeted.len();
                 self.remember(began, after, retargeted);
                 self.touched = Touched::default();
-                self.checked = Checked::default();
+                self.outdated.keep(std::mem::take(&mut self.checked));
                 let proxies = self.proxies.len();
                 let generation = self.generation;
                 let took = began.elapsed();
                 if changed > 0 {
                     tracing::info!(changed, proxies, generation, ?took, "publishing to proxies");
                 }
-                self.tidy = Some(began + TIDY_PAUSE);
+                self.tidy.get_or_insert(began + TIDY_PAUSE);
                 self.not_before = began + REFRESH_PAUSE_MIN.max(took * REFRESH_SHARE);
             }
         }
@@ -446,6 +458,7 @@ impl Control {
     fn tidy(&mut self) {
         let began = Instant::now();
         self.tidy = None;
+        self.outdated.free();
         self.parts.prune();
         self.look_for_warnings();
         tracing::debug!(took = ?began.elapsed(), "looked for warnings");
@@ -457,77 +470,6 @@ impl Control {
         let new = |warning: &&Problem| !self.warned.contains(*warning);
         report::log(self.warnings.iter().filter(new));
         self.warned = self.warnings.iter().cloned().collect();
-    }
-
-    fn answer(&self, query: &Query) -> Result<serde_json::Value, String> {
-        let json = match query {
-            Query::Status => serde_json::to_value(self.status()),
-            Query::Resources => serde_json::to_value(self.summaries()),
-            Query::Document { namespace, name } => {
-                serde_json::to_value(&*self.document(namespace, name)?)
-            }
-        };
-        json.map_err(|error| error.to_string())
-    }
-
-    fn status(&self) -> Status {
-        let now = Instant::now();
-        let mut proxies: Vec<_> = self
-            .proxies
-            .values()
-            .map(|proxy| proxy.status(now))
-            .collect();
-        // Stable: those of one name stay in the order they connected.
-        proxies.sort_by(|left, right| {
-            (&left.namespace, &left.name).cmp(&(&right.namespace, &right.name))
-        });
-        Status {
-            program: crate::PROGRAM.to_owned(),
-            pid: std::process::id(),
-            up: now.duration_since(self.started),
-            proxies,
-            source: SourceStatus {
-                directory: self.directory.clone(),
-                files: self.reading.files.clone(),
-                refused: self.refused.clone(),
-                problems: self.reading.problems.clone(),
-                warnings: self.warnings.clone(),
-            },
-            changes: self.history.status(now),
-        }
-    }
-
-    fn summaries(&self) -> Vec<ResourceSummary> {
-        let mut summaries: Vec<_> = self
-            .resources
-            .iter()
-            .map(|resource| ResourceSummary::of(resource))
-            .collect();
-        summaries.sort();
-        summaries
-    }
-
-    /// What the proxy of this name that connected last is meant to hold.
-    fn document(&self, namespace: &str, name: &str) -> Result<Arc<Document>, String> {
-        let mut named = self
-            .proxies
-            .values()
-            .rev()
-            .filter(|proxy| proxy.node.namespace == namespace && proxy.node.name == name);
-        let proxy = named.next().ok_or_else(|| {
-            let names: Vec<_> = self.proxies.values().map(Proxy::name).collect();
-            format!(
-                "no proxy {namespace}/{name} is connected; connected are: {}",
-                if names.is_empty() {
-                    "none".to_owned()
-                } else {
-                    names.join(", ")
-                }
-            )
-        })?;
-        proxy
-            .target()
-            .ok_or_else(|| format!("the proxy {namespace}/{name} has no Document: see `status`"))
     }
 }
 

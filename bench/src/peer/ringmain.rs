@@ -29,8 +29,8 @@ pub struct Setup<'a> {
     pub directory: &'a Path,
     /// The proxy's cores.
     pub cores: &'a str,
-    /// The control plane's core.
-    pub control_core: usize,
+    /// The control plane's cores; the same twice when it has one.
+    pub control_cores: [usize; 2],
     /// `workers.io`.
     pub io: &'static str,
     /// What the proxy runs in: nothing, or valgrind and its options.
@@ -48,8 +48,11 @@ pub struct Ringmain {
     pub proxy: Running,
     /// The proxy's admin endpoint.
     pub admin: SocketAddr,
+    /// The control plane's socket.
+    pub socket: PathBuf,
+    /// The control plane.
+    pub control: Process,
     resources: PathBuf,
-    control: Process,
 }
 
 impl<'a> Setup<'a> {
@@ -59,7 +62,7 @@ impl<'a> Setup<'a> {
             binary: &bench.binary,
             directory,
             cores,
-            control_core: bench.arguments.load_core,
+            control_cores: [bench.arguments.load_core; 2],
             io: "auto",
             wrapper: &[],
             name: "ringmain",
@@ -124,14 +127,16 @@ impl<'a> Setup<'a> {
                 .context("the proxy printed no admin address")?
                 .parse()?,
             proxy: Running::ready(proxy, port, task.carries)?,
+            socket,
             resources,
             control,
         })
     }
 
     fn control(&self, resources: &Path, socket: &Path) -> Result<Process> {
-        let core = self.control_core.to_string();
-        let mut control = Program::on_cores(&core, &[], self.binary, "control")
+        let [one, other] = self.control_cores;
+        let cores = format!("{one},{other}");
+        let mut control = Program::on_cores(&cores, &[], self.binary, "control")
             .args(["control", "--log", "warn", "--resources"])
             .args([
                 resources.as_os_str(),

@@ -1,39 +1,48 @@
 //! Configuration changes under half load: how long one takes from the file to all workers, and that
 //! no request is lost by it.
 //!
-//! The generation that all workers use is asked of the proxy's admin endpoint.
+//! The proxy's admin endpoint says which generation all workers use, and since when.
 
-use std::{thread, time::Duration};
+use std::{
+    ops::RangeInclusive,
+    thread,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use self::changing::{Changing, OneEndpoint, Routes};
 use super::CONNECTIONS;
 use crate::{
     bench::Bench,
     client::fetch,
-    load::{Extent, Load, own},
+    load::{Extent, Load, Outcome, What, own},
     origin::Origin,
     peer::{
         Carries, Size, Task,
         ringmain::{Ringmain, Setup},
     },
+    quiet::{Noise, Watch},
     report::{Column, Outline, Report},
     samples::Sample,
     table::Table,
+    turns,
 };
 
 mod changing;
+mod stages;
 
 pub(super) const OUTLINE: Outline = Outline {
     name: "reload",
     title: "configuration changes under half load",
     about: "A file is replaced again and again: that of all routes, every route of which differs each time, or \
             that of one workload among a hundred services with a thousand each. Time from the file's \
-            replacement to its use by all workers; requests that were lost; p99 with the changes and \
-            without, in open loops at the same rate.",
+            replacement to its use by all workers, under load and without; requests that were lost; \
+            p99 with the changes and without, in open loops at the same rate.",
     columns: &[
-        Column::spread("applied_ms", "applied after ms", 0),
+        Column::spread(stages::APPLIED, "applied after ms", 0),
+        Column::spread("at_rest_ms", "without load ms", 0),
         Column::median("changes", "changes", 0),
         Column::median("requests", "requests", 0),
         Column::median("lost_requests", "lost", 0),
@@ -42,15 +51,16 @@ pub(super) const OUTLINE: Outline = Outline {
         Column::median("max_us", "longest us", 0),
         Column::median("rss_growth_bytes", "RSS growth MiB", 1).per(1_048_576.0),
     ],
-    charts: &["applied_ms"],
+    charts: &[stages::APPLIED],
 };
 
 /// How long a change may take before it is a failure.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// From one change's use to the next change.
 const BETWEEN: Duration = Duration::from_millis(250);
-/// How often the generation is asked for. That it costs the proxy something is part of the figure.
-const ASK: Duration = Duration::from_millis(1);
+/// How often it is asked whether the change is used. The proxy names the moment itself, so nothing
+/// is gained by asking more often, and the answers take time from the core that is measured.
+const ASK: Duration = Duration::from_millis(5);
 
 pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
     let few = Routes {
@@ -62,6 +72,7 @@ pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
         table: Table::HUGE,
     };
     let cases: [&dyn Changing; 3] = [&few, &many, &OneEndpoint];
+    let rate = half_load(bench, report)?;
     for case in cases {
         let directory = bench.directory()?;
         let directory = directory.path();
@@ -76,6 +87,8 @@ pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
         let (cores, files) = (bench.proxy_cores(1), case.files());
         let setup = Setup {
             files: &files,
+            // As its users start it: it may run wherever there is room.
+            control_cores: [bench.arguments.core, bench.arguments.load_core],
             ..Setup::new(bench, directory, &cores)
         };
         let ringmain = setup.start(&task, Some(0))?;
@@ -85,83 +98,174 @@ pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
             ringmain: &ringmain,
             changing: case,
             case: name,
+            rate,
         }
         .measure(&origin, report)?;
         ringmain.stop()?;
     }
+    let names = cases.map(|case| case.case());
+    report.notes.push(stages::note(report, &names));
     Ok(())
 }
+
+/// Requests per second under which the changes are made: the same half load as when programs are
+/// compared, found with one route that takes everything.
+fn half_load(bench: &Bench, report: &mut Report) -> Result<f64> {
+    let directory = bench.directory()?;
+    let directory = directory.path();
+    let origin = Origin::own(bench, directory)?;
+    let task = Task {
+        carries: Carries::Http(Table::SMALL, Size::Small),
+        origin: origin.http,
+        workers: 1,
+    };
+    let mut knees = Vec::new();
+    for contender in bench.start_all(directory, &task)? {
+        let name = contender.name;
+        bench.progress.say(format!("reload: knee of {name}"));
+        let load = Load {
+            address: contender.address,
+            what: What::Get("/bytes/100"),
+            connections: CONNECTIONS,
+            rate: None,
+            extent: Extent::Time(bench.arguments.turn()),
+        };
+        knees.push((name, own::start(&load, bench)?.finish()?.rate()));
+    }
+    let (rate, note) = turns::half_load("all cases", &knees);
+    report.notes.push(note);
+    Ok(rate)
+}
+
+/// What came of the changes of one case.
+struct Seen {
+    outcome: Outcome,
+    /// Figures of each.
+    changes: Vec<Figures>,
+    noise: Noise,
+}
+
+/// Quantities and values.
+type Figures = Vec<(&'static str, f64)>;
 
 struct Run<'a> {
     bench: &'a Bench,
     ringmain: &'a Ringmain,
     changing: &'a dyn Changing,
     case: &'a str,
+    /// Requests per second, of the load that is made meanwhile.
+    rate: f64,
 }
 
 impl Run<'_> {
     fn measure(&self, origin: &Origin, report: &mut Report) -> Result<()> {
-        let bench = self.bench;
-        let changes = bench.arguments.rounds().max(2);
-        let turn = bench.arguments.turn();
-        let full = own::start(&self.load(None, turn), bench)?.finish()?;
-        let rate = full.rate() / 2.0;
-        bench.progress.say(format!("reload: steady, {}", self.case));
-        let steady = own::start(&self.load(Some(rate), turn), bench)?.finish()?;
-        let rss = || self.ringmain.proxy.process.resident_bytes();
-        let rss_before = rss()?;
-        let before = origin.counts()?;
-        // Load that outlasts all changes.
-        let load = self.load(Some(rate), 2 * PATIENCE * changes);
-        let load = own::start(&load, bench)?;
-        let mut asked = 0;
-        for change in 1..=changes {
-            bench.progress.say(format!(
-                "reload: change {change} of {changes}, {}",
-                self.case
-            ));
-            thread::sleep(BETWEEN);
-            let applied = self.change(change)?;
-            asked += u64::from(self.changing.verify(change, self.ringmain)?);
-            report.samples.extend([Sample {
+        let count = self.bench.arguments.rounds().max(2);
+        let at_rest = self.at_rest(1..=count)?;
+        let turn = self.bench.arguments.turn();
+        let rate = self.rate;
+        let progress = &self.bench.progress;
+        progress.say(format!("reload: steady, {}", self.case));
+        let steady = own::start(&self.load(turn), self.bench)?.finish()?;
+        let resident = || self.ringmain.proxy.process.resident_bytes();
+        let resident_before = resident()?;
+        let Seen {
+            outcome,
+            mut changes,
+            noise,
+        } = self.under_load(count + 1..=2 * count, origin, report)?;
+        let grown = resident()? as f64 - resident_before as f64;
+        for (quantity, value) in [
+            ("changes", changes.len() as f64),
+            ("requests", outcome.requests as f64),
+            ("lost_requests", outcome.failures as f64),
+            ("rate", rate),
+            ("steady_p99_us", steady.p99),
+            ("p99_us", outcome.p99),
+            ("max_us", outcome.max),
+            ("rss_growth_bytes", grown),
+            ("others_share", noise.others),
+        ] {
+            report.push(self.case, "ringmain", quantity, value);
+        }
+        let quiet = noise.others < self.bench.arguments.noise / 100.0;
+        let figures = changes.iter_mut().zip(at_rest);
+        figures.for_each(|(figures, took)| figures.push(("at_rest_ms", took)));
+        let changes = (1..).zip(changes);
+        let samples = changes.flat_map(|(round, figures)| {
+            figures.into_iter().map(move |(quantity, value)| Sample {
                 scenario: OUTLINE.name,
                 case: self.case.to_owned(),
-                round: change,
+                round,
                 peer: "ringmain",
-                quantity: "applied_ms",
-                value: applied.as_secs_f64() * 1e3,
-                quiet: true,
-            }]);
+                quantity,
+                value,
+                quiet,
+            })
+        });
+        report.samples.extend(samples);
+        Ok(())
+    }
+
+    /// Changes one after the other while nothing else is asked of the machine: what each took.
+    fn at_rest(&self, numbers: RangeInclusive<u32>) -> Result<Vec<f64>> {
+        let progress = &self.bench.progress;
+        progress.say(format!("reload: changes at rest, {}", self.case));
+        let applied = |number| {
+            thread::sleep(BETWEEN);
+            let figures = self.change(number)?;
+            let mut figures = figures.into_iter();
+            let applied = figures.find(|(quantity, _)| *quantity == stages::APPLIED);
+            Ok(applied.context("a change took no time")?.1)
+        };
+        numbers.map(applied).collect()
+    }
+
+    /// Changes one after the other under load; what is lost by them goes to `report`.
+    fn under_load(
+        &self,
+        numbers: RangeInclusive<u32>,
+        origin: &Origin,
+        report: &mut Report,
+    ) -> Result<Seen> {
+        let last = *numbers.end();
+        let (proxy, control) = (&self.ringmain.proxy.process, &self.ringmain.control);
+        let used = || proxy.cpu() + control.cpu() + origin.process.cpu();
+        let before = origin.counts()?;
+        let (watch, used_before) = (Watch::begin()?, used());
+        // Load that outlasts all changes.
+        let load = self.load(2 * PATIENCE * last);
+        let load = own::start(&load, self.bench)?;
+        let mut asked = 0;
+        let mut changes = Vec::new();
+        for number in numbers {
+            let progress = &self.bench.progress;
+            let case = self.case;
+            progress.say(format!("reload: change {number} of {last}, {case}"));
+            thread::sleep(BETWEEN);
+            changes.push(self.change(number)?);
+            asked += u64::from(self.changing.verify(number, self.ringmain)?);
         }
         thread::sleep(BETWEEN);
-        let changed = load.stop()?;
+        let outcome = load.stop()?;
+        let noise = watch.end(used() - used_before)?;
         if let (Some(before), Some(after)) = (before, origin.counts()?) {
             let arrived = after.requests - before.requests;
-            report
-                .failures
-                .extend(self.account(asked + changed.requests, arrived));
+            let problem = self.account(asked + outcome.requests, arrived);
+            report.failures.extend(problem);
         }
-        self.changing.verify_last(changes, self.ringmain)?;
-        if changed.failures > 0 {
-            let complaint = &changed.complaint;
+        if outcome.failures > 0 {
+            let complaint = &outcome.complaint;
             report
                 .failures
                 .push(format!("{}: lost requests: {complaint}", self.case));
         }
-        let grown = rss()? as f64 - rss_before as f64;
-        for (quantity, value) in [
-            ("changes", f64::from(changes)),
-            ("requests", changed.requests as f64),
-            ("lost_requests", changed.failures as f64),
-            ("rate", rate),
-            ("steady_p99_us", steady.p99),
-            ("p99_us", changed.p99),
-            ("max_us", changed.max),
-            ("rss_growth_bytes", grown),
-        ] {
-            report.push(self.case, "ringmain", quantity, value);
-        }
-        Ok(())
+        self.changing.verify_last(last, self.ringmain)?;
+        stages::add_control(self.bench, self.ringmain, &mut changes)?;
+        Ok(Seen {
+            outcome,
+            changes,
+            noise,
+        })
     }
 
     /// Every request must have reached the origin once.
@@ -174,50 +278,72 @@ impl Run<'_> {
         })
     }
 
-    fn load(&self, rate: Option<f64>, time: Duration) -> Load {
+    fn load(&self, time: Duration) -> Load {
         Load {
             address: self.ringmain.proxy.address,
             what: self.changing.load(),
             connections: CONNECTIONS,
-            rate,
+            rate: Some(self.rate),
             extent: Extent::Time(time),
         }
     }
 
-    /// Replaces the file; how long it took until all workers used it.
-    fn change(&self, number: u32) -> Result<Duration> {
-        let before = self.generation()?;
+    /// Replaces the file; how long it took until all workers used it, and what the proxy says of it.
+    fn change(&self, number: u32) -> Result<Figures> {
+        let before = generation(&self.server_info()?)?;
         let (file, content) = self.changing.file(number);
-        let began = self.ringmain.rewrite(file, &content)?;
-        while self.generation()? == before {
-            if began.elapsed() > PATIENCE {
+        let replaced = self.ringmain.rewrite(file, &content)?;
+        let at = SystemTime::now() - replaced.elapsed();
+        loop {
+            let info = self.server_info()?;
+            if generation(&info)? != before {
+                let took = applied(&info)?.duration_since(at);
+                let took = took.context("the clock was set back")?;
+                let mut figures = stages::of_proxy(&info).context("the proxy names no stages")?;
+                figures.push((stages::APPLIED, took.as_secs_f64() * 1e3));
+                return Ok(figures);
+            }
+            if replaced.elapsed() > PATIENCE {
                 bail!("change {number} was not applied within {PATIENCE:?}");
             }
             thread::sleep(ASK);
         }
-        Ok(began.elapsed())
     }
 
-    /// What all workers use.
-    fn generation(&self) -> Result<u64> {
+    fn server_info(&self) -> Result<Value> {
         let text = fetch(self.ringmain.admin, "/server_info")?;
-        generation(&text).with_context(|| format!("no generation in {text}"))
+        serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))
     }
 }
 
-fn generation(server_info: &str) -> Option<u64> {
-    let info: serde_json::Value = serde_json::from_str(server_info).ok()?;
-    info.get("generation")?.as_u64()
+/// What all workers use.
+fn generation(server_info: &Value) -> Result<u64> {
+    let generation = server_info["generation"].as_u64();
+    generation.with_context(|| format!("no generation in {server_info}"))
+}
+
+/// Since when they do.
+fn applied(server_info: &Value) -> Result<SystemTime> {
+    let applied = server_info["applied"].as_str();
+    let applied = applied.and_then(|text| humantime::parse_rfc3339(text).ok());
+    applied.with_context(|| format!("no time in {server_info}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::generation;
+    use std::time::{Duration, SystemTime};
+
+    use serde_json::json;
+
+    use super::{applied, generation};
 
     #[test]
-    fn reads_the_generation() {
-        assert_eq!(generation(r#"{"state":"LIVE","generation":7}"#), Some(7));
-        assert_eq!(generation(r#"{"state":"LIVE"}"#), None);
-        assert_eq!(generation("nonsense"), None);
+    fn reads_what_is_in_use() {
+        let info = json!({ "generation": 7, "applied": "1970-01-01T00:00:01.000250Z" });
+        assert_eq!(generation(&info).unwrap(), 7);
+        let since = Duration::from_micros(1_000_250);
+        assert_eq!(applied(&info).unwrap(), SystemTime::UNIX_EPOCH + since);
+        let info = json!({ "generation": null, "applied": null });
+        assert!(generation(&info).is_err() && applied(&info).is_err());
     }
 }

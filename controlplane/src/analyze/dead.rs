@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    hash::Hash,
     net::IpAddr,
     sync::Arc,
 };
@@ -64,10 +65,10 @@ fn warn(
 }
 
 /// What is looked at of a rule, whatever it is for.
-struct Rule {
+struct Rule<M> {
     span: Span,
-    /// Meaning and place of each of its conditions. Two of one meaning have the same text.
-    conditions: Vec<(String, Span)>,
+    /// Meaning and place of each of its conditions.
+    conditions: Vec<(M, Span)>,
     /// One of its conditions always holds, or it has none.
     takes_all: bool,
 }
@@ -82,24 +83,24 @@ fn unreachable_rules(service: &VirtualService, findings: &mut Vec<Problem>) {
 }
 
 /// `section`: where the rules stand; `what`: what they are for.
-fn unreachable(
+fn unreachable<M: Eq + Hash>(
     metadata: &Metadata,
     section: &str,
     what: &str,
-    rules: impl Iterator<Item = Rule>,
+    rules: impl Iterator<Item = Rule<M>>,
     findings: &mut Vec<Problem>,
 ) {
-    let mut earlier: HashMap<String, Span> = HashMap::new();
+    let mut earlier: HashMap<M, Span> = HashMap::new();
     let mut takes_all: Option<Span> = None;
     for (index, rule) in rules.enumerate() {
-        let path = format!("spec.{section}[{index}]");
+        let path = || format!("spec.{section}[{index}]");
         if let Some(span) = takes_all {
             let message = format!(
                 "the rule is never used: the one in line {} takes every {what} [IST0130]",
                 span.line
             );
             let hint = "move that one to the end, or give it a `match`";
-            warn(metadata, rule.span, &path, message, hint, findings);
+            warn(metadata, rule.span, &path(), message, hint, findings);
             continue;
         }
         for (number, (meaning, span)) in rule.conditions.into_iter().enumerate() {
@@ -111,7 +112,7 @@ fn unreachable(
                 "the condition is never used: the same stands in line {} [IST0131]",
                 first.line
             );
-            let path = format!("{path}.match[{number}]");
+            let path = format!("{}.match[{number}]", path());
             let hint = "remove it, or the other one";
             warn(metadata, span, &path, message, hint, findings);
         }
@@ -121,33 +122,49 @@ fn unreachable(
     }
 }
 
-fn http_rule(rule: &Spanned<HttpRoute>) -> Rule {
-    // Names do not count.
-    let meaning = |condition: &HttpMatch| HttpMatch {
-        name: String::new(),
-        ..condition.clone()
-    };
-    let conditions = rule
-        .matches
-        .iter()
-        .map(|condition| (format!("{:?}", meaning(condition)), condition.span));
+fn http_rule(rule: &Spanned<HttpRoute>) -> Rule<impl Eq + Hash> {
+    let conditions = rule.matches.iter();
     Rule {
         span: rule.span,
-        conditions: conditions.collect(),
+        conditions: conditions
+            .map(|condition| (meaning(condition), condition.span))
+            .collect(),
         takes_all: is_unconditional(rule),
     }
 }
 
-fn tcp_rule(rule: &Spanned<TcpRoute>) -> Rule {
+/// All but the name.
+fn meaning(condition: &HttpMatch) -> impl Eq + Hash {
+    let HttpMatch {
+        name: _,
+        uri,
+        ignore_uri_case,
+        scheme,
+        method,
+        authority,
+        headers,
+        query_params,
+        port,
+        source_labels,
+        source_namespace,
+        gateways,
+    } = condition;
+    (
+        (uri, ignore_uri_case, scheme, method, authority),
+        (headers, query_params),
+        (port, source_labels, source_namespace, gateways),
+    )
+}
+
+fn tcp_rule(rule: &Spanned<TcpRoute>) -> Rule<&TcpMatch> {
     let everything = TcpMatch::default();
     let mut matches = rule.matches.iter();
-    let conditions = rule
-        .matches
-        .iter()
-        .map(|condition| (format!("{:?}", condition.value), condition.span));
+    let conditions = rule.matches.iter();
     Rule {
         span: rule.span,
-        conditions: conditions.collect(),
+        conditions: conditions
+            .map(|condition| (&condition.value, condition.span))
+            .collect(),
         takes_all: rule.matches.is_empty() || matches.any(|written| written.value == everything),
     }
 }
@@ -160,13 +177,13 @@ fn is_unconditional(rule: &HttpRoute) -> bool {
             PathMatch::Exact(_) | PathMatch::Regex(_) => false,
         };
         // What is left once these are set aside must be empty.
-        let rest = HttpMatch {
+        let rest = || HttpMatch {
             name: String::new(),
             uri: PathMatch::Any,
             ignore_uri_case: false,
             ..condition.value.clone()
         };
-        every_path && rest == HttpMatch::default()
+        every_path && rest() == HttpMatch::default()
     };
     rule.matches.is_empty() || rule.matches.iter().any(takes_all)
 }

@@ -149,7 +149,12 @@ fn virtual_hosts(
                 gateway: bearer.gateway,
                 port,
             };
-            all.extend(routes(&mut assembly.clusters, &place, bearer.service));
+            let own = routes(&mut assembly.clusters, &place, bearer.service);
+            // Nearly always there is one, with many.
+            match all.is_empty() {
+                true => all = own,
+                false => all.extend(own),
+            }
         }
         // Rules none of which are for this port or gateway leave the host to a wildcard.
         if all.is_empty() {

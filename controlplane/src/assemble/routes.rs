@@ -34,7 +34,7 @@ pub(super) fn routes(
     place: &Place<'_>,
     service: &VirtualService,
 ) -> Vec<Route> {
-    let mut routes = Vec::new();
+    let mut routes = Vec::with_capacity(service.http.len());
     for rule in &service.http {
         let before = routes.len();
         if rule.matches.is_empty() {
@@ -113,8 +113,8 @@ fn route(
             query: condition.query_params.clone(),
         },
         action: action(clusters, place, rule),
-        request_headers: rule.headers.request.clone(),
-        response_headers: rule.headers.response.clone(),
+        request_headers: rule.headers.request().clone(),
+        response_headers: rule.headers.response().clone(),
         timeout: rule.timeout,
         origin: Some(origin),
     }
@@ -152,8 +152,8 @@ fn action(clusters: &mut Clusters<'_>, place: &Place<'_>, rule: &HttpRoute) -> A
             let destinations = forward.destinations.iter().map(|destination| Destination {
                 cluster: clusters.of_destination(&destination.destination, place.port),
                 weight: destination.weight,
-                request_headers: destination.headers.request.clone(),
-                response_headers: destination.headers.response.clone(),
+                request_headers: destination.headers.request().clone(),
+                response_headers: destination.headers.response().clone(),
             });
             Action::Forward(Forward {
                 destinations: destinations.collect(),

@@ -97,11 +97,24 @@ impl Frames {
     ) -> Result<(), FramesError> {
         self.scratch.clear();
         message.encode(&mut self.scratch)?;
-        let written = timeout(limit, self.stream.write_all(&self.scratch)).await;
-        if self.scratch.capacity() > SCRATCH_BYTES_KEPT {
-            self.scratch = Vec::new();
+        let scratch = std::mem::take(&mut self.scratch);
+        let written = self.write_frame(&scratch, limit).await;
+        if scratch.capacity() <= SCRATCH_BYTES_KEPT {
+            self.scratch = scratch;
         }
-        match written {
+        written
+    }
+
+    /// As [`Self::write`], of a message that was put into a frame already.
+    ///
+    /// # Errors
+    /// When the stream ends.
+    pub(crate) async fn write_frame(
+        &mut self,
+        frame: &[u8],
+        limit: Duration,
+    ) -> Result<(), FramesError> {
+        match timeout(limit, self.stream.write_all(frame)).await {
             Ok(result) => Ok(result?),
             Err(Elapsed { .. }) => Err(FramesError::Slow("read nothing", limit)),
         }

@@ -1,17 +1,12 @@
 //! What a proxy is to be sent so that it holds a Document: changes cut into frames.
 
-use std::{
-    collections::BTreeMap,
-    io::{self, Write},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use ringmain_config::{
     document::{Changes, Document, Part, PartKey},
     problem::Problem,
-    wire::{PAYLOAD_BYTES_MAX, Update, Upsert},
+    wire::{Updates, WireError},
 };
-use serde::Serialize;
 
 /// What a proxy holds.
 #[derive(Debug)]
@@ -40,76 +35,32 @@ impl Holding {
     }
 }
 
-/// The updates that lead from `held` to `document`; none when they are the same.
+/// The frames of updates that lead from `held` to `document`; none when they are the same.
 ///
 /// # Errors
 /// The part that is too long for any frame: nothing of the Document is to be sent then.
-pub(super) fn plan(held: &Holding, document: &Document) -> Result<Vec<Update>, Box<Problem>> {
+pub(super) fn plan(held: &Holding, document: &Document) -> Result<Vec<Vec<u8>>, Box<Problem>> {
     let changes = held.changes_to(document);
-    let mut updates = Updates::default();
-    for (version, part) in changes.upserts {
-        let upsert = Upsert { version, part };
-        let bytes = json_bytes(&upsert);
-        if bytes > UPSERT_BYTES_MAX {
-            let message = format!("{bytes} bytes are more than the {UPSERT_BYTES_MAX} of a part");
-            let problem = Problem::error(upsert.part.key().to_string(), message)
-                .hint("split its resource, or move large direct responses to a server");
-            return Err(Box::new(problem));
-        }
-        updates.room_for(bytes).upserts.push(upsert);
+    let mut updates = Updates::new(UPDATE_BYTES);
+    for (version, part) in &changes.upserts {
+        let added = updates.upsert(*version, part);
+        added.map_err(|error| too_long(&part.key(), &error))?;
     }
-    for key in changes.removals {
-        let bytes = json_bytes(&key);
-        updates.room_for(bytes).removals.push(key);
+    for key in &changes.removals {
+        let added = updates.removal(key);
+        added.map_err(|error| too_long(key, &error))?;
     }
-    Ok(updates.list)
+    Ok(updates.finish())
 }
 
-#[derive(Default)]
-struct Updates {
-    list: Vec<Update>,
-    /// Payload of the last one.
-    bytes: usize,
+fn too_long(key: &PartKey, error: &WireError) -> Box<Problem> {
+    let problem = Problem::error(key.to_string(), error.to_string());
+    Box::new(problem.hint("split its resource, or move large direct responses to a server"))
 }
 
-impl Updates {
-    /// The update that takes the next `bytes`.
-    fn room_for(&mut self, bytes: usize) -> &mut Update {
-        let is_full = self.bytes + bytes > UPDATE_BYTES;
-        if self.list.is_empty() || is_full {
-            self.list.push(Update::default());
-            self.bytes = 0;
-        }
-        self.bytes += bytes + 1;
-        self.list.last_mut().expect("one was just pushed")
-    }
-}
-
-fn json_bytes(value: &impl Serialize) -> usize {
-    let mut counter = Counter(0);
-    serde_json::to_writer(&mut counter, value)
-        .expect("parts have only string keys and finite values");
-    counter.0
-}
-
-struct Counter(usize);
-
-impl Write for Counter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A frame carries about this much, unless a single part is longer: the memory that a proxy needs
-/// to receive it, and what a slow one has to read within the write limit.
+/// A frame carries at most about this much, unless a single part is longer: the memory that a proxy
+/// needs to receive it, and what a slow one has to read within the write limit.
 const UPDATE_BYTES: usize = 1 << 20;
-/// With room for the frame's own braces.
-const UPSERT_BYTES_MAX: usize = PAYLOAD_BYTES_MAX - 1024;
 
 #[cfg(test)]
 mod tests {
@@ -132,6 +83,15 @@ mod tests {
             })));
         }
         document
+    }
+
+    fn read(frames: Vec<Vec<u8>>) -> Vec<Update> {
+        let frames = frames.into_iter();
+        let updates = frames.map(|frame| match Message::decode(&frame).expect("a frame") {
+            Some((Message::Update(update), bytes)) if bytes == frame.len() => update,
+            other => panic!("not an update: {other:?}"),
+        });
+        updates.collect()
     }
 
     fn apply(held: &mut BTreeMap<PartKey, u64>, updates: &[Update]) {
@@ -160,7 +120,7 @@ mod tests {
             BTreeMap::from([(key("a"), 1), (key("gone"), 2)]),
         ] {
             let said = Holding::Said(held.clone());
-            let updates = plan(&said, &wanted).expect("short");
+            let updates = read(plan(&said, &wanted).expect("short"));
             assert_eq!(updates.is_empty(), held == versions);
             let sent: usize = updates.iter().map(|update| update.upserts.len()).sum();
             let same = held
@@ -178,8 +138,8 @@ mod tests {
         let before = Arc::new(document(&["a".to_owned(), "b".to_owned()]));
         let after = document(&["b".to_owned(), "c".to_owned()]);
         let held = Holding::Sent(Arc::clone(&before));
-        assert_eq!(plan(&held, &before).expect("short"), []);
-        let updates = plan(&held, &after).expect("short");
+        assert!(plan(&held, &before).expect("short").is_empty());
+        let updates = read(plan(&held, &after).expect("short"));
         let mut versions = before.versions();
         apply(&mut versions, &updates);
         assert_eq!(versions, after.versions());
@@ -190,13 +150,10 @@ mod tests {
     fn frames_stay_short() {
         let name = |number: usize| number.to_string().repeat(UPDATE_BYTES / 3);
         let wanted = document(&(0..10).map(name).collect::<Vec<_>>());
-        let updates = plan(&Holding::Said(BTreeMap::new()), &wanted).expect("short");
-        assert_eq!(updates.len(), 5);
-        for update in &updates {
-            let mut bytes = Vec::new();
-            let message = Message::Update(update.clone());
-            message.encode(&mut bytes).expect("short");
-            assert!(bytes.len() < 2 * UPDATE_BYTES);
+        let frames = plan(&Holding::Said(BTreeMap::new()), &wanted).expect("short");
+        assert_eq!(frames.len(), 5);
+        for frame in &frames {
+            assert!(frame.len() < 2 * UPDATE_BYTES);
         }
         let removals =
             plan(&Holding::Said(wanted.versions()), &Document::default()).expect("short");
@@ -207,6 +164,9 @@ mod tests {
     fn names_a_part_that_fits_no_frame() {
         let wanted = document(&["x".repeat(PAYLOAD_BYTES_MAX)]);
         let problem = plan(&Holding::Said(BTreeMap::new()), &wanted).expect_err("too long");
-        assert!(problem.message.contains("bytes are more than"), "{problem}");
+        assert!(
+            problem.message.contains("longer than the limit"),
+            "{problem}"
+        );
     }
 }

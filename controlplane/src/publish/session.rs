@@ -265,8 +265,8 @@ impl Session<'_> {
     async fn send(&mut self, document: &Arc<Document>) -> Result<bool, FramesError> {
         let began = Instant::now();
         let target = document.generation;
-        let updates = match plan(&self.held, document) {
-            Ok(updates) => updates,
+        let frames = match plan(&self.held, document) {
+            Ok(frames) => frames,
             Err(problem) => {
                 let problems = vec![*problem];
                 self.report(target, Progress::Withheld { problems }).await?;
@@ -276,7 +276,7 @@ impl Session<'_> {
         // A proxy that never had a generation is told of an empty one too: it then knows that there
         // is nothing for it, rather than nothing yet.
         let mut generation = target;
-        if updates.is_empty() && self.generation != 0 {
+        if frames.is_empty() && self.generation != 0 {
             generation = self.generation;
             if self.is_agreed {
                 self.report(target, Progress::Holds { generation }).await?;
@@ -284,10 +284,9 @@ impl Session<'_> {
             }
         }
         let planned = began.elapsed();
-        let frames = updates.len();
-        for update in updates {
-            let message = Message::Update(update);
-            self.frames.write(&message, self.write_limit).await?;
+        let count = frames.len();
+        for frame in frames {
+            self.frames.write_frame(&frame, self.write_limit).await?;
         }
         let commit = Message::Commit(Commit { generation });
         self.frames.write(&commit, self.write_limit).await?;
@@ -296,7 +295,7 @@ impl Session<'_> {
             target,
             document: Arc::clone(document),
         });
-        tracing::debug!(generation, frames, plan = ?planned, took = ?began.elapsed(), "sent");
+        tracing::debug!(generation, frames = count, plan = ?planned, took = ?began.elapsed(), "sent");
         Ok(generation == target)
     }
 

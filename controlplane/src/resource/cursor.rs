@@ -98,7 +98,7 @@ impl<'a> Cursor<'a> {
             return None;
         };
         let null = |node: &Node<'_>| matches!(node.value, Value::Scalar(Scalar::Null));
-        let entry = entries.iter().find(|entry| entry.key == name);
+        let entry = entries.iter().find(|entry| entry.has_key(name));
         let entry = entry.filter(|entry| !null(&entry.node))?;
         Some(self.child(entry))
     }
@@ -167,6 +167,32 @@ impl<'a> Cursor<'a> {
     /// Elements of the list that is the value of a key.
     pub(super) fn list(&self, name: &str) -> Vec<Self> {
         self.field(name).map_or_else(Vec::new, |list| list.items())
+    }
+
+    /// As [`Self::list`], one after the other.
+    pub(super) fn each_of_list(&self, name: &str) -> impl Iterator<Item = Self> {
+        self.field(name).into_iter().flat_map(Self::each_item)
+    }
+
+    /// Keys and values of the map that is the value of a key, one after the other.
+    pub(super) fn each_of_map(&self, name: &str) -> impl Iterator<Item = (&'a str, Self)> {
+        self.field(name).into_iter().flat_map(Self::each_entry)
+    }
+
+    /// How many elements or keys the value of a key has. What is read of them gets room for so many
+    /// and no more: tables of routes are most of what there is, and most of their lists have one
+    /// element.
+    pub(super) fn length_of(&self, name: &str) -> usize {
+        self.field(name).map_or(0, |field| field.length())
+    }
+
+    /// How many elements or keys there are.
+    pub(super) fn length(&self) -> usize {
+        match &self.node.value {
+            Value::List(items) => items.len(),
+            Value::Map(entries) => entries.len(),
+            Value::Scalar(_) => 0,
+        }
     }
 
     /// The text of a scalar that is text.

@@ -42,13 +42,9 @@ pub(super) fn port_name(text: &str) -> Result<(), Fault> {
 
 /// The host of a service: a name with or without dots, or an address.
 pub(super) fn host(text: &str) -> Result<(), Fault> {
-    let lower = text.to_ascii_lowercase();
-    let label = |label: &str| {
-        // Names with an underscore are no host names, but DNS has them and so has Istio.
-        dns_label(&label.replace('_', "-")).is_ok()
-    };
-    let name = lower.strip_suffix('.').unwrap_or(&lower);
-    if text.parse::<IpAddr>().is_ok() || name.len() <= 253 && name.split('.').all(label) {
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let is_name = name.len() <= 253 && name.split('.').all(is_host_label);
+    if is_name || text.parse::<IpAddr>().is_ok() {
         return Ok(());
     }
     let fault = Fault::new(format!("`{}` is not a host name", shown(text)));
@@ -64,6 +60,18 @@ pub(super) fn host(text: &str) -> Result<(), Fault> {
     } else {
         fault
     })
+}
+
+/// A label in any case. Names with an underscore are no host names, but DNS has them and so has
+/// Istio.
+fn is_host_label(label: &str) -> bool {
+    let is_inner = |byte: u8| byte == b'-' || byte == b'_';
+    let valid = |byte: u8| byte.is_ascii_alphanumeric() || is_inner(byte);
+    let end = |byte: Option<u8>| byte.is_some_and(|byte| !is_inner(byte));
+    label.len() <= 63
+        && label.bytes().all(valid)
+        && end(label.bytes().next())
+        && end(label.bytes().next_back())
 }
 
 /// A host, `*.` and a host, or `*`.

@@ -111,11 +111,7 @@ pub(super) fn read(
 
 /// The map of texts that is the value of a key.
 pub(super) fn labels(at: &Cursor<'_>, name: &str) -> Labels {
-    let Some(map) = at.field(name) else {
-        return Labels::new();
-    };
-    map.entries()
-        .into_iter()
+    at.each_of_map(name)
         .filter_map(|(name, value)| Some((name.to_owned(), value.text()?.to_owned())))
         .collect()
 }

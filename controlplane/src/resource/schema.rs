@@ -12,7 +12,7 @@ use super::{
     cursor::{Cursor, Fault, Report},
     format,
     span::Span,
-    yaml::{Scalar, Value},
+    yaml::{Scalar, Value, is_same},
 };
 
 /// A field of a message.
@@ -217,7 +217,7 @@ impl Check<'_> {
 
     fn object(&mut self, at: &Cursor<'_>, fields: &[Field]) {
         for (name, value) in at.each_entry() {
-            let Some(field) = fields.iter().find(|field| field.name == name) else {
+            let Some(field) = fields.iter().find(|field| is_same(field.name, name)) else {
                 self.report
                     .key(Severity::Error, &value, unknown(name, fields));
                 continue;

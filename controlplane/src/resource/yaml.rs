@@ -53,6 +53,20 @@ pub(super) struct Entry<'t> {
     pub(super) node: Node<'t>,
 }
 
+impl Entry<'_> {
+    /// Its key is `name`.
+    pub(super) fn has_key(&self, name: &str) -> bool {
+        is_same(&self.key, name)
+    }
+}
+
+/// Equality, for names of which most differ at once: comparing whole texts is a call.
+pub(super) fn is_same(left: &str, right: &str) -> bool {
+    left.len() == right.len()
+        && left.as_bytes().first() == right.as_bytes().first()
+        && left == right
+}
+
 /// A document that could be read.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Document<'t> {

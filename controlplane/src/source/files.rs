@@ -250,6 +250,7 @@ enum Unread {
 fn read_text(path: &Path) -> Result<String, Unread> {
     let refused = |problem: Problem| Unread::Problem(Box::new(problem));
     let mut bytes = Vec::new();
+    let bytes_max = TEXT_BYTES_MAX as u64 + 1;
     // To open a pipe would wait for its writer, and with it for every change of other files.
     let read = fs::metadata(path).and_then(|found| {
         if !found.is_file() {
@@ -257,7 +258,10 @@ fn read_text(path: &Path) -> Result<String, Unread> {
             return Err(io::Error::new(kind, "it is not a regular file"));
         }
         let file = File::open(path)?;
-        file.take(TEXT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)
+        // At once; it may grow or shrink meanwhile.
+        let expected = usize::try_from(found.len().min(bytes_max)).unwrap_or(0);
+        bytes.reserve_exact(expected + 1);
+        file.take(bytes_max).read_to_end(&mut bytes)
     });
     match read {
         // A link whose target is missing is not a removal: somebody is in the middle of something.

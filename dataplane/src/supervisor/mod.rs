@@ -7,28 +7,20 @@ pub mod listeners;
 pub mod memory;
 pub mod stages;
 pub mod stall;
+mod start;
 pub mod view;
 pub mod workers;
 
 use std::{
     future::Future,
     net::SocketAddr,
-    path::{Path, PathBuf},
     pin::pin,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
-use ringmain_config::{
-    document::Document,
-    node::Node,
-    problem::Problem,
-    tuning::{AccessLog, Tuning},
-};
-use ringmain_core::{
-    metrics::workload_of,
-    snapshot::{Snapshot, names_to_resolve},
-};
+use ringmain_config::{document::Document, node::Node, problem::Problem, tuning::Tuning};
+use ringmain_core::snapshot::{Snapshot, names_to_resolve};
 use thiserror::Error;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -46,15 +38,13 @@ use self::{
     workers::Workers,
 };
 use crate::{
-    access_log::{LogError, LogTarget, LogWriter},
-    admin::{self, Admin, BindError, ConfigSource},
+    access_log::{LogError, LogWriter},
+    admin::{Admin, BindError, ConfigSource},
     back_off::BackOff,
-    control::{self, Client, Proposal, Receipt},
-    cpus::Cpus,
+    control::{Client, Proposal, Receipt},
     inbox::Command,
     io,
-    last_good::{self, LastGood},
-    metrics::{Registry, RegistryLimits, WorkerParts},
+    last_good::LastGood,
     resolve::{self, Resolver},
 };
 
@@ -173,97 +163,6 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    fn start(
-        tuning: &Tuning,
-        node: Node,
-        program: &str,
-        mut events: Box<dyn FnMut(Event)>,
-    ) -> Result<Self, RunError> {
-        let count = match tuning.workers.count {
-            0 => Cpus::available().workers(),
-            count => count as usize,
-        };
-        let bound = admin::bind(tuning.admin.listen)?;
-        let (log, sinks) = match log_target(&tuning.log.access) {
-            Some(target) => {
-                let (writer, sinks) = LogWriter::spawn(target, count)?;
-                (Some(writer), sinks)
-            }
-            None => (None, Vec::new()),
-        };
-        let limits = RegistryLimits {
-            series_max: tuning.limits.metric_series as usize,
-            ..RegistryLimits::default()
-        };
-        let mut registry = Registry::new(Arc::new(workload_of(&node)), limits);
-        let parts: Vec<_> = (0..count)
-            .map(|_| registry.add_worker(Instant::now()))
-            .collect();
-        let counters: Vec<_> = parts.iter().map(WorkerParts::counters).collect();
-        let stalls = Stalls::new(counters.clone());
-        let memory = Memory::new(counters);
-        let workers = Workers::start(tuning, parts, sinks)?;
-        report_rung(&workers);
-
-        let held = tuning
-            .control
-            .snapshot
-            .as_ref()
-            .map(|path| load(path, &node));
-        let waiting = held.flatten().map(Arc::new);
-        let last_good = tuning
-            .control
-            .snapshot
-            .clone()
-            .map(|path| LastGood::start(path, node.clone()));
-        let (client, proposals, hold) = match &tuning.control.socket {
-            Some(socket) => {
-                let options = control_options(tuning, socket.clone(), &node, program);
-                let (client, proposals, hold) = Client::start(options);
-                (Some(client), proposals, Some(hold))
-            }
-            None => (None, mpsc::channel(1).1, None),
-        };
-        let (view, requests) = View::new(view::Facts {
-            program: program.to_owned(),
-            node,
-            io: io_text(&workers),
-            rung: workers.rung,
-            pins: workers.pins.clone(),
-            registry,
-            control: client.as_ref().map(Client::watch),
-            last_good: last_good.as_ref().map(LastGood::watch),
-            log: log.as_ref().map(LogWriter::observer),
-        });
-        let state: Arc<dyn admin::AdminState> = Arc::clone(&view) as _;
-        let admin = Admin::start(bound, state, admin::Limits::default())?;
-        events(Event::Admin(admin.address()));
-        Ok(Self {
-            drain_timeout: tuning.limits.drain_timeout,
-            view,
-            workers,
-            memory,
-            stalls,
-            listeners: Listeners::default(),
-            snapshot: Arc::new(Snapshot::empty()),
-            document: Arc::default(),
-            source: ConfigSource::None,
-            last_good,
-            client,
-            proposals,
-            resolver: Resolver::start(resolve::Options::default(), Arc::new(resolve::System)),
-            requests,
-            admin,
-            log,
-            events,
-            is_ready: false,
-            waiting,
-            retry: BackOff::new(RETRY_FIRST, RETRY_MAX),
-            hold,
-            said: Vec::new(),
-        })
-    }
-
     async fn run(mut self) -> Result<(), RunError> {
         self.use_last_good().await;
         // The control plane is told what is in force, not what lies on the disk.
@@ -529,66 +428,5 @@ impl Supervisor {
                 }
             }
         }
-    }
-}
-
-fn load(path: &Path, node: &Node) -> Option<Document> {
-    match last_good::load(path, node) {
-        Ok(document) => {
-            tracing::info!(
-                "serving generation {} from {} until the control plane answers",
-                document.generation,
-                path.display()
-            );
-            Some(document)
-        }
-        Err(last_good::LoadError::Absent(_)) => None,
-        Err(error) => {
-            tracing::warn!("starting without the last good configuration: {error}");
-            None
-        }
-    }
-}
-
-fn log_target(access: &AccessLog) -> Option<LogTarget> {
-    match access {
-        AccessLog::Off => None,
-        AccessLog::Stdout => Some(LogTarget::Stdout),
-        AccessLog::Stderr => Some(LogTarget::Stderr),
-        AccessLog::File(path) => Some(LogTarget::from_path(path)),
-    }
-}
-
-fn control_options(
-    tuning: &Tuning,
-    socket: PathBuf,
-    node: &Node,
-    program: &str,
-) -> control::Options {
-    control::Options {
-        socket,
-        node: node.clone(),
-        program: program.to_owned(),
-        limits: control::Limits {
-            reconnect_first: tuning.control.reconnect_pause_min,
-            reconnect_max: tuning.control.reconnect_pause_max,
-            ..control::Limits::default()
-        },
-    }
-}
-
-fn report_rung(workers: &Workers) {
-    for refusal in &workers.refusals {
-        tracing::warn!("not the best way to do I/O: {refusal}");
-    }
-    let count = workers.inboxes.len();
-    let plural = if count == 1 { "" } else { "s" };
-    tracing::info!("{count} worker{plural} on {}", workers.rung.name());
-}
-
-fn io_text(workers: &Workers) -> String {
-    match workers.refusals.as_slice() {
-        [] => workers.rung.name().to_owned(),
-        refusals => format!("{} ({})", workers.rung.name(), refusals.join("; ")),
     }
 }

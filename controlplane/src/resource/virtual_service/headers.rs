@@ -30,17 +30,15 @@ pub(super) fn read(at: &Cursor<'_>, report: &mut Report) -> HeaderOperations {
                 read_edits(&edits, side, report)
             })
     };
-    HeaderOperations {
-        request: edits("request", Side::Request),
-        response: edits("response", Side::Response),
-    }
+    let request = edits("request", Side::Request);
+    HeaderOperations::new(request, edits("response", Side::Response))
 }
 
 fn read_edits(at: &Cursor<'_>, side: Side, report: &mut Report) -> HeaderEdits {
     let (added_authority, add) = read_values(at, "add", side, report);
     let (set_authority, set) = read_values(at, "set", side, report);
-    let mut remove = Vec::new();
-    for item in at.list("remove") {
+    let mut remove = Vec::with_capacity(at.length_of("remove"));
+    for item in at.each_of_list("remove") {
         let Some(name) = item.text() else {
             continue;
         };
@@ -68,11 +66,8 @@ fn read_values(
     report: &mut Report,
 ) -> (Option<String>, Vec<HeaderValue>) {
     let mut authority = None;
-    let mut values = Vec::new();
-    let entries = at
-        .field(operation)
-        .map_or_else(Vec::new, |map| map.entries());
-    for (name, value_at) in entries {
+    let mut values = Vec::with_capacity(at.length_of(operation));
+    for (name, value_at) in at.each_of_map(operation) {
         let Some(value) = value_at.text() else {
             continue;
         };
@@ -120,6 +115,9 @@ fn check_name(
 
 /// `%%` is a percent sign; `%NAME%` stands for something that only Envoy knows so far.
 fn expand(at: &Cursor<'_>, value: &str, report: &mut Report) -> String {
+    if !value.contains('%') {
+        return value.to_owned();
+    }
     let literal = value.replace("%%", "");
     let command = literal
         .split('%')

@@ -47,7 +47,7 @@ pub struct TcpRoute {
 }
 
 /// Conditions on a TCP connection, all of which must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TcpMatch {
     /// Where the client connected to and where it comes from.
     pub addresses: ringmain_config::tcp::TcpMatch,
@@ -141,17 +141,41 @@ pub struct Destination {
     pub port: Option<Spanned<u16>>,
 }
 
-/// Changes to headers.
+/// Changes to headers. Most rules have none, and in a large table they would be most of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeaderOperations {
-    /// Of the request.
-    pub request: HeaderEdits,
-    /// Of the response.
-    pub response: HeaderEdits,
+    /// Of the request and of the response; absent when there is none at all.
+    edits: Option<Box<[HeaderEdits; 2]>>,
 }
 
+impl HeaderOperations {
+    fn new(request: HeaderEdits, response: HeaderEdits) -> Self {
+        let is_empty = request.is_empty() && response.is_empty();
+        Self {
+            edits: (!is_empty).then(|| Box::new([request, response])),
+        }
+    }
+
+    /// Of the request.
+    pub fn request(&self) -> &HeaderEdits {
+        self.edits.as_ref().map_or(&NO_EDITS, |edits| &edits[0])
+    }
+
+    /// Of the response.
+    pub fn response(&self) -> &HeaderEdits {
+        self.edits.as_ref().map_or(&NO_EDITS, |edits| &edits[1])
+    }
+}
+
+static NO_EDITS: HeaderEdits = HeaderEdits {
+    authority: None,
+    remove: Vec::new(),
+    set: Vec::new(),
+    add: Vec::new(),
+};
+
 /// Conditions on a request, all of which must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct HttpMatch {
     /// Empty when not named; the route's name in logs is then `route.match`.
     pub name: String,

@@ -25,12 +25,12 @@ pub(in super::super) fn read(
     let gateways = read_gateways(spec, &metadata);
     check_mesh_hosts(&hosts, &gateways, spec, report);
     let rules = ["http", "tls", "tcp"];
-    if rules.iter().all(|name| spec.list(name).is_empty()) {
+    if rules.iter().all(|name| spec.length_of(name) == 0) {
         let fault = Fault::new("there is no rule in it");
         report.error(spec, fault.hint("add `http` with at least one rule"));
     }
-    let mut http = Vec::new();
-    for at in spec.list("http") {
+    let mut http = Vec::with_capacity(spec.length_of("http"));
+    for at in spec.each_of_list("http") {
         http.extend(read_route(&at, &metadata, report).map(|route| at.spanned(route)));
     }
     Some(VirtualService {
@@ -126,8 +126,8 @@ fn check_mesh_hosts(
 }
 
 fn read_route(at: &Cursor<'_>, metadata: &Metadata, report: &mut Report) -> Option<HttpRoute> {
-    let mut matches = Vec::new();
-    for item in at.list("match") {
+    let mut matches = Vec::with_capacity(at.length_of("match"));
+    for item in at.each_of_list("match") {
         let condition = read_match(&item, metadata, report);
         matches.push(item.spanned(condition));
     }
@@ -146,12 +146,10 @@ fn read_route(at: &Cursor<'_>, metadata: &Metadata, report: &mut Report) -> Opti
 
 /// Exactly one of the things that can be done; none for a delegate, which was reported.
 fn read_action(at: &Cursor<'_>, metadata: &Metadata, report: &mut Report) -> Option<HttpAction> {
-    let named: Vec<_> = ["route", "redirect", "directResponse", "delegate"]
-        .into_iter()
-        .filter(|name| at.field(name).is_some())
-        .collect();
-    let name = match named.as_slice() {
-        [] => {
+    let names = ["route", "redirect", "directResponse", "delegate"];
+    let mut named = names.into_iter().filter(|name| at.field(name).is_some());
+    let name = match (named.next(), named.next()) {
+        (None, _) => {
             let fault = Fault::new("the rule says not what to do");
             report.error(
                 at,
@@ -159,8 +157,8 @@ fn read_action(at: &Cursor<'_>, metadata: &Metadata, report: &mut Report) -> Opt
             );
             return None;
         }
-        [name] => *name,
-        [first, second, ..] => {
+        (Some(name), None) => name,
+        (Some(first), Some(second)) => {
             let fault = Fault::new(format!("`{first}` and `{second}` exclude each other"));
             report.error(at, fault.hint("remove one of them"));
             return None;
@@ -191,12 +189,11 @@ fn read_destinations(
     metadata: &Metadata,
     report: &mut Report,
 ) -> Vec<Spanned<HttpDestination>> {
-    let items = list.items();
-    let mut destinations = Vec::new();
-    for at in &items {
+    let mut destinations = Vec::with_capacity(list.length());
+    for at in list.each_item() {
         let destination = at.field("destination");
         let destination = destination.and_then(|at| read_destination(&at, metadata));
-        let headers = headers::read(at, report);
+        let headers = headers::read(&at, report);
         let Some(destination) = destination else {
             continue;
         };
@@ -225,7 +222,7 @@ pub(super) fn check_weights(
 ) {
     let is_empty = weights.len() == 0;
     let sum: u64 = weights.map(u64::from).sum();
-    if list.items().is_empty() {
+    if list.length() == 0 {
         report.error(list, "the list is empty");
     } else if sum == 0 && !is_empty {
         let fault = Fault::new("no destination has a weight");
@@ -259,7 +256,6 @@ pub(super) fn read_destination(at: &Cursor<'_>, metadata: &Metadata) -> Option<D
 }
 
 fn read_match(at: &Cursor<'_>, metadata: &Metadata, report: &mut Report) -> HttpMatch {
-    let gateways = at.list("gateways");
     let mut headers = read_headers(at, "headers", false, report);
     headers.extend(read_headers(at, "withoutHeaders", true, report));
     HttpMatch {
@@ -282,8 +278,8 @@ fn read_match(at: &Cursor<'_>, metadata: &Metadata, report: &mut Report) -> Http
         port: at.integer_of("port"),
         source_labels: metadata::labels(at, "sourceLabels"),
         source_namespace: at.text_of("sourceNamespace").map(str::to_owned),
-        gateways: gateways
-            .iter()
+        gateways: at
+            .each_of_list("gateways")
             .filter_map(|gateway| Some(GatewayReference::of(gateway.text()?, metadata)))
             .collect(),
     }
@@ -295,9 +291,8 @@ fn read_headers(
     invert: bool,
     report: &mut Report,
 ) -> Vec<HeaderMatch> {
-    let mut headers = Vec::new();
-    let entries = at.field(name).map_or_else(Vec::new, |map| map.entries());
-    for (header, condition) in entries {
+    let mut headers = Vec::with_capacity(at.length_of(name));
+    for (header, condition) in at.each_of_map(name) {
         if header.starts_with(CLAIM_PREFIX) {
             let message = "conditions on claims of a token are not supported yet: requests \
                            without the claim would be let through";
@@ -316,11 +311,8 @@ fn read_headers(
 }
 
 fn read_query(at: &Cursor<'_>, report: &mut Report) -> Vec<QueryMatch> {
-    let entries = at
-        .field("queryParams")
-        .map_or_else(Vec::new, |map| map.entries());
-    let mut query = Vec::new();
-    for (name, condition) in entries {
+    let mut query = Vec::with_capacity(at.length_of("queryParams"));
+    for (name, condition) in at.each_of_map("queryParams") {
         if let Some(value) = read_presence_or_string(&condition, report) {
             query.push(QueryMatch {
                 name: name.to_owned(),
@@ -335,7 +327,7 @@ fn read_query(at: &Cursor<'_>, report: &mut Report) -> Vec<QueryMatch> {
 fn read_condition(at: &Cursor<'_>, name: &str, report: &mut Report) -> Option<StringMatch> {
     let field = at.field(name)?;
     let condition = read_string(&field, report)?;
-    if condition == StringMatch::Present && !field.entries().is_empty() {
+    if condition == StringMatch::Present && field.length() > 0 {
         // It holds fields that do not exist, which was reported.
         return None;
     }
@@ -379,24 +371,22 @@ fn read_presence_or_string(at: &Cursor<'_>, report: &mut Report) -> Option<Strin
 
 /// At most one of the ways to compare; `Present` for none.
 fn read_string(at: &Cursor<'_>, report: &mut Report) -> Option<StringMatch> {
-    let mut conditions = Vec::new();
+    let mut condition = None;
+    let mut conditions = 0;
     for (name, variant) in [
         ("exact", StringMatch::Exact as fn(String) -> StringMatch),
         ("prefix", StringMatch::Prefix),
         ("regex", StringMatch::Regex),
     ] {
         if let Some(field) = at.field(name) {
-            conditions.push(variant(field.text()?.to_owned()));
+            let text = field.text()?;
+            conditions += 1;
+            condition.get_or_insert_with(|| variant(text.to_owned()));
         }
     }
-    if conditions.len() > 1 {
+    if conditions > 1 {
         let fault = Fault::new("`exact`, `prefix` and `regex` exclude each other");
         report.error(at, fault.hint("keep one of them"));
     }
-    Some(
-        conditions
-            .into_iter()
-            .next()
-            .unwrap_or(StringMatch::Present),
-    )
+    Some(condition.unwrap_or(StringMatch::Present))
 }

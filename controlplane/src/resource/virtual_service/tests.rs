@@ -201,7 +201,7 @@ fn headers_and_the_authority_among_them() {
         value: value.to_owned(),
     };
     assert_eq!(
-        rule.headers.request,
+        *rule.headers.request(),
         HeaderEdits {
             authority: Some("set.example.com".to_owned()),
             remove: vec!["x-remove".to_owned()],
@@ -209,7 +209,7 @@ fn headers_and_the_authority_among_them() {
             add: vec![value("x-add", "b")],
         }
     );
-    assert_eq!(rule.headers.response.remove, ["server"]);
+    assert_eq!(rule.headers.response().remove, ["server"]);
 }
 
 #[test]

@@ -6,6 +6,8 @@
 //! the document; so nothing is reported here, and nothing is accepted that the other would read in
 //! another way. A property test holds the two against each other.
 
+use memchr::memchr_iter;
+
 use super::{Entry, Node, Scalar, Span, Value, scalar};
 
 /// The root of the document, which is not empty and holds no alias; `None`: it is not for this
@@ -60,7 +62,7 @@ impl Line<'_> {
 
 /// Lines that hold more than a comment.
 struct Lines<'a> {
-    left: std::str::Split<'a, char>,
+    left: &'a str,
     number: u32,
     /// A line was met that is not for this reader.
     has_failed: bool,
@@ -69,21 +71,39 @@ struct Lines<'a> {
 impl<'a> Lines<'a> {
     fn new(text: &'a str, line: usize) -> Option<Self> {
         Some(Self {
-            left: text.split('\n'),
+            left: text,
             number: u32::try_from(line).ok()?,
             has_failed: false,
         })
     }
 
     fn next(&mut self) -> Option<Line<'a>> {
-        for line in self.left.by_ref() {
+        while !self.left.is_empty() {
             self.number = self.number.saturating_add(1);
-            let text = line.trim_start_matches(' ');
+            let bytes = self.left.as_bytes();
+            let is_space = |byte: &&u8| **byte == b' ';
+            let indent = bytes.iter().take_while(is_space).count();
+            // In one pass, since lines are short; nearly all are nothing but plain text.
+            let mut is_plain = true;
+            let ends_line = |byte: &u8| {
+                is_plain &= OF_PLAIN[usize::from(*byte)];
+                *byte == b'\n'
+            };
+            let length = bytes[indent..].iter().position(ends_line);
+            let (text, left) = match length {
+                // The line's end counts as plain.
+                Some(length) => self.left[indent..].split_at(length),
+                None => (&self.left[indent..], ""),
+            };
+            self.left = left.get(1..).unwrap_or_default();
             if text.is_empty() || text.starts_with('#') {
                 continue;
             }
-            let indent = line.len() - text.len();
-            let Some(text) = without_comment(text) else {
+            let text = match is_plain {
+                true => Some(without_spaces_at_end(text)),
+                false => without_comment(text),
+            };
+            let Some(text) = text else {
                 self.has_failed = true;
                 return None;
             };
@@ -104,12 +124,25 @@ fn without_comment(text: &str) -> Option<&str> {
         let printable = |all, byte| all & matches!(byte, b' '..=b'~');
         text.bytes().fold(true, printable)
     };
-    let Some(end) = position_of(text, *b" #") else {
-        return is_printable(text).then(|| text.trim_end_matches(' '));
+    let bytes = text.as_bytes();
+    let mut signs = memchr_iter(b'#', bytes);
+    let Some(end) = signs.find(|&sign| sign > 0 && bytes[sign - 1] == b' ') else {
+        return is_printable(text).then(|| without_spaces_at_end(text));
     };
     let text = &text[..end];
     let is_clear = is_printable(text) && !text.contains(['"', '\'']);
-    is_clear.then(|| text.trim_end_matches(' '))
+    is_clear.then(|| without_spaces_at_end(text))
+}
+
+fn without_spaces_at_end(text: &str) -> &str {
+    let last = text.bytes().rposition(|byte| byte != b' ');
+    &text[..last.map_or(0, |last| last + 1)]
+}
+
+/// From the first byte on that is no space.
+fn without_spaces(text: &str) -> &str {
+    let first = text.bytes().position(|byte| byte != b' ');
+    &text[first.unwrap_or(text.len())..]
 }
 
 struct Reader<'a> {
@@ -154,7 +187,7 @@ impl<'a> Reader<'a> {
             if !line.begins_item() {
                 break;
             }
-            let rest = line.text[1..].trim_start_matches(' ');
+            let rest = without_spaces(&line.text[1..]);
             if rest.is_empty() {
                 self.advance()?;
                 items.push(self.below(indent + 1, depth)?);
@@ -183,11 +216,11 @@ impl<'a> Reader<'a> {
         while let Some(line) = self.line_at(indent)? {
             let length = key(line.text)?;
             let (name, behind) = line.text.split_at(length);
-            if entries.len() == ENTRIES_MAX || entries.iter().any(|entry| entry.key == name) {
+            if entries.len() == ENTRIES_MAX || entries.iter().any(|entry| entry.has_key(name)) {
                 return None;
             }
             let key_span = line.span(0)?;
-            let rest = behind[1..].trim_start_matches(' ');
+            let rest = without_spaces(&behind[1..]);
             let node = if rest.is_empty() {
                 self.advance()?;
                 let line = self.next?;
@@ -238,8 +271,7 @@ impl<'a> Reader<'a> {
             _ => {
                 let span = line.span(offset)?;
                 let text = &line.text[offset..];
-                let is_plain = begins_plain(text.as_bytes()) && position_of(text, *b": ").is_none();
-                if !is_plain || text.ends_with(':') {
+                if !begins_plain(text.as_bytes()) || has_key(text) {
                     return None;
                 }
                 flow.at = line.text.len();
@@ -318,7 +350,7 @@ impl<'a> Flow<'a> {
             let rest = &self.line.text[self.at..];
             let length = key(rest).filter(|length| *length + 1 < rest.len())?;
             let name = &rest[..length];
-            if entries.len() == ENTRIES_MAX || entries.iter().any(|entry| entry.key == name) {
+            if entries.len() == ENTRIES_MAX || entries.iter().any(|entry| entry.has_key(name)) {
                 return None;
             }
             let key_span = self.line.span(self.at)?;
@@ -377,11 +409,8 @@ impl<'a> Flow<'a> {
         let rest = &self.line.text[self.at..];
         let ends = |byte: u8| matches!(byte, b',' | b'[' | b']' | b'{' | b'}');
         let length = rest.bytes().position(ends)?;
-        let text = rest[..length].trim_end_matches(' ');
-        if !begins_plain(text.as_bytes())
-            || position_of(text, *b": ").is_some()
-            || text.ends_with(':')
-        {
+        let text = without_spaces_at_end(&rest[..length]);
+        if !begins_plain(text.as_bytes()) || has_key(text) {
             return None;
         }
         self.at += length;
@@ -389,9 +418,10 @@ impl<'a> Flow<'a> {
     }
 }
 
-/// Where two bytes of ASCII stand in `text`; for so few, setting up a search would take longer.
-fn position_of(text: &str, two: [u8; 2]) -> Option<usize> {
-    text.as_bytes().windows(2).position(|found| *found == two)
+/// A colon stands in it that ends a key.
+fn has_key(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    memchr_iter(b':', bytes).any(|colon| matches!(bytes.get(colon + 1), None | Some(b' ')))
 }
 
 fn plain(text: &str, span: Span) -> Option<Node<'_>> {
@@ -412,18 +442,40 @@ fn begins_plain(text: &[u8]) -> bool {
 /// The length of the key that `text` begins with; behind it is a colon, and then a space or nothing.
 fn key(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
-    let belongs =
-        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/');
     if !bytes.first()?.is_ascii_alphanumeric() {
         return None;
     }
     let length = bytes
         .iter()
         .take(KEY_BYTES_MAX)
-        .position(|byte| !belongs(byte))?;
+        .position(|&byte| !OF_KEYS[usize::from(byte)])?;
     let is_key = bytes[length] == b':' && matches!(bytes.get(length + 1), None | Some(b' '));
     is_key.then_some(length)
 }
+
+/// Whether a byte is a printable character and begins no comment, or ends a line.
+const OF_PLAIN: [bool; 256] = {
+    let mut of_plain = [false; 256];
+    let mut byte = b' ';
+    while byte <= b'~' {
+        of_plain[byte as usize] = byte != b'#';
+        byte += 1;
+    }
+    of_plain[b'\n' as usize] = true;
+    of_plain
+};
+
+/// Whether a byte may stand in a key.
+const OF_KEYS: [bool; 256] = {
+    let mut of_keys = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let ascii = byte as u8;
+        of_keys[byte] = ascii.is_ascii_alphanumeric() || matches!(ascii, b'_' | b'-' | b'.' | b'/');
+        byte += 1;
+    }
+    of_keys
+};
 
 /// Deeper documents are left to the other parser, which has a limit of its own.
 const DEPTH_MAX: usize = 40;

@@ -1,5 +1,7 @@
 //! Cuts a stream of YAML documents into texts with one document each.
 
+use memchr::{memchr, memchr_iter};
+
 use super::{Span, SyntaxError};
 
 /// The documents of `text`, each with the number of lines before it. A line that begins with `---`
@@ -7,30 +9,38 @@ use super::{Span, SyntaxError};
 pub(super) fn documents(text: &str) -> Vec<(usize, &str)> {
     let mut documents = Vec::new();
     let (mut start, mut start_line) = (0, 0);
-    let mut position = 0;
-    for (number, line) in text.split_inclusive('\n').enumerate() {
-        let end = position + line.len();
-        if is_marker(line, "---") {
+    let ends = memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1);
+    for (number, position) in std::iter::once(0).chain(ends).enumerate() {
+        let rest = &text[position..];
+        if !rest.starts_with(['-', '.']) {
+            continue;
+        }
+        if is_marker(rest, "---") {
             documents.push((start_line, &text[start..position]));
             (start, start_line) = (position, number);
-        } else if is_marker(line, "...") {
+        } else if is_marker(rest, "...") {
+            let line = memchr(b'\n', rest.as_bytes()).map_or(rest.len(), |end| end + 1);
             documents.push((start_line, &text[start..position]));
-            (start, start_line) = (end, number + 1);
+            (start, start_line) = (position + line, number + 1);
         }
-        position = end;
     }
     documents.push((start_line, &text[start..]));
     documents.retain(|(_, document)| has_content(document.strip_prefix("---").unwrap_or(document)));
     documents
 }
 
-fn is_marker(line: &str, marker: &str) -> bool {
-    line.strip_prefix(marker)
+/// `text` begins with a line that is one.
+fn is_marker(text: &str, marker: &str) -> bool {
+    text.strip_prefix(marker)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
 }
 
 /// Comments and directives (`%YAML 1.2`) before a separator are no document.
 fn has_content(document: &str) -> bool {
+    // What it begins with as a rule.
+    if document.starts_with("\napiVersion:") {
+        return true;
+    }
     document.lines().any(|line| {
         !(line.trim_start().starts_with('#') || line.starts_with('%') || line.trim().is_empty())
     })
