@@ -178,12 +178,7 @@ impl Forward<'_, '_> {
                 .deadline()
                 .set(late.min(until.get()), Expiry::Close);
             let sent;
-            let part = Part {
-                from: 0,
-                to: outgoing.filled().len(),
-                buffer: outgoing,
-            };
-            (sent, outgoing) = upstream.stream().send_part(part).await;
+            (sent, outgoing) = upstream.stream().send_part(Part::whole(outgoing)).await;
             let mut answer = self.answer(downstream, &upstream, &until, &complete);
             let answered = match sent {
                 Ok(()) => answer.forward(record).await,

@@ -20,6 +20,7 @@ use ringmain_core::{
 
 use crate::{
     io::{
+        buffer::Part,
         deadline::Micros,
         pipe::PIPE_BYTES,
         race::join,
@@ -274,11 +275,13 @@ impl Way<'_> {
             };
             let is_full = buffer.room() == 0;
             let sent;
-            (sent, buffer) = self.target.send(buffer).await;
+            // Not `send`, whose future is larger: this one is kept while nothing moves.
+            (sent, buffer) = self.target.send_part(Part::whole(buffer)).await;
             if sent.is_err() {
                 self.lose(self.target_lost);
                 return Pause::Over;
             }
+            buffer.clear();
             self.count(count);
             full = if is_full { full + 1 } else { 0 };
             if full >= FULL_IN_A_ROW {

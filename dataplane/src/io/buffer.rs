@@ -279,6 +279,18 @@ pub struct Part {
     pub to: usize,
 }
 
+impl Part {
+    /// All that is filled.
+    pub fn whole(buffer: Buffer) -> Self {
+        let to = buffer.filled().len();
+        Self {
+            buffer,
+            from: 0,
+            to,
+        }
+    }
+}
+
 // SAFETY: as for Buffer; the range is checked against the initialised bytes on every call.
 unsafe impl IoBuf for Part {
     fn read_ptr(&self) -> *const u8 {

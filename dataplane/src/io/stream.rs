@@ -158,16 +158,15 @@ impl Stream {
         self.socket.readable().await
     }
 
-    /// Now and then the others on this core have their turn: with epoll neither a receive nor a send
-    /// waits while both peers keep up, and nobody else would run. A ring always waits for a send.
-    async fn take_turn(&self) {
-        if self.socket.is_epoll() {
-            let moves = (self.moves.get() + 1) % MOVES_MAX;
-            self.moves.set(moves);
-            if moves == 0 {
-                give_way().await;
-            }
+    /// It is time for [`give_way`]: with epoll neither a receive nor a send waits while both peers keep
+    /// up, and nobody else on this core would run. A ring always waits for a send.
+    fn ends_turn(&self) -> bool {
+        if !self.socket.is_epoll() {
+            return false;
         }
+        let moves = (self.moves.get() + 1) % MOVES_MAX;
+        self.moves.set(moves);
+        moves == 0
     }
 
     /// The last receive filled all the room that it was given: there is more already, most likely.
@@ -207,7 +206,9 @@ impl Stream {
     /// # Errors
     /// The kernel's.
     pub async fn receive(&self, buffer: &mut Buffer) -> io::Result<Received> {
-        self.take_turn().await;
+        if self.ends_turn() {
+            give_way().await;
+        }
         loop {
             if !self.try_first.take() {
                 buffer.release();
@@ -273,7 +274,9 @@ impl Stream {
     /// # Errors
     /// The kernel's. Then the pipe is not empty.
     pub async fn send_from(&self, pipe: &mut Pipe, sent: impl Fn(usize)) -> io::Result<()> {
-        self.take_turn().await;
+        if self.ends_turn() {
+            give_way().await;
+        }
         while !pipe.is_empty() {
             match pipe.empty_into(self.fd) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -307,17 +310,10 @@ impl Stream {
     }
 
     /// Sends all that is filled in `buffer`, and consumes it.
-    pub async fn send(&self, mut buffer: Buffer) -> (io::Result<()>, Buffer) {
-        while !buffer.is_empty() {
-            // SAFETY: it starts one operation.
-            let (result, returned) = unsafe { self.socket.exclusive() }.write(buffer).await;
-            buffer = returned;
-            match self.sent(result).await {
-                Ok(count) => buffer.consume(count),
-                Err(error) => return (Err(error), buffer),
-            }
-        }
-        (Ok(()), buffer)
+    pub async fn send(&self, buffer: Buffer) -> (io::Result<()>, Buffer) {
+        let (sent, mut buffer) = self.send_part(Part::whole(buffer)).await;
+        buffer.clear();
+        (sent, buffer)
     }
 
     /// Sends a part of a buffer, and consumes nothing.
@@ -326,10 +322,22 @@ impl Stream {
             // SAFETY: it starts one operation.
             let (result, returned) = unsafe { self.socket.exclusive() }.write(part).await;
             part = returned;
-            match self.sent(result).await {
-                Ok(count) => part.from += count,
-                Err(error) => return (Err(error), part.buffer),
+            let sent = match result {
+                Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    part.from += count;
+                    Ok(())
+                }
+                // The kernel may refuse to wait on behalf of a socket that does not block.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable().await,
+                Err(error) => Err(error),
+            };
+            if sent.is_err() {
+                return (sent, part.buffer);
             }
+        }
+        if self.ends_turn() {
+            give_way().await;
         }
         (Ok(()), part.buffer)
     }
@@ -355,20 +363,6 @@ impl Stream {
         // tcp(7): setting the option flushes what is pending. An error means that the connection is
         // gone, which the next send finds.
         drop(self.socket.shared().set_nodelay(true));
-    }
-
-    /// Bytes that a send has taken; none when it was the kernel's turn to wait and it did not, which
-    /// it may refuse on a socket that does not block.
-    async fn sent(&self, result: io::Result<usize>) -> io::Result<usize> {
-        self.take_turn().await;
-        match result {
-            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.writable().await?;
-                Ok(0)
-            }
-            result => result,
-        }
     }
 
     /// Waits until some more can be sent.
