@@ -66,8 +66,8 @@ impl Workspace {
         Ok(tempfile::tempdir_in(self.root.path())?)
     }
 
-    /// To be called before the process ends by itself, once: a signal does not end it any more. When
-    /// one does already, this does not return.
+    /// To be called once, before the process ends by itself: a signal does not end it any more.
+    /// When one does already, this does not return.
     pub fn end(&self) {
         // Whoever holds it never gives it back.
         std::mem::forget(self.ending.lock().unwrap_or_else(PoisonError::into_inner));
