@@ -105,6 +105,7 @@ impl Answer<'_> {
             .map_err(|broken| self.failure(&broken))?;
         if body.is_done() {
             received.release();
+            self.upstream.expect_bulk(false);
             if nothing_follows {
                 self.upstream.expect_nothing();
             }

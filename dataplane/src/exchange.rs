@@ -144,7 +144,10 @@ impl Forward<'_, '_> {
         // Nothing is held for the client while the upstream thinks.
         downstream.received.release();
         let result = match staged {
-            Ok(()) if body.is_done() => self.whole(downstream, &cluster, outgoing, record).await,
+            Ok(()) if body.is_done() => {
+                session.stream.expect_bulk(false);
+                self.whole(downstream, &cluster, outgoing, record).await
+            }
             // In a box of its own: it is large, and most requests do without.
             Ok(()) => {
                 Box::pin(self.streaming(downstream, &cluster, &mut body, outgoing, record)).await

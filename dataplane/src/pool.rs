@@ -52,6 +52,8 @@ pub struct Clusters {
     connections: Rc<Cell<u32>>,
     /// Those that nobody is to use any more.
     closing: RefCell<Vec<Connection>>,
+    /// [`Self::close`] runs.
+    is_closing: Cell<bool>,
     /// The idle connection that the next sweep looks at first, counted over all clusters.
     sweep_from: Cell<usize>,
 }
@@ -241,11 +243,18 @@ impl Clusters {
             .set(u64::from(self.connections.get()) - unused);
     }
 
+    /// There is something to close, and [`Self::close`] is to be called.
+    pub fn begins_to_close(&self) -> bool {
+        let is_needed = !self.closing.borrow().is_empty();
+        is_needed && !self.is_closing.replace(true)
+    }
+
     /// Closes what was let go, a few at a time.
     pub async fn close(&self) {
         while self.close_some() {
             sleep(CLOSING_PAUSE).await;
         }
+        self.is_closing.set(false);
     }
 
     /// False when none is left.

@@ -212,7 +212,7 @@ impl Tunnel {
         }
         if now >= self.until.get() {
             self.end(client, Ending::TooOld);
-        } else if now - self.moved_at.get() >= self.idle {
+        } else if now.saturating_sub(self.moved_at.get()) >= self.idle {
             self.end(client, Ending::Idle);
         }
     }

@@ -18,6 +18,7 @@ use std::{
 use super::{
     race::{Either, race},
     ring::Rung,
+    turn::Turns,
 };
 
 /// What happens to a socket that is late.
@@ -49,6 +50,8 @@ struct Slot {
 pub struct Deadlines {
     /// What the core runs on.
     pub(super) rung: Rung,
+    /// Of its sockets.
+    pub(super) turns: Turns,
     epoch: Micros,
     slots: RefCell<Vec<Option<Rc<Slot>>>>,
     free: RefCell<Vec<u32>>,
@@ -70,6 +73,7 @@ impl Deadlines {
     pub fn new(rung: Rung) -> Rc<Self> {
         Rc::new(Self {
             rung,
+            turns: Turns::default(),
             epoch: monotonic(),
             slots: RefCell::default(),
             free: RefCell::default(),
@@ -171,6 +175,11 @@ impl Deadlines {
 }
 
 impl Deadline {
+    /// The table that it is in.
+    pub(super) fn table(&self) -> &Deadlines {
+        &self.table
+    }
+
     /// From `at` on, the socket suffers `expiry`. Replaces what was set before.
     pub fn set(&self, at: Micros, expiry: Expiry) {
         self.slot.at.set(at);

@@ -53,9 +53,14 @@ impl Pipes {
         self.max > 0
     }
 
+    /// Not as many as are allowed are in use.
+    pub fn has_room(&self) -> bool {
+        self.in_use.get() < self.max
+    }
+
     /// An empty pipe; `None` when as many as are allowed are in use, or the kernel gives none.
     pub fn take(&self) -> Option<Pipe> {
-        if self.in_use.get() >= self.max {
+        if !self.has_room() {
             return None;
         }
         let mut pipe = match self.spare.take() {
