@@ -62,6 +62,8 @@ pub struct Answer<'a> {
     pub until: &'a Cell<Micros>,
     /// How far it has come.
     pub progress: &'a Progress,
+    /// The request, kept for as long as it may have to be sent once more.
+    pub request: Option<&'a mut Buffer>,
 }
 
 impl Answer<'_> {
@@ -71,6 +73,10 @@ impl Answer<'_> {
     /// Why it did not arrive, or did not get through.
     pub async fn forward(&mut self, record: &mut Record<'_>) -> Result<bool, Failure> {
         let (mut received, head_bytes) = self.receive_head().await?;
+        if let Some(request) = self.request.take() {
+            request.clear();
+            request.release();
+        }
         let framing = match self.head.framing() {
             Framing::UntilClose => Framing::Chunked,
             framing => framing,

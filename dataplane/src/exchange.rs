@@ -183,6 +183,7 @@ impl Forward<'_, '_> {
             let sent;
             (sent, outgoing) = upstream.stream().send_part(Part::whole(outgoing)).await;
             let mut answer = self.answer(downstream, &upstream, &until, &complete);
+            answer.request = Some(&mut outgoing);
             let answered = match sent {
                 Ok(()) => answer.forward(record).await,
                 Err(_) => Err(answer.late_or(Failure::UpstreamClosed)),
@@ -333,6 +334,7 @@ impl Forward<'_, '_> {
             edits: &self.forwarding.response_edits,
             until,
             progress: self.progress,
+            request: None,
         }
     }
 
