@@ -231,7 +231,8 @@ impl Answer<'_> {
         }
     }
 
-    /// Why the upstream's socket ended: nobody waits any more, a deadline of ours, or else `failure`.
+    /// Why the upstream's socket ended: nobody waits any more, a deadline of ours, or else
+    /// `failure`.
     pub fn late_or(&self, failure: Failure) -> Failure {
         if self.session.is_gone() {
             return Failure::DownstreamGone;

@@ -2,8 +2,8 @@
 //!
 //! One buffer is read, unframed in place, framed anew and sent, and only then the next is read: a
 //! slow receiver slows the sender, and nothing grows. A long body of known length is sent from the
-//! buffer that it was received in; what is short, or sent in chunks, is copied behind its head. What
-//! is left of a long one after a full buffer is moved through a pipe and never copied.
+//! buffer that it was received in; what is short, or sent in chunks, is copied behind its head.
+//! What is left of a long one after a full buffer is moved through a pipe and never copied.
 
 use std::{
     cell::Cell,
@@ -179,8 +179,8 @@ pub struct Relay<'a> {
     /// When every wait ends. Before that, either side may take the worker's stream idle timeout for
     /// its next move.
     pub until: &'a Cell<Micros>,
-    /// Nobody wants the rest any more. Looked at whenever the relay is polled while it waits for the
-    /// sender.
+    /// Nobody wants the rest any more. Looked at whenever the relay is polled while it waits for
+    /// the sender.
     pub stopped: Option<&'a Cell<bool>>,
     /// The sender is to be silent behind the body: see [`Stream::expect_nothing`].
     pub nothing_follows: bool,
@@ -209,8 +209,8 @@ impl Relay<'_> {
             self.note_end(body);
             let sent = self.send(staged, received, &mut outgoing, goes_on);
             sent.await.map_err(|_| Broken::Target)?;
-            // What is sent from now on is sent from where it was received, unless it is framed. Then
-            // a transfer that fills its buffer has made this one larger, and will again.
+            // What is sent from now on is sent from where it was received, unless it is framed.
+            // Then a transfer that fills its buffer has made this one larger, and will again.
             if goes_on || !(is_framed && was_full) {
                 outgoing.release();
             }
@@ -252,8 +252,8 @@ impl Relay<'_> {
         pipes.has_room()
     }
 
-    /// Sends what is staged, and consumes nothing of what is received. When it `goes_on`, the kernel
-    /// may keep some of it for what follows.
+    /// Sends what is staged, and consumes nothing of what is received. When it `goes_on`, the
+    /// kernel may keep some of it for what follows.
     async fn send(
         &self,
         staged: Staged,
@@ -284,9 +284,9 @@ impl Relay<'_> {
         sent
     }
 
-    /// Moves what is left of a body through a pipe that is held only while there is something in it.
-    /// Ends before the body does when that cannot be done, or is not worth it. False when there is no
-    /// pipe.
+    /// Moves what is left of a body through a pipe that is held only while there is something in
+    /// it. Ends before the body does when that cannot be done, or is not worth it. False when there
+    /// is no pipe.
     async fn go_on(&self, body: &mut Body<'_>) -> Result<bool, Broken> {
         // There is more already, for which what was sent waits.
         let mut is_expected = true;

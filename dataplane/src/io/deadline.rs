@@ -158,8 +158,8 @@ impl Deadlines {
         }
     }
 
-    /// Lets the sweeper run at `at`, or as soon as it may; never later than it was to. Deadlines that
-    /// have passed when they are set, one soon after the other, would keep it from all others.
+    /// Lets the sweeper run at `at`, or as soon as it may; never later than it was to. Deadlines
+    /// that have passed when they are set, one soon after the other, would keep it from all others.
     #[cold]
     fn bring_forward(&self, at: Micros) {
         let soonest = at.max(self.now() + SWEEP_INTERVAL_MIN);
@@ -223,7 +223,8 @@ fn monotonic() -> Micros {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    // SAFETY: the structure outlives the call. This clock exists on every Linux, so there is no error.
+    // SAFETY: the structure outlives the call. This clock exists on every Linux, so there is no
+    // error.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
     now.tv_sec.cast_unsigned() * 1_000_000 + now.tv_nsec.cast_unsigned() / 1_000
 }

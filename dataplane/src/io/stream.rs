@@ -24,8 +24,8 @@ mod ends;
 pub use ends::PeerState;
 
 /// A connected TCP socket of this core. It does not block, which splicing relies on:
-/// `SPLICE_F_NONBLOCK` is about the pipe only, and a socket that blocks would hold up the core for as
-/// long as its peer likes.
+/// `SPLICE_F_NONBLOCK` is about the pipe only, and a socket that blocks would hold up the core for
+/// as long as its peer likes.
 pub struct Stream {
     /// Dropped first: its slot must not outlive the descriptor.
     deadline: Deadline,
@@ -33,15 +33,15 @@ pub struct Stream {
     watch: OnceCell<Watch>,
     socket: Rc<Socket>,
     fd: RawFd,
-    /// The next receive is to be tried before it is waited for: there is more already, most likely, or
-    /// the runtime would say so in any case.
+    /// The next receive is to be tried before it is waited for: there is more already, most likely,
+    /// or the runtime would say so in any case.
     try_first: Cell<bool>,
     /// Receives and sends since the others on this core had their turn.
     moves: Cell<u8>,
     /// The last receive filled all the room that it was given.
     has_more: Cell<bool>,
-    /// The last body that came was moved. Then the next one may be, and little of it is to be copied
-    /// with its head.
+    /// The last body that came was moved. Then the next one may be, and little of it is to be
+    /// copied with its head.
     expects_bulk: Cell<bool>,
     /// The peer has sent its last byte, or we stopped reading.
     ended: Cell<bool>,
@@ -67,8 +67,8 @@ impl Received {
     }
 }
 
-/// What is received at once with a head that a long body follows: most heads fit, and all of the body
-/// that is in it is copied.
+/// What is received at once with a head that a long body follows: most heads fit, and all of the
+/// body that is in it is copied.
 const BULK_HEAD_BYTES: usize = 4096;
 /// Receives and sends of a connection before others have their turn.
 const MOVES_MAX: u8 = 32;
@@ -162,8 +162,8 @@ impl Stream {
         self.has_more.get()
     }
 
-    /// Whether the last body was long enough to be moved. Then a receive into an empty buffer takes a
-    /// head, but little of what comes behind it.
+    /// Whether the last body was long enough to be moved. Then a receive into an empty buffer takes
+    /// a head, but little of what comes behind it.
     pub fn expect_bulk(&self, is_bulk: bool) {
         self.expects_bulk.set(is_bulk);
     }
@@ -188,8 +188,8 @@ impl Stream {
         Ok(Received::of(count))
     }
 
-    /// Appends what arrives next to `buffer`, which must not be full. While it waits, an empty buffer
-    /// holds no memory. May be dropped.
+    /// Appends what arrives next to `buffer`, which must not be full. While it waits, an empty
+    /// buffer holds no memory. May be dropped.
     ///
     /// # Errors
     /// The kernel's.
@@ -225,9 +225,9 @@ impl Stream {
     /// Nothing has arrived since [`Self::expect_nothing`] and the peer has not closed: a pooled
     /// connection can be used once more. When not, it cannot be used any more at all.
     ///
-    /// On a ring this costs no system call: it is what the loop had heard of when it last waited. So
-    /// what comes within a turn of the loop is not seen, as with any proxy that asks for events once
-    /// a turn.
+    /// On a ring this costs no system call: it is what the loop had heard of when it last waited.
+    /// So what comes within a turn of the loop is not seen, as with any proxy that asks for events
+    /// once a turn.
     pub fn stayed_silent(&self) -> bool {
         !self.ended.get()
             && match self.watch.get() {
@@ -245,9 +245,9 @@ impl Stream {
     }
 
     /// Moves at most `bytes_max` bytes that have arrived into `pipe`, which must be empty, without
-    /// copying them. Does not wait. [`io::ErrorKind::WouldBlock`] when nothing has arrived, or what has
-    /// begins with urgent data, which only [`Self::receive`] gets past; for the same reason an end
-    /// that this finds may have bytes before it.
+    /// copying them. Does not wait. [`io::ErrorKind::WouldBlock`] when nothing has arrived, or what
+    /// has begins with urgent data, which only [`Self::receive`] gets past; for the same reason an
+    /// end that this finds may have bytes before it.
     ///
     /// # Errors
     /// The kernel's.
