@@ -16,12 +16,12 @@ const LINES_MAX: usize = 800;
 const COLUMNS_MAX: usize = 100;
 /// Directories in which lines are longer still, and how many: these numbers may only become less.
 const LONGER: [(&str, usize); 6] = [
-    ("cli", 22),
+    ("cli", 11),
     ("config", 21),
     ("controlplane", 74),
-    ("core", 35),
-    ("dataplane", 63),
-    ("tests", 38),
+    ("core", 14),
+    ("dataplane", 10),
+    ("tests", 32),
 ];
 
 fn root() -> PathBuf {

@@ -149,6 +149,7 @@ impl Requests {
     }
 
     /// Authority and path.
+    #[inline]
     pub(super) fn next(&mut self) -> (&str, &str) {
         let (start, position) = self.next;
         let (authority_end, end) = self.ends[position];
@@ -164,6 +165,7 @@ impl Requests {
 }
 
 /// Looks up what the table has for a request; it must have something.
+#[inline]
 pub(super) fn find(table: &route::RouteTable, authority: &str, path: &str) {
     let headers: &[(String, String)] = &[];
     let request = route::Request {
