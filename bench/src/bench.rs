@@ -127,6 +127,12 @@ impl Bench {
         Ok(())
     }
 
+    /// Whether a round counts in which others used these shares of the machine, one for each turn.
+    pub fn is_quiet(&self, others: impl IntoIterator<Item = f64>) -> bool {
+        let noise_max = self.arguments.noise / 100.0;
+        others.into_iter().all(|share| share < noise_max)
+    }
+
     /// The time of a warm-up before a turn; the first one of a program takes longer.
     pub fn warm_up(&self, round: u32) -> Duration {
         let turn = self.arguments.turn();

@@ -60,7 +60,8 @@ impl Budget {
             "within the tolerance"
         };
         let text = format!(
-            "{case}: {figure:.0} of {budget:.0} ({percent:+.1} %, tolerance {tolerance} %): {verdict}"
+            "{case}: {figure:.0} of {budget:.0} ({percent:+.1} %, tolerance {tolerance} %): \
+             {verdict}"
         );
         Standing { text, exceeded }
     }
@@ -72,9 +73,12 @@ impl Budget {
     pub fn record(file: &Path, figures: &[(String, f64)]) -> Result<()> {
         let tolerance = Self::read(file).map_or(TOLERANCE_PERCENT, |old| old.tolerance_percent);
         let mut text = format!(
-            "# Instructions of `ringmain proxy` outside the kernel for a request, by valgrind's callgrind,\n\
-             # of a build with the profile `ci`. `ringmain bench instructions --check` compares with them;\n\
-             # `--record` writes them anew. A figure that grows on purpose is recorded in the commit that\n\
+            "# Instructions of `ringmain proxy` outside the kernel for a request, by valgrind's \
+             callgrind,\n\
+             # of a build with the profile `ci`. `ringmain bench instructions --check` compares \
+             with them;\n\
+             # `--record` writes them anew. A figure that grows on purpose is recorded in the \
+             commit that\n\
              # makes it grow, which says why.\n\
              tolerance_percent = {tolerance:?}\n\n[instructions_per_request]\n"
         );

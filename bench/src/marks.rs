@@ -12,12 +12,14 @@ struct Mark {
     scenario: &'static str,
     /// What it is of.
     what: &'static str,
-    /// The most it may be.
+    /// The most it may be; of a deviation, in either direction.
     at_most: f64,
     /// After a figure: a unit, or what it is a multiple of.
     unit: &'static str,
     /// Digits after the point.
     digits: usize,
+    /// It is above or below something, and its sign says which.
+    is_deviation: bool,
     /// What was measured.
     figure: fn(&Samples) -> Option<f64>,
 }
@@ -29,6 +31,7 @@ const MARKS: [Mark; 21] = [
         at_most: 0.70,
         unit: "x haproxy",
         digits: 2,
+        is_deviation: false,
         figure: |samples| ratio(samples, ("h1", "100 B", CPU), "haproxy"),
     },
     Mark {
@@ -37,6 +40,7 @@ const MARKS: [Mark; 21] = [
         at_most: 0.20,
         unit: "x envoy",
         digits: 2,
+        is_deviation: false,
         figure: |samples| ratio(samples, ("h1", "100 B", CPU), "envoy"),
     },
     Mark {
@@ -45,6 +49,7 @@ const MARKS: [Mark; 21] = [
         at_most: 1.05,
         unit: "x one route",
         digits: 2,
+        is_deviation: false,
         figure: |samples| {
             let with = samples.median("h1-routes", "1000 routes", "ringmain", CPU)?;
             Some(with / samples.median("h1-routes", "1000 routes", "one route", CPU)?)
@@ -56,6 +61,7 @@ const MARKS: [Mark; 21] = [
         at_most: 0.80,
         unit: "x haproxy",
         digits: 2,
+        is_deviation: false,
         figure: |samples| ratio(samples, ("h1-connect", "100 B", CPU), "haproxy"),
     },
     Mark {
@@ -64,6 +70,7 @@ const MARKS: [Mark; 21] = [
         at_most: 0.80,
         unit: "x haproxy",
         digits: 2,
+        is_deviation: false,
         figure: |samples| ratio(samples, ("h1", "64 KiB", CPU), "haproxy"),
     },
     Mark {
@@ -72,6 +79,7 @@ const MARKS: [Mark; 21] = [
         at_most: 0.85,
         unit: "x envoy",
         digits: 2,
+        is_deviation: false,
         figure: |samples| ratio(samples, ("tcp", "stream up", "cpu_ns_per_kib"), "envoy"),
     },
     Mark {
@@ -80,6 +88,7 @@ const MARKS: [Mark; 21] = [
         at_most: 0.85,
         unit: "x envoy",
         digits: 2,
+        is_deviation: false,
         figure: |samples| ratio(samples, ("tcp", "stream down", "cpu_ns_per_kib"), "envoy"),
     },
     Mark {
@@ -88,6 +97,7 @@ const MARKS: [Mark; 21] = [
         at_most: 1.0,
         unit: "x haproxy",
         digits: 2,
+        is_deviation: false,
         figure: |samples| ratio(samples, ("h1", "100 B", "half_p99_us"), "haproxy"),
     },
     Mark {
@@ -96,6 +106,7 @@ const MARKS: [Mark; 21] = [
         at_most: 8.0,
         unit: "MiB",
         digits: 2,
+        is_deviation: false,
         figure: |samples| {
             let bytes =
                 samples.median("idle", "1000 connections", "ringmain", "start_rss_bytes")?;
@@ -108,6 +119,7 @@ const MARKS: [Mark; 21] = [
         at_most: 1536.0,
         unit: "B",
         digits: 0,
+        is_deviation: false,
         figure: |samples| {
             let of = |case| samples.median("idle", case, "ringmain", "rss_bytes_per_connection");
             let (few, many) = (of("1000 connections"), of("8000 connections"));
@@ -120,6 +132,7 @@ const MARKS: [Mark; 21] = [
         at_most: 150.0,
         unit: "ms",
         digits: 0,
+        is_deviation: false,
         figure: |samples| samples.median("reload", "10000 routes", "ringmain", "applied_ms"),
     },
     Mark {
@@ -128,8 +141,9 @@ const MARKS: [Mark; 21] = [
         at_most: 0.0,
         unit: "requests",
         digits: 0,
+        is_deviation: false,
         // Each of them counts, whichever round it was lost in.
-        figure: |samples| samples.sum("reload", "ringmain", "lost_requests"),
+        figure: |samples| samples.absolutes("reload", "ringmain", "lost_requests"),
     },
     // The control plane waits for further changes before it reads a file, and says for how long.
     Mark {
@@ -138,6 +152,7 @@ const MARKS: [Mark; 21] = [
         at_most: 10.0,
         unit: "ms",
         digits: 1,
+        is_deviation: false,
         figure: |samples| {
             let case = "1 of 100000 endpoints";
             samples.median("reload", case, "ringmain", "applied_once_known_ms")
@@ -149,6 +164,7 @@ const MARKS: [Mark; 21] = [
         at_most: 2.0,
         unit: "x 10 routes",
         digits: 2,
+        is_deviation: false,
         figure: |samples| match_ratio(samples, "same_ns"),
     },
     Mark {
@@ -157,6 +173,7 @@ const MARKS: [Mark; 21] = [
         at_most: 2.0,
         unit: "x 10 routes",
         digits: 2,
+        is_deviation: false,
         figure: |samples| match_ratio(samples, "spread_ns"),
     },
     Mark {
@@ -165,11 +182,9 @@ const MARKS: [Mark; 21] = [
         at_most: 0.0,
         unit: "requests",
         digits: 0,
-        figure: |samples| {
-            samples
-                .sum("generators", "ringmain load", "uncounted_requests")
-                .map(f64::abs)
-        },
+        is_deviation: false,
+        // Too many in one round do not make up for too few in another.
+        figure: |samples| samples.absolutes("generators", "ringmain load", "uncounted_requests"),
     },
     Mark {
         scenario: "generators",
@@ -177,7 +192,8 @@ const MARKS: [Mark; 21] = [
         at_most: 10.0,
         unit: "% from wrk",
         digits: 1,
-        figure: |samples| distance(samples, (CLOSED, "p50_us"), "wrk"),
+        is_deviation: true,
+        figure: |samples| deviation(samples, (CLOSED, "p50_us"), "wrk"),
     },
     Mark {
         scenario: "generators",
@@ -185,7 +201,8 @@ const MARKS: [Mark; 21] = [
         at_most: 10.0,
         unit: "% from wrk",
         digits: 1,
-        figure: |samples| distance(samples, (CLOSED, "p99_us"), "wrk"),
+        is_deviation: true,
+        figure: |samples| deviation(samples, (CLOSED, "p99_us"), "wrk"),
     },
     Mark {
         scenario: "generators",
@@ -193,7 +210,8 @@ const MARKS: [Mark; 21] = [
         at_most: 10.0,
         unit: "% from h2load",
         digits: 1,
-        figure: |samples| distance(samples, (CLOSED, "p50_us"), "h2load"),
+        is_deviation: true,
+        figure: |samples| deviation(samples, (CLOSED, "p50_us"), "h2load"),
     },
     Mark {
         scenario: "generators",
@@ -201,7 +219,8 @@ const MARKS: [Mark; 21] = [
         at_most: 10.0,
         unit: "% from h2load",
         digits: 1,
-        figure: |samples| distance(samples, (CLOSED, "p99_us"), "h2load"),
+        is_deviation: true,
+        figure: |samples| deviation(samples, (CLOSED, "p99_us"), "h2load"),
     },
     Mark {
         scenario: "generators",
@@ -209,6 +228,7 @@ const MARKS: [Mark; 21] = [
         at_most: 1.0,
         unit: "x wrk",
         digits: 2,
+        is_deviation: false,
         figure: |samples| {
             let of =
                 |program| samples.median("generators", FULL, program, "requests_per_cpu_second");
@@ -216,6 +236,16 @@ const MARKS: [Mark; 21] = [
         },
     },
 ];
+
+impl Mark {
+    fn measured(&self, figure: f64) -> String {
+        let (digits, unit) = (self.digits, self.unit);
+        match self.is_deviation {
+            true => format!("{figure:+.digits$} {unit}"),
+            false => format!("{figure:.digits$} {unit}"),
+        }
+    }
+}
 
 const CPU: &str = "cpu_us_per_request";
 
@@ -225,10 +255,10 @@ fn match_ratio(samples: &Samples, quantity: &str) -> Option<f64> {
     Some(of("100000 routes")? / of("10 routes")?)
 }
 
-/// How far `ringmain load` is from another generator, in percent of that one's figure.
-fn distance(samples: &Samples, (case, quantity): (&str, &str), other: &str) -> Option<f64> {
+/// How far `ringmain load` is above another generator, or below, in percent of that one's figure.
+fn deviation(samples: &Samples, (case, quantity): (&str, &str), other: &str) -> Option<f64> {
     let of = |program| samples.median("generators", case, program, quantity);
-    Some(100.0 * (of("ringmain load")? / of(other)? - 1.0).abs())
+    Some(100.0 * (of("ringmain load")? / of(other)? - 1.0))
 }
 
 /// Ringmain's median as a multiple of `peer`'s.
@@ -250,33 +280,21 @@ pub fn section(samples: &Samples, scenarios: &[&str]) -> String {
     let head = ["figure to reach", "at most", "measured", "verdict"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     rows.extend(MARKS.iter().filter(is_shown).map(|mark| {
-        let Mark {
-            what,
-            at_most,
-            unit,
-            digits,
-            figure,
-            ..
-        } = mark;
-        let figure = figure(samples);
-        let measured = figure.map_or_else(
-            || "-".to_owned(),
-            |figure| format!("{figure:.digits$} {unit}"),
-        );
-        let at_most_text = format!("{at_most:.digits$} {unit}");
+        let figure = (mark.figure)(samples);
         vec![
-            (*what).to_owned(),
-            at_most_text,
-            measured,
-            verdict(figure, *at_most),
+            mark.what.to_owned(),
+            format!("{:.*} {}", mark.digits, mark.at_most, mark.unit),
+            figure.map_or_else(|| "-".to_owned(), |figure| mark.measured(figure)),
+            verdict(figure, mark.at_most),
         ]
     }));
     format!("## Figures to reach\n\n{}", markdown(&rows))
 }
 
-/// Whether a figure is as low as it should be, and by how much.
+/// Whether a figure is as low as it should be, and by how much. Of a deviation the size counts: a
+/// generator that says less than another is as far from it as one that says more.
 fn verdict(figure: Option<f64>, at_most: f64) -> String {
-    let Some(figure) = figure else {
+    let Some(figure) = figure.map(f64::abs) else {
         return "not measured".to_owned();
     };
     let word = if figure <= at_most {
@@ -297,7 +315,10 @@ fn verdict(figure: Option<f64>, at_most: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::{MARKS, section, verdict};
-    use crate::{samples::Samples, scenario::Scenario};
+    use crate::{
+        samples::Samples,
+        scenario::{CLOSED, FULL, Scenario},
+    };
 
     #[test]
     fn verdicts() {
@@ -310,6 +331,37 @@ mod tests {
         check(Some(0.70), 0.70, "reached by 0 %");
         check(Some(0.0), 0.0, "reached");
         check(Some(3.0), 0.0, "missed by 3");
+        check(Some(-15.0), 10.0, "missed by 50 %");
+        check(Some(-5.0), 10.0, "reached by 50 %");
+    }
+
+    #[test]
+    fn a_deviation_says_its_direction() {
+        let mut samples = Samples::default();
+        for (generator, p50, p99) in [("ringmain load", 1030.0, 849.0), ("wrk", 1000.0, 1000.0)] {
+            samples.push("generators", CLOSED, generator, "p50_us", p50);
+            samples.push("generators", CLOSED, generator, "p99_us", p99);
+        }
+        let text = section(&samples, &["generators"]);
+        assert!(text.contains("| +3.0 % from wrk "), "{text}");
+        let row = "| 10.0 % from wrk    | -15.1 % from wrk | missed by 51 %";
+        assert!(text.contains(row), "{text}");
+    }
+
+    #[test]
+    fn counts_that_differ_do_not_make_up_for_each_other() {
+        let mut samples = Samples::default();
+        for (case, more) in [(CLOSED, 3.0), (FULL, -3.0)] {
+            samples.push(
+                "generators",
+                case,
+                "ringmain load",
+                "uncounted_requests",
+                more,
+            );
+        }
+        let text = section(&samples, &["generators"]);
+        assert!(text.contains("| missed by 6 "), "{text}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::samples::Samples;
+use crate::samples::{Sample, Samples};
 
 /// How a scenario's samples are shown.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +90,29 @@ impl Report {
         self.samples.push(scenario, case, peer, quantity, value);
     }
 
+    /// Adds what a program's turn in a round showed: quantities and their values. `quiet`: others
+    /// used little of the machine in the whole round ([`crate::bench::Bench::is_quiet`]).
+    pub fn push_round(
+        &mut self,
+        case: &str,
+        round: u32,
+        peer: &'static str,
+        quiet: bool,
+        figures: impl IntoIterator<Item = (&'static str, f64)>,
+    ) {
+        let scenario = self.outline.name;
+        let samples = figures.into_iter().map(|(quantity, value)| Sample {
+            scenario,
+            case: case.to_owned(),
+            round,
+            peer,
+            quantity,
+            value,
+            quiet,
+        });
+        self.samples.extend(samples);
+    }
+
     /// Its section of the summary, in Markdown that can be read as it is.
     pub fn section(&self) -> String {
         let Outline {
@@ -159,7 +182,6 @@ pub fn markdown(rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Column, Outline, Report};
-    use crate::samples::Sample;
 
     const COLUMNS: &[Column] = &[
         Column::spread("cpu", "CPU us", 1),
@@ -176,15 +198,7 @@ mod tests {
             charts: &[],
         });
         for (round, value) in [(1, 1.0), (2, 2.0), (3, 4.0)] {
-            report.samples.extend([Sample {
-                scenario: "h1",
-                case: "100 B".to_owned(),
-                round,
-                peer: "ringmain",
-                quantity: "cpu",
-                value,
-                quiet: true,
-            }]);
+            report.push_round("100 B", round, "ringmain", true, [("cpu", value)]);
         }
         report.push("100 B", "haproxy", "rss", 3_145_728.0);
         report.notes.push("envoy: not found".to_owned());

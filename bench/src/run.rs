@@ -79,7 +79,7 @@ pub fn run(arguments: Arguments, command: &str, print: &mut dyn FnMut(&str)) -> 
         end += &format!("Failed: {}: {failure}\n", report.outline.name);
     }
     end += &format!("{times} {} failures.\n", failures.len());
-    bench.workspace.is_over();
+    bench.workspace.end();
     bench.progress.suspend(|| print(&end));
     Ok(failures.is_empty())
 }

@@ -79,13 +79,17 @@ impl Samples {
         Some(self.spread(scenario, case, peer, quantity)?.median)
     }
 
-    /// All of `peer`'s figures of this quantity together, of every case and round; `None` without
-    /// any.
-    pub fn sum(&self, scenario: &str, peer: &str, quantity: &str) -> Option<f64> {
+    /// The sizes of all of `peer`'s figures of this quantity together, of every case and round,
+    /// whichever sign they have; `None` without any.
+    pub fn absolutes(&self, scenario: &str, peer: &str, quantity: &str) -> Option<f64> {
         let is_meant = |sample: &&Sample| {
             (sample.scenario, sample.peer, sample.quantity) == (scenario, peer, quantity)
         };
-        let values = self.0.iter().filter(is_meant).map(|sample| sample.value);
+        let values = self
+            .0
+            .iter()
+            .filter(is_meant)
+            .map(|sample| sample.value.abs());
         values.reduce(|one, other| one + other)
     }
 
@@ -138,16 +142,16 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_is_of_all_cases_and_rounds() {
+    fn absolutes_are_of_all_cases_and_rounds() {
         let mut samples = Samples::default();
-        assert_eq!(samples.sum("s", "x", "q"), None);
+        assert_eq!(samples.absolutes("s", "x", "q"), None);
         samples.extend([
             sample("a", "x", 1.0, false),
             sample("a", "x", 0.0, true),
-            sample("b", "x", 2.0, true),
+            sample("b", "x", -2.0, true),
             sample("b", "y", 9.0, true),
         ]);
-        assert_eq!(samples.sum("s", "x", "q"), Some(3.0));
+        assert_eq!(samples.absolutes("s", "x", "q"), Some(3.0));
     }
 
     #[test]

@@ -83,22 +83,23 @@ impl Table {
     /// As Envoy's virtual hosts, which forward to its cluster `origin`.
     pub fn envoy_virtual_hosts(self) -> String {
         if self == Self::SMALL {
-            return "            - { name: all, domains: [\"*\"], routes: [{ match: { prefix: \"/\" }, \
-                    route: { cluster: origin, timeout: 0s } }] }"
-                .to_owned();
+            let all = "{ name: all, domains: [\"*\"], routes: [{ match: { prefix: \"/\" }, \
+                       route: { cluster: origin, timeout: 0s } }] }";
+            return format!("            - {all}");
         }
         let mut text = String::new();
         for host in 0..self.hosts {
             let _ = write!(
                 text,
-                "            - name: host-{host}\n              domains: [host-{host}.example]\n              \
+                "            - name: host-{host}\n              \
+                 domains: [host-{host}.example]\n              \
                  routes:\n"
             );
             for route in 0..self.routes {
                 let _ = writeln!(
                     text,
-                    "              - {{ match: {{ prefix: /route-{route}/ }}, route: {{ cluster: origin, \
-                     timeout: 0s }} }}"
+                    "              - {{ match: {{ prefix: /route-{route}/ }}, \
+                     route: {{ cluster: origin, timeout: 0s }} }}"
                 );
             }
         }
@@ -125,13 +126,15 @@ impl Table {
             for route in 0..self.routes {
                 let _ = write!(
                     yaml,
-                    "  - name: route-{route}\n    match:\n    - uri: {{ prefix: /route-{route}/ }}\n    \
+                    "  - name: route-{route}\n    match:\n    \
+                     - uri: {{ prefix: /route-{route}/ }}\n    \
                      route:\n    - destination: {{ host: origin.internal }}\n"
                 );
                 if let Some(generation) = generation {
                     let _ = write!(
                         yaml,
-                        "    headers:\n      response:\n        set: {{ {GENERATION}: \"{generation}\" }}\n"
+                        "    headers:\n      response:\n        \
+                         set: {{ {GENERATION}: \"{generation}\" }}\n"
                     );
                 }
             }

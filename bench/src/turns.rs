@@ -11,7 +11,7 @@ mod turn;
 
 use std::{collections::BTreeMap, fmt::Write, path::Path};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::{
     bench::Bench,
@@ -19,7 +19,6 @@ use crate::{
     origin::Origin,
     peer::Running,
     report::{Column, Report},
-    samples::Sample,
 };
 
 /// Who takes part.
@@ -70,19 +69,28 @@ impl Comparison<'_> {
         if !self.half_load || stage.bench.arguments.generator == Generator::Wrk {
             return Ok(());
         }
-        let scenario = report.outline.name;
-        let knee = |name: &str| {
-            let samples = &report.samples;
-            samples.median(scenario, self.case, name, "requests_per_second")
-        };
-        let knees: Vec<(&str, f64)> = stage
-            .contenders
-            .iter()
-            .filter_map(|contender| Some((contender.name, knee(contender.name)?)))
-            .collect();
-        let (rate, note) = half_load(self.case, &knees);
+        let (rate, note) = self.half_of_slowest(stage, report)?;
         report.notes.push(note);
         self.load(stage, Some(rate), report)
+    }
+
+    /// Half of the fewest requests per second that one of the programs could do at full load, as
+    /// `report` has it, and how it was found.
+    ///
+    /// # Errors
+    /// When a program has no such figure.
+    pub fn half_of_slowest(&self, stage: Stage<'_>, report: &Report) -> Result<(f64, String)> {
+        let knee = |contender: &Running| {
+            let (scenario, name) = (report.outline.name, contender.name);
+            let samples = &report.samples;
+            let knee = samples.median(scenario, self.case, name, "requests_per_second");
+            Ok((
+                name,
+                knee.with_context(|| format!("{name} has no requests per second"))?,
+            ))
+        };
+        let knees: Vec<_> = stage.contenders.iter().map(knee).collect::<Result<_>>()?;
+        Ok(half_load(self.case, &knees))
     }
 
     /// All rounds at one pace, and a note when the generator was at its limit.
@@ -149,32 +157,21 @@ impl Comparison<'_> {
                 late.extend(turn.outcome.bottleneck.clone().map(|why| (turn.name, why)));
                 turns.push(turn);
             }
-            let noise_max = bench.arguments.noise / 100.0;
-            let quiet = turns.iter().all(|turn| turn.noise.others < noise_max);
-            let samples = turns.iter().flat_map(|turn| {
-                let figures = if rate.is_some() {
-                    turn.at_half_load(rate)
-                } else {
-                    turn.at_full_load(&self.what)
+            let quiet = bench.is_quiet(turns.iter().map(|turn| turn.noise.others));
+            for turn in turns {
+                let figures = match rate {
+                    Some(rate) => turn.at_half_load(rate),
+                    None => turn.at_full_load(&self.what),
                 };
-                figures.into_iter().map(move |(quantity, value)| Sample {
-                    scenario,
-                    case: self.case.to_owned(),
-                    round,
-                    peer: turn.name,
-                    quantity,
-                    value,
-                    quiet,
-                })
-            });
-            report.samples.extend(samples);
+                report.push_round(self.case, round, turn.name, quiet, figures);
+            }
         }
         Ok(())
     }
 }
 
-/// Half of the fewest requests per second that one of these programs could do, and how it was found.
-pub fn half_load(case: &str, knees: &[(&str, f64)]) -> (f64, String) {
+/// Half of the fewest requests per second among `knees`, and how it was found.
+fn half_load(case: &str, knees: &[(&str, f64)]) -> (f64, String) {
     let slowest = knees.iter().map(|(_, rate)| *rate).fold(f64::MAX, f64::min);
     let rate = slowest / 2.0;
     let mut note =

@@ -3,10 +3,12 @@
 
 use std::{
     fs::{self, File},
+    io::ErrorKind,
     path::{Path, PathBuf},
     process,
     sync::{Arc, Mutex, PoisonError},
     thread,
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -19,6 +21,11 @@ use crate::process::kill_descendants;
 const PREFIX: &str = "ringmain-bench-";
 /// Held by a run for as long as it lives, wherever its process id means something.
 const LOCK: &str = "lock";
+/// Until it is held, when nobody may take it for one that was given up.
+const LOCK_TO_BE: &str = "lock.new";
+/// How long a directory may be without its lock: making one takes milliseconds, on a machine that
+/// is too busy a little longer.
+const YOUNG: Duration = Duration::from_secs(60);
 
 /// A run's directory. It goes when this is dropped.
 #[derive(Debug)]
@@ -41,8 +48,7 @@ impl Workspace {
             .prefix(&format!("{PREFIX}{}-", process::id()))
             .tempdir_in(&parent)
             .with_context(|| format!("cannot make a directory in {}", parent.display()))?;
-        let lock = File::create(root.path().join(LOCK)).context("cannot make a file of locks")?;
-        lock.lock().context("cannot lock a file")?;
+        let lock = lock(root.path())?;
         let ending = Arc::default();
         clean_up_on_signals(root.path(), &ending)?;
         Ok(Self {
@@ -60,11 +66,23 @@ impl Workspace {
         Ok(tempfile::tempdir_in(self.root.path())?)
     }
 
-    /// To be called before the process ends by itself: does not return when a signal ends it.
-    pub fn is_over(&self) {
+    /// To be called once, before the process ends by itself: a signal does not end it any more.
+    /// When one does already, this does not return.
+    pub fn end(&self) {
         // Whoever holds it never gives it back.
         std::mem::forget(self.ending.lock().unwrap_or_else(PoisonError::into_inner));
     }
+}
+
+/// Makes the lock of a run's directory. Whoever sees it, sees it held.
+fn lock(root: &Path) -> Result<File> {
+    let to_be = root.join(LOCK_TO_BE);
+    let lock = File::create(&to_be).with_context(|| format!("cannot make {}", to_be.display()))?;
+    lock.lock()
+        .with_context(|| format!("cannot lock {}", to_be.display()))?;
+    fs::rename(&to_be, root.join(LOCK))
+        .with_context(|| format!("cannot rename {}", to_be.display()))?;
+    Ok(lock)
 }
 
 /// Ends the process as the signal would have, after everything that it has started.
@@ -105,13 +123,31 @@ fn is_left_over(path: &Path) -> bool {
         return false;
     };
     let is_alive = PathBuf::from(format!("/proc/{owner}")).exists();
-    // The process may be one that this namespace of processes does not show.
-    let is_held = || File::open(path.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_err());
-    !is_alive && !is_held()
+    !is_alive && !is_held(path)
+}
+
+/// By a process that this namespace of processes may not show, as others that share the directory
+/// of temporary files do not.
+fn is_held(path: &Path) -> bool {
+    match File::open(path.join(LOCK)) {
+        Ok(lock) => lock.try_lock().is_err(),
+        // Its run has begun just now, or has never come so far.
+        Err(error) if error.kind() == ErrorKind::NotFound => is_young(path),
+        Err(_) => true,
+    }
+}
+
+/// Also when the clock was set back, or nobody knows.
+fn is_young(path: &Path) -> bool {
+    let changed = fs::metadata(path).and_then(|metadata| metadata.modified());
+    let age = changed.map(|changed| changed.elapsed().unwrap_or_default());
+    age.map_or(true, |age| age < YOUNG)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     #[test]
@@ -125,12 +161,14 @@ mod tests {
             path
         };
         let gone = make(format!("{PREFIX}{dead}-a"));
+        drop(lock(&gone).unwrap());
         fs::write(gone.join("file"), "").unwrap();
         let held = make(format!("{PREFIX}{dead}-b"));
-        let lock = File::create(held.join(LOCK)).unwrap();
-        lock.lock().unwrap();
+        let lock = lock(&held).unwrap();
+        let begun = make(format!("{PREFIX}{dead}-d"));
         let kept = [
             held.clone(),
+            begun.clone(),
             make(format!("{PREFIX}{}-c", process::id())),
             make(format!("{PREFIX}x")),
             make("other".to_owned()),
@@ -141,7 +179,10 @@ mod tests {
             assert!(path.exists(), "{}", path.display());
         }
         drop(lock);
+        let long_ago = SystemTime::now() - 2 * YOUNG;
+        let directory = File::open(&begun).unwrap();
+        directory.set_modified(long_ago).unwrap();
         remove_left_overs(parent.path());
-        assert!(!held.exists());
+        assert!(!held.exists() && !begun.exists());
     }
 }

@@ -73,7 +73,8 @@ pub struct ErrorCount {
 }
 
 /// How streams came to their ends. No more is sent when the time is over, and whatever was on its
-/// way arrives: then a server that counts has counted what the report has.
+/// way arrives: then a server that counts has counted what the report has, here and within the
+/// time. What moved during a warm-up is in neither, but the server has counted it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drained {
     /// Bytes received.

@@ -199,8 +199,8 @@ fn a_host_that_refuses_is_not_asked_in_a_tight_loop() {
         assert_counts(&report, 6);
         let total = report.total();
         assert_eq!(total.error(ErrorKind::Connect).count, 6, "{total:?}");
-        // Three in turn on each connection, with a pause of at least 10 ms after each: less than that
-        // cannot have passed.
+        // Three in turn on each connection, with a pause of at least 10 ms after each: less than
+        // that cannot have passed.
         assert!(report.duration >= Duration::from_millis(20), "{report:?}");
     });
 }

@@ -62,7 +62,9 @@ fn an_interrupted_run_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let temporary = format!("TMPDIR={}", folder.path().display());
         // A run that was killed left this; its process id is greater than any.
-        fs::create_dir(folder.path().join("ringmain-bench-8388608-x")).unwrap();
+        let left = folder.path().join("ringmain-bench-8388608-x");
+        fs::create_dir(&left).unwrap();
+        fs::write(left.join("lock"), "").unwrap();
         let ringmain = binary::ringmain().to_str().unwrap();
         let arguments = [
             &temporary,

@@ -4,12 +4,25 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
 
 /// Lines above which a file has a seam that was not found.
 const LINES_MAX: usize = 800;
+
+/// Columns of a line.
+const COLUMNS_MAX: usize = 100;
+/// Directories in which lines are longer still, and how many: these numbers may only become less.
+const LONGER: [(&str, usize); 6] = [
+    ("cli", 22),
+    ("config", 21),
+    ("controlplane", 74),
+    ("core", 35),
+    ("dataplane", 63),
+    ("tests", 38),
+];
 
 fn root() -> PathBuf {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -120,6 +133,60 @@ fn files_have_a_length_that_can_be_read() {
             lines <= LINES_MAX,
             "{file} has {lines} lines: where is its seam?"
         );
+    }
+}
+
+#[test]
+fn lines_have_a_length_that_can_be_read() {
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for file in files(".rs") {
+        let text = read(&file);
+        let long = text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| line.chars().count() > COLUMNS_MAX && is_breakable(line));
+        let places: Vec<_> = long
+            .map(|(index, line)| format!("{file}:{}: {}", index + 1, line.trim()))
+            .collect();
+        let directory = file.split('/').next().unwrap().to_owned();
+        found.entry(directory).or_default().extend(places);
+    }
+    let mut wrong = String::new();
+    for (directory, places) in found {
+        let known = LONGER.iter().find(|(known, _)| *known == directory);
+        let most = known.map_or(0, |(_, most)| *most);
+        let count = places.len();
+        if count > most {
+            wrong += &format!(
+                "{directory}/ has {count} lines of more than {COLUMNS_MAX} columns, \
+                 not {most}:\n{}\n",
+                places.join("\n")
+            );
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// Whether a line has a place at which it could end: it is not a single word, such as a URL in a
+/// comment or a literal without a space.
+fn is_breakable(line: &str) -> bool {
+    let line = line.trim_start();
+    let text = ["//!", "///", "//"]
+        .iter()
+        .find_map(|marker| line.strip_prefix(marker));
+    text.unwrap_or(line).trim().contains(char::is_whitespace)
+}
+
+#[test]
+fn only_a_single_word_may_be_too_long() {
+    let word = "w".repeat(COLUMNS_MAX);
+    for (line, expected) in [
+        (format!("    \"{word}\","), false),
+        (format!("    /// https://{word}"), false),
+        (format!("    /// See {word}"), true),
+        (format!("    let {word} = 1;"), true),
+    ] {
+        assert_eq!(is_breakable(&line), expected, "{line}");
     }
 }
 

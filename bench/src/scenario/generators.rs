@@ -13,7 +13,6 @@ use crate::{
     process::find,
     quiet::Watch,
     report::{Column, Outline, Report},
-    samples::Sample,
 };
 
 mod stream;
@@ -95,12 +94,10 @@ pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
                 let turn = turn(bench, directory, &origin, case, program, report)?;
                 figures.push((program, turn));
             }
-            let noise_max = bench.arguments.noise / 100.0;
-            let quiet = figures.iter().all(|(_, turn)| turn.others < noise_max);
-            let samples = figures
-                .into_iter()
-                .flat_map(|(program, turn)| turn.samples(case, program, round, quiet));
-            report.samples.extend(samples);
+            let quiet = bench.is_quiet(figures.iter().map(|(_, turn)| turn.others));
+            for (program, turn) in figures {
+                report.push_round(case.name, round, program, quiet, turn.figures());
+            }
         }
         if !bench.is_smoke() {
             let notes: Vec<_> = others
@@ -190,40 +187,17 @@ fn turn(
 }
 
 impl Turn {
-    fn samples(
-        self,
-        case: &Case,
-        program: &'static str,
-        round: u32,
-        quiet: bool,
-    ) -> impl Iterator<Item = Sample> {
-        let Self {
-            outcome,
-            arrived,
-            cpu_seconds,
-            others,
-        } = self;
-        let name = case.name.to_owned();
-        let requests = outcome.requests as f64;
+    fn figures(&self) -> [(&'static str, f64); 7] {
+        let requests = self.outcome.requests as f64;
         [
             ("requests", requests),
-            ("uncounted_requests", arrived as f64 - requests),
-            ("requests_per_second", outcome.rate()),
-            ("p50_us", outcome.p50),
-            ("p99_us", outcome.p99),
-            ("requests_per_cpu_second", requests / cpu_seconds),
-            ("others_share", others),
+            ("uncounted_requests", self.arrived as f64 - requests),
+            ("requests_per_second", self.outcome.rate()),
+            ("p50_us", self.outcome.p50),
+            ("p99_us", self.outcome.p99),
+            ("requests_per_cpu_second", requests / self.cpu_seconds),
+            ("others_share", self.others),
         ]
-        .into_iter()
-        .map(move |(quantity, value)| Sample {
-            scenario: OUTLINE.name,
-            case: name.clone(),
-            round,
-            peer: program,
-            quantity,
-            value,
-            quiet,
-        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! What finding a request's route costs in tables of ten and of 100 000 routes: the program's own
 //! table, asked directly (`ringmain bench look-up`), in turns.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -11,7 +11,6 @@ use crate::{
     process::Program,
     quiet::Watch,
     report::{Column, Outline, Report},
-    samples::Sample,
 };
 
 pub(super) const OUTLINE: Outline = Outline {
@@ -53,24 +52,15 @@ pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
         for (hosts, case) in HOSTS {
             figures.push((case, ask(bench, hosts)?));
         }
-        let others = watch.end(std::time::Duration::ZERO)?.others;
-        let quiet = others < bench.arguments.noise / 100.0;
+        let others = watch.end(Duration::ZERO)?.others;
+        let quiet = bench.is_quiet([others]);
         for (case, figures) in figures {
-            for (quantity, value) in [
+            let figures = [
                 ("same_ns", figures.same_ns),
                 ("spread_ns", figures.spread_ns),
                 ("others_share", others),
-            ] {
-                report.samples.extend([Sample {
-                    scenario: OUTLINE.name,
-                    case: case.to_owned(),
-                    round,
-                    peer: "ringmain",
-                    quantity,
-                    value,
-                    quiet,
-                }]);
-            }
+            ];
+            report.push_round(case, round, "ringmain", quiet, figures);
         }
     }
     Ok(())

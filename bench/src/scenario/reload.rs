@@ -25,9 +25,8 @@ use crate::{
     },
     quiet::{Noise, Watch},
     report::{Column, Outline, Report},
-    samples::Sample,
     table::Table,
-    turns,
+    turns::{Comparison, Stage},
 };
 
 mod changing;
@@ -36,10 +35,11 @@ mod stages;
 pub(super) const OUTLINE: Outline = Outline {
     name: "reload",
     title: "configuration changes under half load",
-    about: "A file is replaced again and again: that of all routes, every route of which differs each time, or \
-            that of one workload among a hundred services with a thousand each. Time from the file's \
-            replacement to its use by all workers, under load and without; requests that were lost; \
-            p99 with the changes and without, in open loops at the same rate.",
+    about: "A file is replaced again and again: that of all routes, every route of which differs \
+            each time, or that of one workload among a hundred services with a thousand each. Time \
+            from the file's replacement to its use by all workers, under load and without; \
+            requests that were lost; p99 with the changes and without, in open loops at the same \
+            rate.",
     columns: &[
         Column::spread(stages::APPLIED, "applied after ms", 0),
         Column::spread("at_rest_ms", "without load ms", 0),
@@ -119,20 +119,24 @@ fn half_load(bench: &Bench, report: &mut Report) -> Result<f64> {
         origin: origin.http,
         workers: 1,
     };
-    let mut knees = Vec::new();
-    for contender in bench.start_all(directory, &task)? {
-        let name = contender.name;
-        bench.progress.say(format!("reload: knee of {name}"));
-        let load = Load {
-            address: contender.address,
-            what: What::Get("/bytes/100"),
-            connections: CONNECTIONS,
-            rate: None,
-            extent: Extent::Time(bench.arguments.turn()),
-        };
-        knees.push((name, own::start(&load, bench)?.finish()?.rate()));
-    }
-    let (rate, note) = turns::half_load("all cases", &knees);
+    let stage = Stage {
+        bench,
+        directory,
+        contenders: &bench.start_all(directory, &task)?,
+        origin: &origin,
+    };
+    let comparison = Comparison {
+        case: "all cases",
+        what: What::Get("/bytes/100"),
+        connections: CONNECTIONS,
+        half_load: false,
+    };
+    // The table of this scenario has changes only; what went wrong belongs to it all the same.
+    let mut full = Report::new(OUTLINE);
+    comparison.run(stage, &mut full)?;
+    report.failures.append(&mut full.failures);
+    report.notes.append(&mut full.notes);
+    let (rate, note) = comparison.half_of_slowest(stage, &full)?;
     report.notes.push(note);
     Ok(rate)
 }
@@ -166,6 +170,9 @@ impl Run<'_> {
         let progress = &self.bench.progress;
         progress.say(format!("reload: steady, {}", self.case));
         let steady = own::start(&self.load(turn), self.bench)?.finish()?;
+        report
+            .failures
+            .extend(self.lost(&steady, "before the changes"));
         let resident = || self.ringmain.proxy.process.resident_bytes();
         let resident_before = resident()?;
         let Seen {
@@ -187,22 +194,12 @@ impl Run<'_> {
         ] {
             report.push(self.case, "ringmain", quantity, value);
         }
-        let quiet = noise.others < self.bench.arguments.noise / 100.0;
+        let quiet = self.bench.is_quiet([noise.others]);
         let figures = changes.iter_mut().zip(at_rest);
         figures.for_each(|(figures, took)| figures.push(("at_rest_ms", took)));
-        let changes = (1..).zip(changes);
-        let samples = changes.flat_map(|(round, figures)| {
-            figures.into_iter().map(move |(quantity, value)| Sample {
-                scenario: OUTLINE.name,
-                case: self.case.to_owned(),
-                round,
-                peer: "ringmain",
-                quantity,
-                value,
-                quiet,
-            })
-        });
-        report.samples.extend(samples);
+        for (round, figures) in (1..).zip(changes) {
+            report.push_round(self.case, round, "ringmain", quiet, figures);
+        }
         Ok(())
     }
 
@@ -213,11 +210,15 @@ impl Run<'_> {
         let applied = |number| {
             thread::sleep(BETWEEN);
             let figures = self.change(number)?;
+            self.changing.verify(number, self.ringmain)?;
             let mut figures = figures.into_iter();
             let applied = figures.find(|(quantity, _)| *quantity == stages::APPLIED);
             Ok(applied.context("a change took no time")?.1)
         };
-        numbers.map(applied).collect()
+        let last = *numbers.end();
+        let took = numbers.map(applied).collect::<Result<_>>()?;
+        self.changing.verify_last(last, self.ringmain)?;
+        Ok(took)
     }
 
     /// Changes one after the other under load; what is lost by them goes to `report`.
@@ -253,12 +254,9 @@ impl Run<'_> {
             let problem = self.account(asked + outcome.requests, arrived);
             report.failures.extend(problem);
         }
-        if outcome.failures > 0 {
-            let complaint = &outcome.complaint;
-            report
-                .failures
-                .push(format!("{}: lost requests: {complaint}", self.case));
-        }
+        report
+            .failures
+            .extend(self.lost(&outcome, "with the changes"));
         self.changing.verify_last(last, self.ringmain)?;
         stages::add_control(self.bench, self.ringmain, &mut changes)?;
         Ok(Seen {
@@ -266,6 +264,12 @@ impl Run<'_> {
             changes,
             noise,
         })
+    }
+
+    /// No request may be without an answer.
+    fn lost(&self, outcome: &Outcome, when: &str) -> Option<String> {
+        let (case, complaint) = (self.case, &outcome.complaint);
+        (outcome.failures > 0).then(|| format!("{case}: lost requests {when}: {complaint}"))
     }
 
     /// Every request must have reached the origin once.
@@ -288,7 +292,8 @@ impl Run<'_> {
         }
     }
 
-    /// Replaces the file; how long it took until all workers used it, and what the proxy says of it.
+    /// Replaces the file; how long it took until all workers used it, and what the proxy says of
+    /// it.
     fn change(&self, number: u32) -> Result<Figures> {
         let before = generation(&self.server_info()?)?;
         let (file, content) = self.changing.file(number);

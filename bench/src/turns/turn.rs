@@ -130,11 +130,11 @@ impl Turn {
         figures
     }
 
-    pub(super) fn at_half_load(&self, rate: Option<f64>) -> Vec<(&'static str, f64)> {
+    pub(super) fn at_half_load(&self, rate: f64) -> Vec<(&'static str, f64)> {
         let Self { outcome, noise, .. } = self;
         let requests = outcome.requests as f64;
         vec![
-            ("half_rate", rate.unwrap_or_default()),
+            ("half_rate", rate),
             ("half_achieved_rate", outcome.rate()),
             ("half_cpu_us_per_request", 1e6 * self.cpu_seconds / requests),
             ("half_p50_us", outcome.p50),

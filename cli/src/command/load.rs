@@ -39,7 +39,7 @@ use crate::{
     after_help = "Examples:
   ringmain load http://127.0.0.1:8080/ --connections 64 --duration 30s
   ringmain load http://127.0.0.1:8080/ --rate 20k --warmup 5s --max-p99 5ms --max-errors 0
-  ringmain load 9@http://127.0.0.1/read 1@http://127.0.0.1/write --rate 1000 -X POST --body-size 4KiB
+  ringmain load 9@http://127.0.0.1/read 1@http://127.0.0.1/write --rate 1k -X POST --body-size 4KiB
   ringmain load https://127.0.0.1/ --insecure --http2 --streams 10 -o json --report load.html
   ringmain load grpc://127.0.0.1:50051/shop.Cart/Get --body @request.bin --rate 500
   ringmain load compare before.json after.json"

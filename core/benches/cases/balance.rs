@@ -26,7 +26,7 @@ fn picks(policy: usize, weight: fn(u8) -> u32) -> Run {
     let endpoints = Endpoints::new(1, (0..10).map(endpoint));
     let mut state = State::new(POLICIES[policy]);
     let active = [3_u32, 1, 4, 1, 5, 9, 2, 6, 5, 3];
-    let mut random = super::route::random();
+    let mut random = super::hosts::random();
     Box::new(move |times| {
         for _ in 0..times {
             let active = black_box(&active);

@@ -1,6 +1,7 @@
 //! What is measured, in time and in instructions alike.
 
 mod balance;
+mod hosts;
 mod http1;
 mod record;
 mod route;

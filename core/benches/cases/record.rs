@@ -23,7 +23,8 @@ pub(super) fn line() -> Run {
         duration: Duration::from_micros(24_900),
         upstream_service_time: Some(Duration::from_millis(23)),
         forwarded_for: b"10.44.1.23",
-        user_agent: b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36",
+        user_agent: b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+            Chrome/130.0.0.0 Safari/537.36",
         request_id: b"0b52ab2e-8f0a-4b2a-9f07-0d1b0c0e5b11",
         authority: b"bookinfo.example:8080",
         upstream_host: address("10.44.1.27:9080"),

@@ -37,7 +37,7 @@ impl Proxy {
     fn new() -> Self {
         let addresses: Vec<String> = (1..=10).map(|last| format!("10.0.0.{last}:80")).collect();
         let endpoints: Vec<(&str, u32)> = addresses.iter().map(|text| (&**text, 1)).collect();
-        let mut hosts = super::route::virtual_hosts(100);
+        let mut hosts = super::hosts::virtual_hosts(100);
         let any = document::route("any", document::prefix("/"));
         hosts.push(document::virtual_host(
             "bookinfo",

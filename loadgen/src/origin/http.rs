@@ -219,7 +219,8 @@ fn response(kind: &str, body: &str, closes: bool) -> Vec<u8> {
     let connection = if closes { "connection: close\r\n" } else { "" };
     let length = body.len();
     format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n{connection}\r\n{body}"
+        "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\
+         {connection}\r\n{body}"
     )
     .into_bytes()
 }

@@ -68,7 +68,8 @@ fn answers_requests(http: SocketAddr) {
         let closed = connections - 1;
         if counts.ends_with(&format!(
             "{{\"requests\":4,\"connections\":{connections},\"closed\":{closed},\
-             \"body_bytes\":100000,\"streams\":0,\"streams_closed\":0,\"echo_bytes\":0,\"sink_bytes\":0,\"source_bytes\":0}}"
+             \"body_bytes\":100000,\"streams\":0,\"streams_closed\":0,\
+             \"echo_bytes\":0,\"sink_bytes\":0,\"source_bytes\":0}}"
         )) {
             break;
         }

@@ -345,8 +345,12 @@ fn warnings(old: &Summary, new: &Summary) -> Vec<String> {
     for (name, run) in [("A", old), ("B", new)] {
         if run.generator.bottleneck {
             warnings.push(format!(
-                "in {name} the generator was the bottleneck, its figures describe the generator: {}",
-                run.generator.reason.as_deref().unwrap_or("it does not say why")
+                "in {name} the generator was the bottleneck, its figures \
+                 describe the generator: {}",
+                run.generator
+                    .reason
+                    .as_deref()
+                    .unwrap_or("it does not say why")
             ));
         }
         if run.interrupted {

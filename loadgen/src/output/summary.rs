@@ -305,7 +305,8 @@ impl Summary {
                 "open loop, latency from the intended send time"
             }
             (Mode::Open, LatencyFrom::SendTime) => {
-                "open loop, latency from the time of sending (requests that had to wait do not show it)"
+                "open loop, latency from the time of sending (requests that had to wait do \
+                 not show it)"
             }
             (Mode::Stream, _) => "streams of bytes, no requests and no latency",
             (Mode::Closed, _) => {

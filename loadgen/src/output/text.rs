@@ -104,7 +104,8 @@ pub(super) fn doubts(summary: &Summary) -> Vec<String> {
     if summary.generator.bottleneck {
         let reason = summary.generator.reason.as_deref();
         doubts.push(format!(
-            "the generator was the bottleneck, these figures describe it and not what it measured: {}",
+            "the generator was the bottleneck, these figures describe it and not what it \
+             measured: {}",
             reason.unwrap_or("it does not say why")
         ));
     }

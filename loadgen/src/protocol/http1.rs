@@ -274,7 +274,8 @@ mod tests {
             &target,
             true,
             &format!(
-                "GET /x HTTP/1.1\r\nhost: a:81\r\n{agent}\r\naccept: */*\r\nconnection: close\r\n\r\n"
+                "GET /x HTTP/1.1\r\nhost: a:81\r\n{agent}\r\naccept: */*\r\n\
+                 connection: close\r\n\r\n"
             ),
         );
         target.headers = vec![
@@ -294,7 +295,8 @@ mod tests {
             &target,
             false,
             &format!(
-                "POST /x HTTP/1.1\r\nhost: a:81\r\n{agent}\r\naccept: */*\r\ncontent-length: 0\r\n\r\n"
+                "POST /x HTTP/1.1\r\nhost: a:81\r\n{agent}\r\naccept: */*\r\n\
+                 content-length: 0\r\n\r\n"
             ),
         );
         target.body = "abc".into();
@@ -302,7 +304,8 @@ mod tests {
             &target,
             false,
             &format!(
-                "POST /x HTTP/1.1\r\nhost: a:81\r\n{agent}\r\naccept: */*\r\ncontent-length: 3\r\n\r\nabc"
+                "POST /x HTTP/1.1\r\nhost: a:81\r\n{agent}\r\naccept: */*\r\n\
+                 content-length: 3\r\n\r\nabc"
             ),
         );
     }

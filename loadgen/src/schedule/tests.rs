@@ -184,7 +184,11 @@ proptest! {
     }
 
     #[test]
-    fn exact_numbers_of_random_arrivals(workers in 1u64..8, requests in 0u64..500, warmup in 0u64..50) {
+    fn exact_numbers_of_random_arrivals(
+        workers in 1u64..8,
+        requests in 0u64..500,
+        warmup in 0u64..50,
+    ) {
         let warmup = Duration::from_millis(warmup);
         let counted: usize = (0..workers)
             .map(|worker| {

@@ -3,14 +3,14 @@
 use std::{
     collections::BTreeSet,
     io::{Read, Write},
-    net::{SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     process::Command,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    thread,
+    thread::{self, JoinHandle},
 };
 
 use ringmain_tests::{nginx::Nginx, place};
@@ -140,30 +140,29 @@ impl Peer {
 
 /// A WebSocket server on the tungstenite crate that sends every message back.
 pub(crate) struct WebSockets {
-    pub(crate) address: SocketAddr,
+    server: Server,
     messages: Arc<AtomicU64>,
 }
 
 impl WebSockets {
-    /// Serves until the process ends.
     pub(crate) fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
         let messages = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&messages);
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let count = Arc::clone(&count);
-                thread::spawn(move || {
-                    let mut socket = tungstenite::accept(stream.unwrap()).unwrap();
-                    while let Ok(Message::Binary(payload)) = socket.read() {
-                        count.fetch_add(1, Ordering::SeqCst);
-                        socket.send(Message::Binary(payload)).unwrap();
-                    }
-                });
+        let server = Server::start(move |stream| {
+            let mut socket = tungstenite::accept(stream).map_err(|error| error.to_string())?;
+            // A client may leave at any time.
+            while let Ok(Message::Binary(payload)) = socket.read() {
+                count.fetch_add(1, Ordering::SeqCst);
+                let sent = socket.send(Message::Binary(payload));
+                sent.map_err(|error| error.to_string())?;
             }
+            Ok(())
         });
-        Self { address, messages }
+        Self { server, messages }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.address
     }
 
     pub(crate) fn messages(&self) -> u64 {
@@ -173,42 +172,25 @@ impl WebSockets {
 
 /// Takes all bytes that come, and sends some for as long as they do.
 pub(crate) struct Streams {
-    pub(crate) address: SocketAddr,
+    server: Server,
     received: Arc<AtomicU64>,
     sent: Arc<AtomicU64>,
 }
 
 impl Streams {
-    /// Serves until the process ends.
     pub(crate) fn start(sends: bool) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let streams = Self {
-            address: listener.local_addr().unwrap(),
-            received: Arc::default(),
-            sent: Arc::default(),
-        };
-        let (received, sent) = (Arc::clone(&streams.received), Arc::clone(&streams.sent));
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                let mut reader = stream.try_clone().unwrap();
-                let (received, sent) = (Arc::clone(&received), Arc::clone(&sent));
-                let reading = thread::spawn(move || {
-                    let mut bytes = [0; 50_000];
-                    while let Ok(count @ 1..) = reader.read(&mut bytes) {
-                        received.fetch_add(count as u64, Ordering::SeqCst);
-                    }
-                });
-                thread::spawn(move || {
-                    while sends && !reading.is_finished() {
-                        let count = stream.write(&[b'x'; 30_000]).unwrap();
-                        sent.fetch_add(count as u64, Ordering::SeqCst);
-                    }
-                    reading.join().unwrap();
-                });
-            }
-        });
-        streams
+        let (received, sent) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let counts = (Arc::clone(&received), Arc::clone(&sent));
+        let server = Server::start(move |stream| stream_both_ways(stream, sends, &counts));
+        Self {
+            server,
+            received,
+            sent,
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.address
     }
 
     pub(crate) fn received(&self) -> u64 {
@@ -217,5 +199,87 @@ impl Streams {
 
     pub(crate) fn sent(&self) -> u64 {
         self.sent.load(Ordering::SeqCst)
+    }
+}
+
+/// `counts`: bytes received and sent.
+fn stream_both_ways(
+    mut stream: TcpStream,
+    sends: bool,
+    (received, sent): &(Arc<AtomicU64>, Arc<AtomicU64>),
+) -> Result<(), String> {
+    let mut reader = stream.try_clone().map_err(|error| error.to_string())?;
+    thread::scope(|scope| {
+        let reading = scope.spawn(move || {
+            let mut bytes = [0; 50_000];
+            loop {
+                match reader.read(&mut bytes) {
+                    Ok(0) => return Ok(()),
+                    Ok(count) => received.fetch_add(count as u64, Ordering::SeqCst),
+                    Err(error) => return Err(format!("receiving: {error}")),
+                };
+            }
+        });
+        while sends && !reading.is_finished() {
+            let count = stream.write(&[b'x'; 30_000]);
+            let count = count.map_err(|error| format!("sending: {error}"))?;
+            sent.fetch_add(count as u64, Ordering::SeqCst);
+        }
+        reading.join().expect("nothing in it panics")
+    })
+}
+
+/// Serves each connection on a thread of its own, until it is dropped. Then all connections must
+/// have come to their ends, and none with an error.
+struct Server {
+    address: SocketAddr,
+    is_over: Arc<AtomicBool>,
+    /// What went wrong, of every connection.
+    accepting: Option<JoinHandle<Vec<String>>>,
+}
+
+impl Server {
+    fn start(serve: impl Fn(TcpStream) -> Result<(), String> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let (serve, over) = (Arc::new(serve), Arc::clone(&is_over));
+        let accepting = thread::spawn(move || {
+            let mut serving = Vec::new();
+            for stream in listener.incoming() {
+                if over.load(Ordering::SeqCst) {
+                    break;
+                }
+                let serve = Arc::clone(&serve);
+                serving.push(thread::spawn(move || {
+                    serve(stream.map_err(|error| format!("accepting: {error}"))?)
+                }));
+            }
+            let ends = serving.into_iter().map(|serving| serving.join());
+            ends.filter_map(|end| match end {
+                Ok(end) => end.err(),
+                Err(_) => Some("a thread panicked".to_owned()),
+            })
+            .collect()
+        });
+        Self {
+            address,
+            is_over,
+            accepting: Some(accepting),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            // What failed already says more.
+            return;
+        }
+        self.is_over.store(true, Ordering::SeqCst);
+        // So that it sees that.
+        TcpStream::connect(self.address).unwrap();
+        let accepting = self.accepting.take().expect("it is dropped once");
+        assert_eq!(accepting.join().unwrap(), [""; 0]);
     }
 }

@@ -149,12 +149,12 @@ fn websocket_messages(io: Io) {
             proxy_set_header Upgrade $http_upgrade;
             proxy_set_header Connection upgrade;
         }}",
-        server.address
+        server.address()
     );
     let peer = Peer::with(&upgrade);
     let authority = peer.certificates.text("authority.pem");
     let secure = format!("wss://{}/upgrade", peer.tls);
-    let direct = format!("ws://{}/", server.address);
+    let direct = format!("ws://{}/", server.address());
     for (round, arguments) in [
         &[&direct, "-c", "4", "--body-size", "70000"][..],
         &[
@@ -214,7 +214,7 @@ fn streams_of_bytes(io: Io) {
         ("both", true, true),
     ] {
         let server = Streams::start(receives);
-        let target = format!("tcp-stream://{}", server.address);
+        let target = format!("tcp-stream://{}", server.address());
         let arguments = [
             &target,
             "--direction",

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use anyhow::Result;
 
-use super::{OUTLINE, OWN};
+use super::OWN;
 use crate::{
     bench::{Bench, missing_program},
     load::{Direction, Extent, Load, Outcome, What, iperf3, own},
@@ -12,7 +12,6 @@ use crate::{
     process::{Process, find},
     quiet::Watch,
     report::Report,
-    samples::Sample,
 };
 
 const CASE: &str = "4 streams";
@@ -25,13 +24,7 @@ pub(super) fn measure(
     origin: &Origin,
     report: &mut Report,
 ) -> Result<()> {
-    let server = match find(OTHER) {
-        Some(_) => Some(iperf3::Server::start(bench, directory)?),
-        None => {
-            report.notes.push(missing_program(OTHER));
-            None
-        }
-    };
+    let server = server(bench, directory, report)?;
     // iperf3 counts whole seconds.
     let time = Duration::from_secs_f64(bench.arguments.turn().as_secs_f64().ceil());
     let load = Load {
@@ -53,42 +46,25 @@ pub(super) fn measure(
             let send = || server.send(bench, STREAMS, time);
             turns.push((OTHER, Turn::of(&server.process, send)?));
         }
-        let noise_max = bench.arguments.noise / 100.0;
-        let quiet = turns.iter().all(|(_, turn)| turn.others < noise_max);
+        let quiet = bench.is_quiet(turns.iter().map(|(_, turn)| turn.others));
         for (program, turn) in turns {
-            let Turn {
-                outcome,
-                cpu,
-                others,
-            } = turn;
-            if outcome.cut > 0 {
-                let cut = outcome.cut;
-                let failure =
-                    format!("{CASE}: {program}: {cut} streams did not come to their ends");
-                report.failures.push(failure);
-            }
-            let mebibytes = outcome.bytes_out as f64 / 1_048_576.0;
-            for (quantity, value) in [
-                ("mib_per_second", mebibytes / outcome.seconds),
-                ("mib_per_cpu_second", mebibytes / cpu.as_secs_f64()),
-                ("others_share", others),
-            ] {
-                report.samples.extend([Sample {
-                    scenario: OUTLINE.name,
-                    case: CASE.to_owned(),
-                    round,
-                    peer: program,
-                    quantity,
-                    value,
-                    quiet,
-                }]);
-            }
+            report.failures.extend(turn.problem(program));
+            report.push_round(CASE, round, program, quiet, turn.figures());
         }
     }
     if let Some(server) = server {
         server.process.stop(Duration::from_secs(10))?;
     }
     Ok(())
+}
+
+/// iperf3's; when it is not there a note says so.
+fn server(bench: &Bench, directory: &Path, report: &mut Report) -> Result<Option<iperf3::Server>> {
+    if find(OTHER).is_none() {
+        report.notes.push(missing_program(OTHER));
+        return Ok(None);
+    }
+    iperf3::Server::start(bench, directory).map(Some)
 }
 
 struct Turn {
@@ -112,5 +88,20 @@ impl Turn {
             cpu,
             others,
         })
+    }
+
+    /// What did not arrive.
+    fn problem(&self, program: &str) -> Option<String> {
+        let cut = self.outcome.cut;
+        (cut > 0).then(|| format!("{CASE}: {program}: {cut} streams did not come to their ends"))
+    }
+
+    fn figures(&self) -> [(&'static str, f64); 3] {
+        let mebibytes = self.outcome.bytes_out as f64 / 1_048_576.0;
+        [
+            ("mib_per_second", mebibytes / self.outcome.seconds),
+            ("mib_per_cpu_second", mebibytes / self.cpu.as_secs_f64()),
+            ("others_share", self.others),
+        ]
     }
 }

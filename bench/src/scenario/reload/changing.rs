@@ -30,7 +30,7 @@ pub(super) trait Changing {
     /// The file that the `number`th change replaces, and what it has then.
     fn file(&self, number: u32) -> (&'static str, String);
 
-    /// After a change, under load: asks whether it is served. How many requests that were.
+    /// After a change: asks whether it is served. How many requests that were.
     ///
     /// # Errors
     /// When it is not.
@@ -38,7 +38,7 @@ pub(super) trait Changing {
         Ok(0)
     }
 
-    /// After the last change and the load: whether it is there.
+    /// After the last change of several, and the load if there was any: whether it is there.
     ///
     /// # Errors
     /// When it is not.
@@ -134,7 +134,8 @@ fn changed(number: u32) -> String {
 /// One of the first service.
 fn workload(name: &str, address: &str) -> String {
     format!(
-        "---\napiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {{ name: {name} }}\n\
+        "---\napiVersion: networking.istio.io/v1\nkind: WorkloadEntry\n\
+         metadata: {{ name: {name} }}\n\
          spec: {{ address: {address}, labels: {{ app: service-0 }} }}\n"
     )
 }
@@ -150,11 +151,13 @@ fn services() -> String {
         let _ = write!(
             yaml,
             "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\n\
-             metadata: {{ name: service-{service} }}\nspec:\n  hosts: [service-{service}.example]\n  \
+             metadata: {{ name: service-{service} }}\n\
+             spec:\n  hosts: [service-{service}.example]\n  \
              gateways: [gateway]\n  http:\n  - route:\n    \
              - destination: {{ host: service-{service}.internal }}\n\
              ---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\n\
-             metadata: {{ name: service-{service} }}\nspec:\n  hosts: [service-{service}.internal]\n  \
+             metadata: {{ name: service-{service} }}\n\
+             spec:\n  hosts: [service-{service}.internal]\n  \
              location: MESH_INTERNAL\n  resolution: STATIC\n  \
              ports: [{{ number: 80, name: http, protocol: HTTP }}]\n"
         );

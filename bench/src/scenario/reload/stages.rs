@@ -133,8 +133,8 @@ pub(super) fn note(report: &Report, cases: &[&str]) -> String {
         rows.push(row.into_iter().chain(cells).collect());
     }
     format!(
-        "Milliseconds from the first sign of the change on, medians. The proxy's stages pass during \
-         `send` and `apply`.\n\n{}",
+        "Milliseconds from the first sign of the change on, medians. The proxy's stages pass \
+         during `send` and `apply`.\n\n{}",
         markdown(&rows).trim_end()
     )
 }

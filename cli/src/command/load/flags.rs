@@ -14,7 +14,8 @@ pub(super) struct Flags {
     pub(super) goals: Vec<Goal>,
 
     /// Requests per second of an open loop, all URLs together: 500, 20k, 1.5M.
-    #[arg(short = 'R', long, value_name = "NUMBER", value_parser = parse::rate, help_heading = PACE)]
+    #[arg(short = 'R', long, value_name = "NUMBER", value_parser = parse::rate,
+        help_heading = PACE)]
     pub(super) rate: Option<f64>,
     /// How the send times of an open loop are spread.
     #[arg(long, value_enum, default_value_t, requires = "rate", help_heading = PACE)]
@@ -42,7 +43,8 @@ pub(super) struct Flags {
     #[arg(short, long, value_name = "NUMBER", help_heading = CONNECTIONS)]
     pub(super) connections: Option<usize>,
     /// Requests at the same time on each HTTP/2 or gRPC connection.
-    #[arg(short = 'm', long, value_name = "NUMBER", default_value_t = 1, help_heading = CONNECTIONS)]
+    #[arg(short = 'm', long, value_name = "NUMBER", default_value_t = 1,
+        help_heading = CONNECTIONS)]
     pub(super) streams: usize,
     /// Threads that send, each pinned to a CPU [default: 1, not pinned].
     #[arg(short = 't', long, visible_alias = "threads", value_name = "NUMBER",

@@ -82,9 +82,8 @@ fn warnings_name_what_differs() {
         (|_| {}, &[]),
         (
             |new| new.intended_rate = Some(4000.0),
-            &[
-                "the runs differ in pace: A open loop, 2000/s constant, B open loop, 4000/s constant",
-            ],
+            &["the runs differ in pace: A open loop, 2000/s constant, \
+                 B open loop, 4000/s constant"],
         ),
         (
             |new| new.mode = Mode::Closed,

@@ -148,7 +148,8 @@ pid temp/nginx.pid;
 error_log stderr crit;
 events {{ worker_connections 512; }}
 http {{
-    log_format seen '$server_protocol $ssl_protocol- $ssl_session_reused $connection $content_length';
+    log_format seen '$server_protocol $ssl_protocol- $ssl_session_reused '
+        '$connection $content_length';
     access_log temp/access.log seen;
     default_type application/octet-stream;
     client_body_temp_path temp/body;
