@@ -25,7 +25,7 @@ use crate::{
     problem::Problem,
 };
 
-pub use updates::Updates;
+pub use updates::{PartTooLong, Updates};
 
 /// Frames of another major version are refused.
 pub const MAJOR: u8 = 1;
