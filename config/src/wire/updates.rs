@@ -1,9 +1,9 @@
 //! Changes as the frames of updates, one at a time, each part written once.
 //!
 //! What a frame takes is known only when a part has been written, and one part may be most of a
-//! Document; so parts are written where they are to stay, and one that makes a frame too long begins
-//! the next. Whoever sends them has one frame in memory and at most one part of the next, however
-//! long the changes are and however slowly they are taken.
+//! Document; so parts are written where they are to stay, and one that makes a frame too long
+//! begins the next. Whoever sends them has one frame in memory and at most one part of the next,
+//! however long the changes are and however slowly they are taken.
 
 use std::io;
 
