@@ -1,5 +1,5 @@
-//! Says what the program is built from, for `ringmain --version`: the revision, and whether anything
-//! differed from it. Without git, or outside of a repository, it is unknown.
+//! Says what the program is built from, for `ringmain --version`: the revision, and whether
+//! anything differed from it. Without git, or outside of a repository, it is unknown.
 
 use std::process::Command;
 

@@ -1,8 +1,8 @@
 //! Processes of this program that end with their parent, however it ends.
 //!
 //! A child holds the reading end of a pipe as its standard input and the parent the other. When the
-//! parent closes it, or dies of whatever cause, the child reads the end and drains as on SIGTERM: no
-//! process is left behind, and no process id is ever signalled that might be another's by then.
+//! parent closes it, or dies of whatever cause, the child reads the end and drains as on SIGTERM:
+//! no process is left behind, and no process id is ever signalled that might be another's by then.
 //! Children have a process group of their own, so that Ctrl-C reaches only the parent, which then
 //! ends them in its order.
 

@@ -15,7 +15,8 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Fault>>) -> Resul
         .block_on(work)
 }
 
-/// The signals that end a command: SIGINT and SIGTERM. While one of these lives they do nothing else.
+/// The signals that end a command: SIGINT and SIGTERM. While one of these lives they do nothing
+/// else.
 pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,

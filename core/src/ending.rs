@@ -1,5 +1,5 @@
-//! Every way a TCP connection through the proxy can end, and what the log and the metrics say of it:
-//! one closed enum, one total function, as [`crate::failure`] is for requests.
+//! Every way a TCP connection through the proxy can end, and what the log and the metrics say of
+//! it: one closed enum, one total function, as [`crate::failure`] is for requests.
 //!
 //! A client of bytes cannot be told anything, so there is no status: it sees its connection closed,
 //! or reset when the other side's was.

@@ -67,8 +67,8 @@ pub enum Flag {
     Upe,
     /// Upstream request timeout.
     Ut,
-    /// Upstream connection failure, and as many tries as are allowed were made: what Envoy says of a
-    /// TCP connection whose endpoint cannot be connected to.
+    /// Upstream connection failure, and as many tries as are allowed were made: what Envoy says of
+    /// a TCP connection whose endpoint cannot be connected to.
     UfUrx,
     /// Duration timeout: a connection reached its greatest age.
     Dt,

@@ -16,8 +16,8 @@ pub struct OpenConnections(AtomicU32);
 pub struct OpenConnection(Arc<OpenConnections>);
 
 impl OpenConnections {
-    /// Counts one more, unless there are `max` already. Exact: cores that ask at the same time never
-    /// get more than there are left.
+    /// Counts one more, unless there are `max` already. Exact: cores that ask at the same time
+    /// never get more than there are left.
     pub fn take(self: &Arc<Self>, max: Option<u32>) -> Option<OpenConnection> {
         let max = max.unwrap_or(u32::MAX);
         let more = |open: u32| (open < max).then(|| open + 1);

@@ -15,12 +15,12 @@ use crate::{
 /// changes it.
 ///
 /// A rewrite replaces the prefix or the whole path that the route matched. A route for any path has
-/// its rewrite put before the path. Where the replacement ends with `/` and what follows begins with
-/// one, there is only one. The `*` of `OPTIONS *` is never rewritten.
+/// its rewrite put before the path. Where the replacement ends with `/` and what follows begins
+/// with one, there is only one. The `*` of `OPTIONS *` is never rewritten.
 ///
 /// # Errors
-/// [`Refused::Escapes`] when the replacement and what follows it form a `..` or another segment that
-/// is not canonical: answer 400.
+/// [`Refused::Escapes`] when the replacement and what follows it form a `..` or another segment
+/// that is not canonical: answer 400.
 pub fn path<'a>(route: &Route, forward: &Forward, path: &'a str) -> Result<Cow<'a, str>, Refused> {
     let replacement = forward
         .rewrite

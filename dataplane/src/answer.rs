@@ -62,6 +62,8 @@ pub struct Answer<'a> {
     pub until: &'a Cell<Micros>,
     /// How far it has come.
     pub progress: &'a Progress,
+    /// The request, kept for as long as it may have to be sent once more.
+    pub request: Option<&'a mut Buffer>,
 }
 
 impl Answer<'_> {
@@ -71,6 +73,10 @@ impl Answer<'_> {
     /// Why it did not arrive, or did not get through.
     pub async fn forward(&mut self, record: &mut Record<'_>) -> Result<bool, Failure> {
         let (mut received, head_bytes) = self.receive_head().await?;
+        if let Some(request) = self.request.take() {
+            request.clear();
+            request.release();
+        }
         let framing = match self.head.framing() {
             Framing::UntilClose => Framing::Chunked,
             framing => framing,
@@ -105,6 +111,7 @@ impl Answer<'_> {
             .map_err(|broken| self.failure(&broken))?;
         if body.is_done() {
             received.release();
+            self.upstream.expect_bulk(false);
             if nothing_follows {
                 self.upstream.expect_nothing();
             }
@@ -224,7 +231,8 @@ impl Answer<'_> {
         }
     }
 
-    /// Why the upstream's socket ended: nobody waits any more, a deadline of ours, or else `failure`.
+    /// Why the upstream's socket ended: nobody waits any more, a deadline of ours, or else
+    /// `failure`.
     pub fn late_or(&self, failure: Failure) -> Failure {
         if self.session.is_gone() {
             return Failure::DownstreamGone;

@@ -1,9 +1,9 @@
 //! START READING HERE: a connection from its accept to its end.
 //!
 //! A worker's listener accepts a socket ([`crate::listener`]) and [`serve`] is its task: a small
-//! future that waits for the socket to become readable. When the first bytes of a request are there,
-//! they get a buffer, and the connection the use of a large future ([`Busy`]) until nothing is left
-//! to do; each request goes through [`crate::exchange::exchange`].
+//! future that waits for the socket to become readable. When the first bytes of a request are
+//! there, they get a buffer, and the connection the use of a large future ([`Busy`]) until nothing
+//! is left to do; each request goes through [`crate::exchange::exchange`].
 
 use std::{
     cell::Cell,

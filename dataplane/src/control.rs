@@ -3,8 +3,8 @@
 //!
 //! Nothing here serves traffic or touches a worker. Whatever the control plane does - gone, slow,
 //! restarted, sending rubbish - ends in a line of the log, a wait and another try; the Document in
-//! force stays. [`session`] is one connection, [`staging`] turns updates into a Document, [`status`]
-//! is what `ringmain status` and the admin endpoints show.
+//! force stays. [`session`] is one connection, [`staging`] turns updates into a Document,
+//! [`status`] is what `ringmain status` and the admin endpoints show.
 
 mod lost;
 mod session;

@@ -1,7 +1,7 @@
 //! How many workers this process should run, and on which cores.
 //!
-//! Three things bound it: the cores it may run on (`sched_getaffinity`, which a cpuset narrows), the
-//! quota of its cgroup, and the quotas of the groups above it. A quota of 1.5 CPUs gives two
+//! Three things bound it: the cores it may run on (`sched_getaffinity`, which a cpuset narrows),
+//! the quota of its cgroup, and the quotas of the groups above it. A quota of 1.5 CPUs gives two
 //! workers: one would leave a third of it unused. Parsing is pure and takes the files' text.
 
 use std::path::{Path, PathBuf};
@@ -57,7 +57,8 @@ impl Cpus {
 }
 
 /// The smallest quota of the process's cgroup and those above it, in CPUs rounded up. `cgroup` and
-/// `mountinfo` are the text of `/proc/self/cgroup` and `/proc/self/mountinfo` (cgroups(7), proc(5)).
+/// `mountinfo` are the text of `/proc/self/cgroup` and `/proc/self/mountinfo` (cgroups(7),
+/// proc(5)).
 fn quota(cgroup: &str, mountinfo: &str, read: impl Fn(&Path) -> Option<String>) -> Option<usize> {
     let unified = group(cgroup, |controllers| controllers.is_empty())
         .zip(mount(mountinfo, |kind, _| kind == "cgroup2"))

@@ -144,7 +144,10 @@ impl Forward<'_, '_> {
         // Nothing is held for the client while the upstream thinks.
         downstream.received.release();
         let result = match staged {
-            Ok(()) if body.is_done() => self.whole(downstream, &cluster, outgoing, record).await,
+            Ok(()) if body.is_done() => {
+                session.stream.expect_bulk(false);
+                self.whole(downstream, &cluster, outgoing, record).await
+            }
             // In a box of its own: it is large, and most requests do without.
             Ok(()) => {
                 Box::pin(self.streaming(downstream, &cluster, &mut body, outgoing, record)).await
@@ -180,6 +183,7 @@ impl Forward<'_, '_> {
             let sent;
             (sent, outgoing) = upstream.stream().send_part(Part::whole(outgoing)).await;
             let mut answer = self.answer(downstream, &upstream, &until, &complete);
+            answer.request = Some(&mut outgoing);
             let answered = match sent {
                 Ok(()) => answer.forward(record).await,
                 Err(_) => Err(answer.late_or(Failure::UpstreamClosed)),
@@ -330,6 +334,7 @@ impl Forward<'_, '_> {
             edits: &self.forwarding.response_edits,
             until,
             progress: self.progress,
+            request: None,
         }
     }
 

@@ -2,9 +2,9 @@
 //! control plane is down.
 //!
 //! One file: a line of JSON that says what it is, then the Document as JSON, indented for reading.
-//! It is written beside its place, synced, and renamed over it, so that a reader sees the old or the
-//! new one, whole. A file that is not exactly what was written is not used. The disk is touched only
-//! by [`load`], before traffic, and on tokio's blocking threads.
+//! It is written beside its place, synced, and renamed over it, so that a reader sees the old or
+//! the new one, whole. A file that is not exactly what was written is not used. The disk is touched
+//! only by [`load`], before traffic, and on tokio's blocking threads.
 
 #[cfg(test)]
 mod tests;

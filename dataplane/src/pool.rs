@@ -1,9 +1,9 @@
 //! Upstream connections of one core: which endpoint a request goes to, and over which connection.
 //!
 //! Each worker has its own pools; nothing here is shared. Idle connections have no buffer, and on a
-//! ring a poll pending that begins when the last answer is complete: whether the upstream has closed
-//! one, or sent what nobody asked for, is known without a system call when it is reused and once per
-//! sweep. The answer to the next request is waited for with the same poll.
+//! ring a poll pending that begins when the last answer is complete: whether the upstream has
+//! closed one, or sent what nobody asked for, is known without a system call when it is reused and
+//! once per sweep. The answer to the next request is waited for with the same poll.
 
 use std::{
     cell::{Cell, RefCell, RefMut},
@@ -37,9 +37,9 @@ use crate::{
 
 /// Idle connections that one sweep looks at, so that a sweep stays short.
 const SWEEP_LOOKS_MAX: usize = 512;
-/// Connections that are closed in one turn of the loop. A ring cancels the poll of each and closes it
-/// when that has ended: with more at a time than its queues have room for, the runtime would submit
-/// while it takes completions.
+/// Connections that are closed in one turn of the loop. A ring cancels the poll of each and closes
+/// it when that has ended: with more at a time than its queues have room for, the runtime would
+/// submit while it takes completions.
 const CLOSED_AT_ONCE: usize = 64;
 /// Between two such turns.
 const CLOSING_PAUSE: Duration = Duration::from_millis(1);
@@ -52,6 +52,8 @@ pub struct Clusters {
     connections: Rc<Cell<u32>>,
     /// Those that nobody is to use any more.
     closing: RefCell<Vec<Connection>>,
+    /// [`Self::close`] runs.
+    is_closing: Cell<bool>,
     /// The idle connection that the next sweep looks at first, counted over all clusters.
     sweep_from: Cell<usize>,
 }
@@ -241,11 +243,18 @@ impl Clusters {
             .set(u64::from(self.connections.get()) - unused);
     }
 
+    /// There is something to close, and [`Self::close`] is to be called.
+    pub fn begins_to_close(&self) -> bool {
+        let is_needed = !self.closing.borrow().is_empty();
+        is_needed && !self.is_closing.replace(true)
+    }
+
     /// Closes what was let go, a few at a time.
     pub async fn close(&self) {
         while self.close_some() {
             sleep(CLOSING_PAUSE).await;
         }
+        self.is_closing.set(false);
     }
 
     /// False when none is left.
@@ -434,8 +443,8 @@ async fn connect(
     }
 }
 
-/// A new connection to the leased endpoint that carries bytes and is nobody else's. One try: that is
-/// Envoy's `max_connect_attempts`.
+/// A new connection to the leased endpoint that carries bytes and is nobody else's. One try: that
+/// is Envoy's `max_connect_attempts`.
 ///
 /// # Errors
 /// Why there is none, and what the kernel said about it.

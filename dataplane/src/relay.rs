@@ -2,8 +2,8 @@
 //!
 //! One buffer is read, unframed in place, framed anew and sent, and only then the next is read: a
 //! slow receiver slows the sender, and nothing grows. A long body of known length is sent from the
-//! buffer that it was received in; what is short, or sent in chunks, is copied behind its head. What
-//! is left of a long one after a full buffer is moved through a pipe and never copied.
+//! buffer that it was received in; what is short, or sent in chunks, is copied behind its head.
+//! What is left of a long one after a full buffer is moved through a pipe and never copied.
 
 use std::{
     cell::Cell,
@@ -32,6 +32,8 @@ use crate::worker::Worker;
 const COALESCED_MAX: usize = 8 << 10;
 /// With so many bytes still to come, a pipe costs less than a buffer.
 const MOVED_MIN: u64 = 16 << 10;
+/// Full buffers that are copied when there was no pipe, before one is asked for again.
+const COPIES: u32 = 8;
 /// More than a chunk's head, its end and the last chunk take.
 const FRAMING_BYTES: usize = 64;
 
@@ -177,8 +179,8 @@ pub struct Relay<'a> {
     /// When every wait ends. Before that, either side may take the worker's stream idle timeout for
     /// its next move.
     pub until: &'a Cell<Micros>,
-    /// Nobody wants the rest any more. Looked at whenever the relay is polled while it waits for the
-    /// sender.
+    /// Nobody wants the rest any more. Looked at whenever the relay is polled while it waits for
+    /// the sender.
     pub stopped: Option<&'a Cell<bool>>,
     /// The sender is to be silent behind the body: see [`Stream::expect_nothing`].
     pub nothing_follows: bool,
@@ -196,29 +198,33 @@ impl Relay<'_> {
         received: &mut Buffer,
         mut outgoing: Buffer,
     ) -> Result<(), Broken> {
-        self.source.sends_bulk(false);
+        self.source.expect_bulk(false);
+        let mut copies = 0;
         loop {
-            let was_full = self.source.has_more();
+            let has_more = self.source.has_more();
+            let was_full = received.room() == 0;
             let (staged, consumed) = body.stage(received, &mut outgoing)?;
             let is_framed = matches!(staged, Staged::Copied);
-            // A transfer that fills its buffer has more to come.
-            let goes_on = was_full && body.movable().is_some() && self.worker.pipes.is_allowed();
+            let goes_on = has_more && body.movable().is_some() && self.may_move(&mut copies);
             self.note_end(body);
             let sent = self.send(staged, received, &mut outgoing, goes_on);
             sent.await.map_err(|_| Broken::Target)?;
-            // What is sent from now on is sent from where it was received, unless it is framed. Then a
-            // transfer that fills its buffer has made this one larger, and will again.
-            if !(is_framed && was_full) {
+            // What is sent from now on is sent from where it was received, unless it is framed.
+            // Then a transfer that fills its buffer has made this one larger, and will again.
+            if goes_on || !(is_framed && was_full) {
                 outgoing.release();
             }
             received.consume(consumed);
             if goes_on {
                 received.release();
-                self.go_on(body).await?;
+                if !self.go_on(body).await? {
+                    copies = COPIES;
+                }
             }
             if body.is_done() {
                 return Ok(());
             }
+            // A transfer that fills its buffer is worth a larger one.
             if was_full && !goes_on {
                 received.grow();
             }
@@ -232,8 +238,22 @@ impl Relay<'_> {
         }
     }
 
-    /// Sends what is staged, and consumes nothing of what is received. When it `goes_on`, the kernel
-    /// may keep some of it for what follows.
+    /// There may be a pipe for what is left.
+    fn may_move(&self, copies: &mut u32) -> bool {
+        let pipes = &self.worker.pipes;
+        if *copies > 0 || !pipes.is_allowed() {
+            *copies = copies.saturating_sub(1);
+            return false;
+        }
+        if !pipes.has_room() {
+            self.worker.counters.pipes_exhausted.increment();
+            *copies = COPIES;
+        }
+        pipes.has_room()
+    }
+
+    /// Sends what is staged, and consumes nothing of what is received. When it `goes_on`, the
+    /// kernel may keep some of it for what follows.
     async fn send(
         &self,
         staged: Staged,
@@ -264,15 +284,19 @@ impl Relay<'_> {
         sent
     }
 
-    /// Moves what is left of a body through a pipe that is held only while there is something in it.
-    /// Ends before the body does when that cannot be done, or is not worth it.
-    async fn go_on(&self, body: &mut Body<'_>) -> Result<(), Broken> {
+    /// Moves what is left of a body through a pipe that is held only while there is something in
+    /// it. Ends before the body does when that cannot be done, or is not worth it. False when there
+    /// is no pipe.
+    async fn go_on(&self, body: &mut Body<'_>) -> Result<bool, Broken> {
         // There is more already, for which what was sent waits.
         let mut is_expected = true;
         while let Some(left) = body.movable() {
             let Some(mut pipe) = self.worker.pipes.take() else {
                 self.worker.counters.pipes_exhausted.increment();
-                break;
+                if is_expected {
+                    self.target.push();
+                }
+                return Ok(false);
             };
             let bytes_max = usize::try_from(left).unwrap_or(PIPE_BYTES).min(PIPE_BYTES);
             let moved = self.source.receive_into(&mut pipe, bytes_max);
@@ -280,7 +304,7 @@ impl Relay<'_> {
                 body.pass(count)?;
                 self.note_end(body);
                 self.wait_for_target();
-                self.source.sends_bulk(true);
+                self.source.expect_bulk(true);
                 let sent = self.target.send_from(&mut pipe, |_| {}).await;
                 sent.map_err(|_| Broken::Target)?;
             }
@@ -292,7 +316,7 @@ impl Relay<'_> {
                 }
                 _ if is_expected => self.target.push(),
                 // It is the end, or urgent data, which the kernel does not move: a receive tells.
-                _ => return Ok(()),
+                _ => break,
             }
             is_expected = false;
             if !body.is_done() {
@@ -300,10 +324,7 @@ impl Relay<'_> {
                 self.unless_stopped(self.source.spliceable()).await?;
             }
         }
-        if is_expected {
-            self.target.push();
-        }
-        Ok(())
+        Ok(true)
     }
 
     /// What `wait` brings of the sender.

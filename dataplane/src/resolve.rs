@@ -126,8 +126,8 @@ impl Resolver {
     }
 
     /// From now on exactly these names are looked up, again and again: those of
-    /// `ringmain_core::snapshot::names_to_resolve`. What is known of names that were followed before
-    /// stays known.
+    /// `ringmain_core::snapshot::names_to_resolve`. What is known of names that were followed
+    /// before stays known.
     pub fn follow<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
         let names = names.into_iter().map(str::to_owned).collect();
         self.wanted.send_if_modified(|wanted| {

@@ -52,8 +52,8 @@ impl<T> Shelf<T> {
         self.len() == 0
     }
 
-    /// Drops what was not needed since the last call, at most `most` things, so that the core is not
-    /// held up.
+    /// Drops what was not needed since the last call, at most `most` things, so that the core is
+    /// not held up.
     pub fn tidy(&self, most: usize) {
         let mut things = self.things.borrow_mut();
         let dropped = self.unneeded.get().min(most).min(things.len());

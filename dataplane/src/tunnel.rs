@@ -2,10 +2,10 @@
 //!
 //! Decide, pick an endpoint, connect, carry, close the record. The two directions run at the same
 //! time on one task and know of each other only through [`Tunnel`]. A direction copies through a
-//! buffer of the pool while little moves, which it holds only while there is something in it; when a
-//! peer keeps filling that buffer, what has arrived is moved on through a pipe instead, without being
-//! copied. Nothing is timed per operation: the worker's tick looks at each tunnel once a second
-//! ([`Tunnel::look_after`]).
+//! buffer of the pool while little moves, which it holds only while there is something in it; when
+//! a peer keeps filling that buffer, what has arrived is moved on through a pipe instead, without
+//! being copied. Nothing is timed per operation: the worker's tick looks at each tunnel once a
+//! second ([`Tunnel::look_after`]).
 
 use std::{cell::Cell, io, net::IpAddr, pin::pin, rc::Rc};
 
@@ -200,8 +200,8 @@ impl Tunnel {
         self.ending.get().unwrap_or(Ending::Closed)
     }
 
-    /// To be called every second: ends what is quiet or old for too long, and sees to it that a peer
-    /// that has gone is noticed.
+    /// To be called every second: ends what is quiet or old for too long, and sees to it that a
+    /// peer that has gone is noticed.
     pub fn look_after(&self, client: &Stream, now: Micros) {
         let moved = self.to_endpoint.get() + self.to_client.get();
         if self.seen.replace(moved) != moved {
@@ -212,7 +212,7 @@ impl Tunnel {
         }
         if now >= self.until.get() {
             self.end(client, Ending::TooOld);
-        } else if now - self.moved_at.get() >= self.idle {
+        } else if now.saturating_sub(self.moved_at.get()) >= self.idle {
             self.end(client, Ending::Idle);
         }
     }
@@ -308,8 +308,8 @@ impl Way<'_> {
             };
             let count = match self.source.receive_into(&mut pipe, PIPE_BYTES) {
                 Ok(Received::Bytes(count)) => count,
-                // The kernel moves no urgent data, and calls it an end when the peer's end is behind
-                // it: what cannot be moved is received, and so is the end.
+                // The kernel moves no urgent data, and calls it an end when the peer's end is
+                // behind it: what cannot be moved is received, and so is the end.
                 Ok(Received::End) => {
                     self.worker.pipes.give_back(pipe);
                     return Pause::Small;

@@ -448,7 +448,10 @@ impl Worker {
             self.counters.turns.increment();
             let now = self.now();
             self.clusters.sweep(now, &self.counters);
-            self.clusters.close().await;
+            if self.clusters.begins_to_close() {
+                let worker = Rc::clone(&self);
+                io::spawn(async move { worker.clusters.close().await });
+            }
             self.sessions.each(|session| session.look_after(now));
             self.close_quiet();
             self.forget_listeners();

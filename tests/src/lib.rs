@@ -3,11 +3,12 @@
 //! A scenario drives the built binary, `ringmain`, from outside: a [`mesh::Mesh`] is a control
 //! plane and a proxy in processes of their own, an [`origin::Origin`] a scripted server that keeps
 //! the very bytes it received, a [`client::Client`] a socket that sends and reads what it is told
-//! to. [`curl`] and [`nginx`] are peers that we did not write. Nothing waits by sleeping: everything
-//! waits for a state that can be observed, until a deadline ([`wait`]), and then says what it saw.
+//! to. [`curl`] and [`nginx`] are peers that we did not write. Nothing waits by sleeping:
+//! everything waits for a state that can be observed, until a deadline ([`wait`]), and then says
+//! what it saw.
 //!
-//! Each test has a loopback address of its own ([`place`]), so tests run side by side. Every scenario
-//! runs under io_uring and under epoll ([`on_both`]).
+//! Each test has a loopback address of its own ([`place`]), so tests run side by side. Every
+//! scenario runs under io_uring and under epoll ([`on_both`]).
 
 #![allow(
     clippy::unwrap_used,

@@ -2,11 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
 
-use std::{
-    io::{Read, Write},
-    net::Shutdown,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use ringmain_tests::{
     Io,
@@ -34,7 +30,6 @@ on_both!(
     idle_upstream_connections_are_limited,
     nothing_is_left_behind,
     many_idle_connections,
-    a_flood_leaves_room_for_others,
 );
 
 fn a_head_that_comes_too_slowly(io: Io) {
@@ -484,32 +479,4 @@ fn many_idle_connections(io: Io) {
     }
     drop(clients);
     assert_eq!(mesh.finish().len(), 600);
-}
-
-/// A client that never stops sending, and takes every answer, is not the only one that is served.
-fn a_flood_leaves_room_for_others(io: Io) {
-    let origin = Origin::saying("never");
-    let mesh = Mesh::builder(io)
-        .routes("- match: [{uri: {exact: /gone}}]\n  directResponse: {status: 204}\n")
-        .service("origin", &[origin.address()])
-        .start();
-    let flooding = mesh.client();
-    let mut reading = flooding.wire.stream.try_clone().unwrap();
-    let mut writing = flooding.wire.stream.try_clone().unwrap();
-    let reader = std::thread::spawn(move || {
-        let mut answers = vec![0; 1 << 20];
-        while matches!(reading.read(&mut answers), Ok(1..)) {}
-    });
-    let writer = std::thread::spawn(move || {
-        let requests = "GET /gone HTTP/1.1\r\nhost: a\r\n\r\n".repeat(10_000);
-        while writing.write_all(requests.as_bytes()).is_ok() {}
-    });
-    for _ in 0..5 {
-        assert_eq!(mesh.client().get("/gone").status(), 204);
-    }
-    flooding.wire.stream.shutdown(Shutdown::Both).unwrap();
-    writer.join().unwrap();
-    reader.join().unwrap();
-    drop(flooding);
-    mesh.finish();
 }

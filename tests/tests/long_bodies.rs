@@ -112,6 +112,7 @@ fn one_pipe_for_three_slow_readers(io: Io) {
     let mut clients = [(); 3].map(|()| mesh.client());
     get(&mut clients[0]);
     mesh.proxy.wait_for_metric("ringmain_pipes_in_use", 1);
+    mesh.proxy.wait_for_metric("ringmain_buffers_in_use", 0);
     for client in &mut clients[1..] {
         get(client);
     }

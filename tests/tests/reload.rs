@@ -1,6 +1,6 @@
-//! Every way in which files change while the proxy serves: all at once, a thousand times in a moment,
-//! half, by links, away and back. What is in force in the end is what the files say in the end, and
-//! nothing in between costs a request.
+//! Every way in which files change while the proxy serves: all at once, a thousand times in a
+//! moment, half, by links, away and back. What is in force in the end is what the files say in the
+//! end, and nothing in between costs a request.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
 

@@ -34,8 +34,8 @@ use crate::{
 ///
 /// Asks the proxies' own code; nothing is sent and nothing needs to run. The request or connection
 /// comes in at a Gateway (--gateway), or is made by a workload with a Sidecar (--from); with one
-/// Gateway and neither option, at that Gateway. Exits with 0 when it would be forwarded or answered,
-/// with 1 when it would be refused.
+/// Gateway and neither option, at that Gateway. Exits with 0 when it would be forwarded or
+/// answered, with 1 when it would be refused.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "ringmain explain [OPTIONS] --resources <DIR> <METHOD> <URL>

@@ -14,10 +14,10 @@ use crate::{
 
 /// Carry the traffic of one workload or gateway.
 ///
-/// Takes its configuration from the control plane's socket and keeps the last good one on disk, from
-/// which it starts and serves when the control plane is down. Prints a line for each listener, then
-/// `ready`. SIGTERM or Ctrl-C lets requests under way end (limits.drain_timeout), a second one does
-/// not.
+/// Takes its configuration from the control plane's socket and keeps the last good one on disk,
+/// from which it starts and serves when the control plane is down. Prints a line for each listener,
+/// then `ready`. SIGTERM or Ctrl-C lets requests under way end (limits.drain_timeout), a second one
+/// does not.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: ringmain proxy --config /etc/ringmain/reviews-v1.toml")]
 pub(crate) struct Arguments {

@@ -24,9 +24,9 @@ use crate::{
 
 /// Show whether the proxies use what the files say.
 ///
-/// Asks the control plane for its files and for every connected proxy: which generation it uses, and
-/// why it is not the latest. With --admin asks one proxy about itself. Exits with 1 when a file has
-/// errors, a proxy refused its configuration, or the proxy is not live.
+/// Asks the control plane for its files and for every connected proxy: which generation it uses,
+/// and why it is not the latest. With --admin asks one proxy about itself. Exits with 1 when a file
+/// has errors, a proxy refused its configuration, or the proxy is not live.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   ringmain status

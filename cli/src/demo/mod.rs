@@ -2,9 +2,9 @@
 //!
 //! [`stage`] starts it: applications, a proxy for each, the gateway and the control plane, all
 //! processes of this program. [`show`] sends traffic, shifts versions by changing a file, and tells
-//! what the proxies report of it. [`summary`] says at the end whether all went well. Everything that
-//! is shown is read as an outside observer would: from `/stats/prometheus` of the proxies and from
-//! the control plane's status.
+//! what the proxies report of it. [`summary`] says at the end whether all went well. Everything
+//! that is shown is read as an outside observer would: from `/stats/prometheus` of the proxies and
+//! from the control plane's status.
 
 mod addresses;
 pub(crate) mod app;
@@ -37,9 +37,9 @@ use screen::Screen;
 ///
 /// Starts Bookinfo: six applications that call each other through a proxy each, an ingress gateway
 /// and a control plane, all on loopback addresses of their own. Sends a steady stream of requests
-/// and shifts the traffic of one service from its version v1 to v3 by rewriting a VirtualService: 10
-/// %, then 50 %. On a terminal a table shows what the proxies report of each edge. Nothing is made
-/// to fail.
+/// and shifts the traffic of one service from its version v1 to v3 by rewriting a VirtualService:
+/// 10 %, then 50 %. On a terminal a table shows what the proxies report of each edge. Nothing is
+/// made to fail.
 ///
 /// Without --duration it goes on until Ctrl-C. Exits with 0 only if every request succeeded and
 /// every shift was observed as written. Leaves no process behind.

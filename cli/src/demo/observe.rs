@@ -52,7 +52,8 @@ pub(super) struct Count {
     pub(super) requests: u64,
     /// Those whose answer was not of status 200 to 399.
     pub(super) failed: u64,
-    /// Upper bound in milliseconds and the number of requests that took no longer, bounds ascending.
+    /// Upper bound in milliseconds and the number of requests that took no longer, bounds
+    /// ascending.
     buckets: Vec<(f64, u64)>,
 }
 

@@ -51,8 +51,8 @@ pub(super) fn ends(duration: Option<Duration>) -> [Option<Duration>; PHASES.len(
     })
 }
 
-/// Observed shares are believed to differ from the wanted ones beyond this many standard deviations.
-/// A fair draw goes beyond 5 once in 1.7 million times.
+/// Observed shares are believed to differ from the wanted ones beyond this many standard
+/// deviations. A fair draw goes beyond 5 once in 1.7 million times.
 const DEVIATIONS: f64 = 5.0;
 /// Requests that were routed just before a phase and counted in it.
 const OVERLAP: f64 = 3.0;

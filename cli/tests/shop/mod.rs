@@ -1,4 +1,5 @@
-//! A small mesh to ask about: a gateway, two versions of `reviews`, and `ratings` with nobody behind.
+//! A small mesh to ask about: a gateway, two versions of `reviews`, and `ratings` with nobody
+//! behind.
 
 use tempfile::TempDir;
 

@@ -1,8 +1,9 @@
 //! Which endpoint of a cluster a request goes to.
 //!
-//! One file per policy; [`POLICIES`] and [`State`] list them. A worker owns one [`State`] per cluster
-//! and shares it with nobody; random bits, active requests and who is excluded are arguments. Adding
-//! a policy: a file, a line in each of the two, and the property suite in `tests/balance.rs` runs it.
+//! One file per policy; [`POLICIES`] and [`State`] list them. A worker owns one [`State`] per
+//! cluster and shares it with nobody; random bits, active requests and who is excluded are
+//! arguments. Adding a policy: a file, a line in each of the two, and the property suite in
+//! `tests/balance.rs` runs it.
 
 mod draw;
 mod least_request;

@@ -1,10 +1,10 @@
 //! `ROUND_ROBIN`: in turn, by weight.
 //!
-//! With unequal weights an endpoint of weight w has its turns at (o + k) / w for k = 0, 1, 2, …, and
-//! the earliest turn is next: at every moment each endpoint has had its share up to one pick. The
-//! offsets o are random, so that workers that start together do not all begin with the same one.
-//! An excluded endpoint loses its turn to one that is drawn by weight, so the others keep their
-//! proportions.
+//! With unequal weights an endpoint of weight w has its turns at (o + k) / w for k = 0, 1, 2, …,
+//! and the earliest turn is next: at every moment each endpoint has had its share up to one pick.
+//! The offsets o are random, so that workers that start together do not all begin with the same
+//! one. An excluded endpoint loses its turn to one that is drawn by weight, so the others keep
+//! their proportions.
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
@@ -90,8 +90,8 @@ impl Turns {
 /// The next turn of an endpoint.
 #[derive(Debug)]
 struct Turn {
-    /// When, in units of 1 / ([`Self::ROUND`] * weight). Grows by one round per pick: 2^64 picks fit
-    /// beside the factor of the comparison.
+    /// When, in units of 1 / ([`Self::ROUND`] * weight). Grows by one round per pick: 2^64 picks
+    /// fit beside the factor of the comparison.
     due: u128,
     weight: u32,
     index: usize,

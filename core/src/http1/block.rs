@@ -1,5 +1,5 @@
-//! Sixteen bytes looked at at once: by arithmetic on two words where a place is asked for, in a loop
-//! that becomes vector instructions where the answer is yes or no.
+//! Sixteen bytes looked at at once: by arithmetic on two words where a place is asked for, in a
+//! loop that becomes vector instructions where the answer is yes or no.
 
 /// Bytes of a block.
 pub(crate) const LENGTH: usize = 16;
@@ -70,8 +70,8 @@ impl Block {
         self.find_tops(|word| up_to_first(word, byte))
     }
 
-    /// Position of the first `.`, `%` or `\`: without them, and without what no target holds, a path
-    /// is as [`crate::path::canonical`] leaves it.
+    /// Position of the first `.`, `%` or `\`: without them, and without what no target holds, a
+    /// path is as [`crate::path::canonical`] leaves it.
     #[inline(always)]
     pub(super) fn find_special_in_path(self) -> usize {
         let tops = |word: u64| {

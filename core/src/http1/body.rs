@@ -127,7 +127,7 @@ impl BodyDecoder {
         }
     }
 
-    /// So many bytes of the [`remaining`](Self::remaining) ones, and at least one, went on.
+    /// So many bytes of the [`remaining`](Self::remaining) ones went on.
     ///
     /// # Errors
     /// The body is too large, as for [`Self::decode`].

@@ -1,8 +1,8 @@
 //! Reads the field lines of a usual head in one pass: line ends, names, known names and values are
 //! found in the same bytes while they are at hand.
 //!
-//! It knows no reasons. Whatever is not usual (an incomplete head, a tab, a line that may have to be
-//! refused) is left to the careful way, a scan for the lines and httparse for what is in them,
+//! It knows no reasons. Whatever is not usual (an incomplete head, a tab, a line that may have to
+//! be refused) is left to the careful way, a scan for the lines and httparse for what is in them,
 //! which begins anew and has the verdict. What is accepted here is accepted there, and the same is
 //! found in it: `tests/http1/ways.rs` holds the two against each other.
 

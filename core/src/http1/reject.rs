@@ -26,7 +26,8 @@ pub enum Reject {
     HeadTooLarge,
     /// More header fields than the limit.
     TooManyHeaders,
-    /// LF without CR, or CR without LF, in a head, a chunk line or a trailer (RFC 9112 section 2.2).
+    /// LF without CR, or CR without LF, in a head, a chunk line or a trailer (RFC 9112 section
+    /// 2.2).
     BareLineEnd,
     /// Field line that begins with white space: obsolete folding, or space before the first field
     /// (RFC 9112 sections 2.2 and 5.2).

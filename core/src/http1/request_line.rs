@@ -233,7 +233,8 @@ impl Target {
 }
 
 /// The method that a line begins with, if it is one of these. The space behind it stands at
-/// `length`, and is compared too: without it a method with a NUL behind it would be the same number.
+/// `length`, and is compared too: without it a method with a NUL behind it would be the same
+/// number.
 #[inline]
 fn method(line: Block, length: usize) -> Option<(MethodKind, &'static str)> {
     const fn word(name: &[u8]) -> u64 {

@@ -1,7 +1,7 @@
 //! Which virtual host an authority belongs to.
 //!
-//! Exact name, then longest suffix wildcard (`*.x`), then longest prefix wildcard (`x.*`), then `*`.
-//! A wildcard stands for at least one character. ASCII case does not matter. The port of the
+//! Exact name, then longest suffix wildcard (`*.x`), then longest prefix wildcard (`x.*`), then
+//! `*`. A wildcard stands for at least one character. ASCII case does not matter. The port of the
 //! authority is ignored, except by domains that name one; among wildcards those go first.
 
 use std::borrow::Cow;
@@ -159,8 +159,8 @@ fn lower_case(authority: &str) -> Cow<'_, str> {
     }
 }
 
-/// Host and port of an authority (RFC 3986 section 3.2). The brackets of an IPv6 address are part of
-/// the host; one without brackets has no port. An empty port (`a:`) is none, and not part of the
+/// Host and port of an authority (RFC 3986 section 3.2). The brackets of an IPv6 address are part
+/// of the host; one without brackets has no port. An empty port (`a:`) is none, and not part of the
 /// host.
 pub(crate) fn split_port(authority: &str) -> (&str, Option<&str>) {
     let digits = authority.bytes().rev();

@@ -1,9 +1,9 @@
 //! Which routes of a virtual host can match a path: a radix tree over the bytes of their paths.
 //!
 //! A walk passes every prefix of the path that some route names, so its cost follows the length of
-//! the path and not the number of routes. At each node stand the routes whose prefix ends there and,
-//! at the last one, those whose whole path it is. Routes with a regular expression stand under the
-//! literal that it begins with, routes for any path under the empty prefix.
+//! the path and not the number of routes. At each node stand the routes whose prefix ends there
+//! and, at the last one, those whose whole path it is. Routes with a regular expression stand under
+//! the literal that it begins with, routes for any path under the empty prefix.
 //!
 //! The trees of all virtual hosts of a table lie in one array of bytes, each in one piece, a node's
 //! label and children right behind its numbers: a walk through the tree of a usual virtual host

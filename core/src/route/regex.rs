@@ -2,9 +2,9 @@
 //!
 //! Each is compiled into a complete automaton. Matching then reads one table: it needs no scratch
 //! memory, so snapshots can be shared by workers without a lock or a cache per worker, and it takes
-//! the same time per byte whatever the pattern: 1 to 2 ns. The price is memory, 2 to 6 KiB for usual
-//! patterns (a sparse automaton needs a seventh of it and five times the time), and that a pattern
-//! whose automaton would be too large is refused (see [`AUTOMATON_BYTES_MAX`]).
+//! the same time per byte whatever the pattern: 1 to 2 ns. The price is memory, 2 to 6 KiB for
+//! usual patterns (a sparse automaton needs a seventh of it and five times the time), and that a
+//! pattern whose automaton would be too large is refused (see [`AUTOMATON_BYTES_MAX`]).
 
 use std::fmt;
 
@@ -84,8 +84,8 @@ impl fmt::Debug for Regex {
     }
 }
 
-/// `\d`, `\w`, `\s` and `(?i)` are about ASCII, as `\d` and its like are in RE2; only a pattern that
-/// cannot be read so is read as Unicode.
+/// `\d`, `\w`, `\s` and `(?i)` are about ASCII, as `\d` and its like are in RE2; only a pattern
+/// that cannot be read so is read as Unicode.
 fn parse(pattern: &str) -> Result<Hir, String> {
     let read = |unicode| {
         ParserBuilder::new()

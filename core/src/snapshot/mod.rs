@@ -34,8 +34,8 @@ pub struct Snapshot {
     next_id: u64,
 }
 
-/// Names a listener as long as it keeps its name, its address and what is spoken on it, and is never
-/// used for another.
+/// Names a listener as long as it keeps its name, its address and what is spoken on it, and is
+/// never used for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ListenerId(pub u64);
 

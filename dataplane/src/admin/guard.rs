@@ -1,8 +1,8 @@
 //! Which requests come from a tool of this host, and not from a web page that its browser shows.
 //!
 //! A page can make the browser send requests here, and by DNS rebinding even under a name of its
-//! own. Both show: the Host is then a name that is neither `localhost` nor an address, or the Origin
-//! is another site's. Pure.
+//! own. Both show: the Host is then a name that is neither `localhost` nor an address, or the
+//! Origin is another site's. Pure.
 
 use std::net::{IpAddr, Ipv6Addr};
 

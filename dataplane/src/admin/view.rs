@@ -11,7 +11,8 @@ use serde::{Serialize, Serializer};
 
 use crate::{control, last_good, supervisor::stages::Stages};
 
-/// The supervisor, as the admin endpoints see it. Called on the supervisor's thread; must not block.
+/// The supervisor, as the admin endpoints see it. Called on the supervisor's thread; must not
+/// block.
 pub trait AdminState: Send + Sync + 'static {
     /// Can traffic be sent here?
     fn readiness(&self) -> Readiness;

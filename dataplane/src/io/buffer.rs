@@ -15,8 +15,8 @@ use crate::shelf::Shelf;
 /// Capacities of the larger sizes in bytes. 256 KiB cost a fifth less per KiB than 64 KiB in a TCP
 /// copy on loopback, and beyond it little is gained.
 const LARGER: [usize; 2] = [64 << 10, 256 << 10];
-/// Free buffers of a size kept for reuse; more are given back to the allocator, which costs a system
-/// call each. [`BufferPool::tidy`] takes care that they are not kept for long.
+/// Free buffers of a size kept for reuse; more are given back to the allocator, which costs a
+/// system call each. [`BufferPool::tidy`] takes care that they are not kept for long.
 const FREE_MAX: [usize; 3] = [4096, 64, 16];
 /// Buffers of a size that are freed at once, so that the core is not held up.
 const TIDIED_MAX: usize = 1024;
@@ -256,8 +256,8 @@ impl Drop for Buffer {
     }
 }
 
-// SAFETY: the pointer is into the vector's heap block, which does not move when the Buffer does, and
-// `bytes_init` counts only initialised bytes of it.
+// SAFETY: the pointer is into the vector's heap block, which does not move when the Buffer does,
+// and `bytes_init` counts only initialised bytes of it.
 unsafe impl IoBuf for Buffer {
     fn read_ptr(&self) -> *const u8 {
         self.filled().as_ptr()

@@ -18,6 +18,7 @@ use std::{
 use super::{
     race::{Either, race},
     ring::Rung,
+    turn::Turns,
 };
 
 /// What happens to a socket that is late.
@@ -49,6 +50,8 @@ struct Slot {
 pub struct Deadlines {
     /// What the core runs on.
     pub(super) rung: Rung,
+    /// Of its sockets.
+    pub(super) turns: Turns,
     epoch: Micros,
     slots: RefCell<Vec<Option<Rc<Slot>>>>,
     free: RefCell<Vec<u32>>,
@@ -70,6 +73,7 @@ impl Deadlines {
     pub fn new(rung: Rung) -> Rc<Self> {
         Rc::new(Self {
             rung,
+            turns: Turns::default(),
             epoch: monotonic(),
             slots: RefCell::default(),
             free: RefCell::default(),
@@ -154,8 +158,8 @@ impl Deadlines {
         }
     }
 
-    /// Lets the sweeper run at `at`, or as soon as it may; never later than it was to. Deadlines that
-    /// have passed when they are set, one soon after the other, would keep it from all others.
+    /// Lets the sweeper run at `at`, or as soon as it may; never later than it was to. Deadlines
+    /// that have passed when they are set, one soon after the other, would keep it from all others.
     #[cold]
     fn bring_forward(&self, at: Micros) {
         let soonest = at.max(self.now() + SWEEP_INTERVAL_MIN);
@@ -171,6 +175,11 @@ impl Deadlines {
 }
 
 impl Deadline {
+    /// The table that it is in.
+    pub(super) fn table(&self) -> &Deadlines {
+        &self.table
+    }
+
     /// From `at` on, the socket suffers `expiry`. Replaces what was set before.
     pub fn set(&self, at: Micros, expiry: Expiry) {
         self.slot.at.set(at);
@@ -214,7 +223,8 @@ fn monotonic() -> Micros {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    // SAFETY: the structure outlives the call. This clock exists on every Linux, so there is no error.
+    // SAFETY: the structure outlives the call. This clock exists on every Linux, so there is no
+    // error.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
     now.tv_sec.cast_unsigned() * 1_000_000 + now.tv_nsec.cast_unsigned() / 1_000
 }

@@ -21,12 +21,9 @@ pub mod race;
 pub mod ring;
 mod socket;
 pub mod stream;
+pub mod turn;
 
-use std::{
-    future::{Future, poll_fn},
-    task::Poll,
-    time::Duration,
-};
+use std::{future::Future, time::Duration};
 
 /// Starts a task on this core. It is never cancelled.
 #[allow(clippy::disallowed_methods, reason = "everybody else calls this")]
@@ -37,20 +34,4 @@ pub fn spawn(task: impl Future<Output = ()> + 'static) {
 /// Completes after `duration`, rounded up to a millisecond.
 pub async fn sleep(duration: Duration) {
     monoio::time::sleep(duration).await;
-}
-
-/// Lets the other tasks of this core have their turn, and the loop look for events. With epoll only: a
-/// ring's loop looks for none while a task is ready.
-async fn give_way() {
-    let mut is_over = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut is_over, true) {
-            return Poll::Ready(());
-        }
-        // A task that wakes itself is put before all others.
-        let waker = context.waker().clone();
-        spawn(async move { waker.wake() });
-        Poll::Pending
-    })
-    .await;
 }

@@ -14,10 +14,10 @@ use std::{
 use crate::shelf::Shelf;
 
 /// Bytes that a pipe is asked to hold, and that are moved at a time: what a slow receiver makes the
-/// kernel hold for one direction, besides the buffers of the two sockets. It is the most that the kernel
-/// gives to an ordinary user by default (`fs.pipe-max-size`). One stream over loopback took 264 ns of this
-/// proxy's CPU per KiB (226 to 361) through pipes, and 579 (517 to 721) through buffers of up to 256 KiB
-/// (`pipes = 0`).
+/// kernel hold for one direction, besides the buffers of the two sockets. It is the most that the
+/// kernel gives to an ordinary user by default (`fs.pipe-max-size`). One stream over loopback took
+/// 264 ns of this proxy's CPU per KiB (226 to 361) through pipes, and 579 (517 to 721) through
+/// buffers of up to 256 KiB (`pipes = 0`).
 pub const PIPE_BYTES: usize = 1 << 20;
 
 /// The pipes of one core.
@@ -53,9 +53,14 @@ impl Pipes {
         self.max > 0
     }
 
+    /// Not as many as are allowed are in use.
+    pub fn has_room(&self) -> bool {
+        self.in_use.get() < self.max
+    }
+
     /// An empty pipe; `None` when as many as are allowed are in use, or the kernel gives none.
     pub fn take(&self) -> Option<Pipe> {
-        if self.in_use.get() >= self.max {
+        if !self.has_room() {
             return None;
         }
         let mut pipe = match self.spare.take() {

@@ -1,11 +1,11 @@
 //! The runtime's socket under a [`Stream`](super::stream::Stream): waiting until something has
 //! arrived, and receiving it, are two steps.
 //!
-//! Who waits hands no memory to the kernel, and a wait may be dropped without loss. On a ring a wait
-//! is a one-shot poll and the receive a system call that does not block: a receive that is given to
-//! the ring before anything has arrived is tried once in vain and then waits in a poll all the same.
-//! With epoll the runtime remembers what is readable and forgets it only in its own receive, so
-//! that is used there, polled once.
+//! Who waits hands no memory to the kernel, and a wait may be dropped without loss. On a ring a
+//! wait is a one-shot poll and the receive a system call that does not block: a receive that is
+//! given to the ring before anything has arrived is tried once in vain and then waits in a poll all
+//! the same. With epoll the runtime remembers what is readable and forgets it only in its own
+//! receive, so that is used there, polled once.
 
 use std::{
     cell::{Cell, RefCell, UnsafeCell},
@@ -84,11 +84,11 @@ impl Socket {
         usize::try_from(count).map_err(|_| io::Error::last_os_error())
     }
 
-    /// Sends what does not wait to be sent; [`io::ErrorKind::WouldBlock`] when nothing does. Says how
-    /// many bytes were. When more `follows`, the kernel may keep a packet that is not full for it.
-    pub(super) fn send_directly(&self, bytes: &[u8], follows: bool) -> io::Result<usize> {
-        let more = if follows { libc::MSG_MORE } else { 0 };
-        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | more;
+    /// Sends what does not wait to be sent, while more follows: the kernel may keep a packet that
+    /// is not full for it. [`io::ErrorKind::WouldBlock`] when nothing can be sent. Says how many
+    /// bytes were taken.
+    pub(super) fn send_ahead(&self, bytes: &[u8]) -> io::Result<usize> {
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | libc::MSG_MORE;
         // SAFETY: the bytes outlive the call.
         let count = unsafe { libc::send(self.fd, bytes.as_ptr().cast(), bytes.len(), flags) };
         usize::try_from(count).map_err(|_| io::Error::last_os_error())
@@ -121,8 +121,7 @@ impl Socket {
     /// Nothing is waiting to be received and the peer has not closed. One system call.
     pub(super) fn is_quiet(&self) -> bool {
         let mut byte = 0_u8;
-        // SAFETY: the buffer is one byte that outlives the call; MSG_PEEK takes nothing away and
-        // MSG_DONTWAIT keeps a blocking socket from blocking.
+        // SAFETY: the buffer is one byte that outlives the call. MSG_PEEK takes nothing away.
         let count = unsafe {
             libc::recv(
                 self.fd,

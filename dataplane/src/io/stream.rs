@@ -14,15 +14,18 @@ use monoio::{io::AsyncWriteRent, net::TcpStream};
 use super::{
     buffer::{Buffer, Part},
     deadline::{Deadline, Deadlines},
-    give_way,
     pipe::Pipe,
     race::{Either, race},
     socket::{Socket, Watch},
 };
 
+mod ends;
+
+pub use ends::PeerState;
+
 /// A connected TCP socket of this core. It does not block, which splicing relies on:
-/// `SPLICE_F_NONBLOCK` is about the pipe only, and a socket that blocks would hold up the core for as
-/// long as its peer likes.
+/// `SPLICE_F_NONBLOCK` is about the pipe only, and a socket that blocks would hold up the core for
+/// as long as its peer likes.
 pub struct Stream {
     /// Dropped first: its slot must not outlive the descriptor.
     deadline: Deadline,
@@ -30,16 +33,16 @@ pub struct Stream {
     watch: OnceCell<Watch>,
     socket: Rc<Socket>,
     fd: RawFd,
-    /// The next receive is to be tried before it is waited for: there is more already, most likely, or
-    /// the runtime would say so in any case.
+    /// The next receive is to be tried before it is waited for: there is more already, most likely,
+    /// or the runtime would say so in any case.
     try_first: Cell<bool>,
     /// Receives and sends since the others on this core had their turn.
     moves: Cell<u8>,
     /// The last receive filled all the room that it was given.
     has_more: Cell<bool>,
-    /// The last body that came was moved. Then the next one may be, and little of it is to be copied
-    /// with its head.
-    sends_bulk: Cell<bool>,
+    /// The last body that came was moved. Then the next one may be, and little of it is to be
+    /// copied with its head.
+    expects_bulk: Cell<bool>,
     /// The peer has sent its last byte, or we stopped reading.
     ended: Cell<bool>,
     /// By [`Self::abort`].
@@ -64,25 +67,11 @@ impl Received {
     }
 }
 
-/// What is known of a peer without receiving.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PeerState {
-    /// Nothing in particular.
-    Open,
-    /// It sends no more; it may or may not still receive.
-    Finished,
-    /// The connection is reset, or ended in both directions.
-    Gone,
-}
-
-/// What is received at once with a head that a long body follows: most heads fit, and all of the body
-/// that is in it is copied.
+/// What is received at once with a head that a long body follows: most heads fit, and all of the
+/// body that is in it is copied.
 const BULK_HEAD_BYTES: usize = 4096;
 /// Receives and sends of a connection before others have their turn.
 const MOVES_MAX: u8 = 32;
-/// Between two questions to a peer that may have gone.
-const PROBE_SECONDS: libc::c_int = 5;
-
 impl Stream {
     /// Takes over an accepted socket, which must not block.
     ///
@@ -127,7 +116,7 @@ impl Stream {
             try_first: Cell::new(false),
             moves: Cell::new(0),
             has_more: Cell::new(false),
-            sends_bulk: Cell::new(false),
+            expects_bulk: Cell::new(false),
             ended: Cell::new(false),
             aborted: Cell::new(false),
         }
@@ -158,8 +147,7 @@ impl Stream {
         self.socket.readable().await
     }
 
-    /// It is time for [`give_way`]: with epoll neither a receive nor a send waits while both peers keep
-    /// up, and nobody else on this core would run. A ring always waits for a send.
+    /// It is time for the others ([`super::turn`]).
     fn ends_turn(&self) -> bool {
         if !self.socket.is_epoll() {
             return false;
@@ -174,10 +162,10 @@ impl Stream {
         self.has_more.get()
     }
 
-    /// Whether the last body was long enough to be moved. Then a receive into an empty buffer takes a
-    /// head, but little of what comes behind it.
-    pub fn sends_bulk(&self, is_bulk: bool) {
-        self.sends_bulk.set(is_bulk);
+    /// Whether the last body was long enough to be moved. Then a receive into an empty buffer takes
+    /// a head, but little of what comes behind it.
+    pub fn expect_bulk(&self, is_bulk: bool) {
+        self.expects_bulk.set(is_bulk);
     }
 
     /// Appends what has arrived to `buffer`, which must not be full, without waiting;
@@ -187,7 +175,7 @@ impl Stream {
     /// The kernel's.
     pub fn receive_now(&self, buffer: &mut Buffer) -> io::Result<Received> {
         buffer.hold();
-        let room = match self.sends_bulk.get() && buffer.is_empty() {
+        let room = match self.expects_bulk.get() && buffer.is_empty() {
             true => buffer.room().min(BULK_HEAD_BYTES),
             false => buffer.room(),
         };
@@ -200,14 +188,14 @@ impl Stream {
         Ok(Received::of(count))
     }
 
-    /// Appends what arrives next to `buffer`, which must not be full. While it waits, an empty buffer
-    /// holds no memory. May be dropped.
+    /// Appends what arrives next to `buffer`, which must not be full. While it waits, an empty
+    /// buffer holds no memory. May be dropped.
     ///
     /// # Errors
     /// The kernel's.
     pub async fn receive(&self, buffer: &mut Buffer) -> io::Result<Received> {
         if self.ends_turn() {
-            give_way().await;
+            self.deadline.table().turns.give_way().await;
         }
         loop {
             if !self.try_first.take() {
@@ -237,9 +225,9 @@ impl Stream {
     /// Nothing has arrived since [`Self::expect_nothing`] and the peer has not closed: a pooled
     /// connection can be used once more. When not, it cannot be used any more at all.
     ///
-    /// On a ring this costs no system call: it is what the loop had heard of when it last waited. So
-    /// what comes within a turn of the loop is not seen, as with any proxy that asks for events once
-    /// a turn.
+    /// On a ring this costs no system call: it is what the loop had heard of when it last waited.
+    /// So what comes within a turn of the loop is not seen, as with any proxy that asks for events
+    /// once a turn.
     pub fn stayed_silent(&self) -> bool {
         !self.ended.get()
             && match self.watch.get() {
@@ -257,9 +245,9 @@ impl Stream {
     }
 
     /// Moves at most `bytes_max` bytes that have arrived into `pipe`, which must be empty, without
-    /// copying them. Does not wait. [`io::ErrorKind::WouldBlock`] when nothing has arrived, or what has
-    /// begins with urgent data, which only [`Self::receive`] gets past; for the same reason an end
-    /// that this finds may have bytes before it.
+    /// copying them. Does not wait. [`io::ErrorKind::WouldBlock`] when nothing has arrived, or what
+    /// has begins with urgent data, which only [`Self::receive`] gets past; for the same reason an
+    /// end that this finds may have bytes before it.
     ///
     /// # Errors
     /// The kernel's.
@@ -275,7 +263,7 @@ impl Stream {
     /// The kernel's. Then the pipe is not empty.
     pub async fn send_from(&self, pipe: &mut Pipe, sent: impl Fn(usize)) -> io::Result<()> {
         if self.ends_turn() {
-            give_way().await;
+            self.deadline.table().turns.give_way().await;
         }
         while !pipe.is_empty() {
             match pipe.empty_into(self.fd) {
@@ -286,27 +274,6 @@ impl Stream {
             }
         }
         Ok(())
-    }
-
-    /// Ends the connection at once, in both directions, with a reset for the peer. Pending
-    /// operations end with an error.
-    pub fn reset(&self) {
-        self.aborted.set(true);
-        let nowhere = libc::sockaddr {
-            sa_family: libc::AF_UNSPEC as libc::sa_family_t,
-            sa_data: [0; 14],
-        };
-        // SAFETY: connecting to AF_UNSPEC dissolves a TCP association (connect(2)); the address
-        // outlives the call. An error means that there is no connection any more.
-        unsafe {
-            libc::connect(
-                self.fd,
-                &raw const nowhere,
-                size_of::<libc::sockaddr>() as libc::socklen_t,
-            );
-        }
-        // Where the kernel would not, because an operation is under way.
-        self.shutdown(libc::SHUT_RDWR);
     }
 
     /// Sends all that is filled in `buffer`, and consumes it.
@@ -337,7 +304,7 @@ impl Stream {
             }
         }
         if self.ends_turn() {
-            give_way().await;
+            self.deadline.table().turns.give_way().await;
         }
         (Ok(()), part.buffer)
     }
@@ -352,7 +319,7 @@ impl Stream {
         if bytes.is_empty() {
             return Ok(0);
         }
-        match self.socket.send_directly(bytes, true) {
+        match self.socket.send_ahead(bytes) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
             result => result,
         }
@@ -369,85 +336,11 @@ impl Stream {
     async fn writable(&self) -> io::Result<()> {
         self.socket.shared().writable(false).await
     }
-
-    /// Nothing more is sent; the peer sees the end after all that was sent before.
-    pub fn finish(&self) {
-        self.shutdown(libc::SHUT_WR);
-    }
-
-    /// Pending reads end now, and so do later ones.
-    pub fn stop_reading(&self) {
-        self.shutdown(libc::SHUT_RD);
-    }
-
-    /// Pending operations of both directions end now.
-    pub fn abort(&self) {
-        self.aborted.set(true);
-        self.shutdown(libc::SHUT_RDWR);
-    }
-
-    /// An end that is received was made here, by [`Self::abort`] or by the deadline: it says
-    /// nothing about the peer.
-    pub fn was_stopped(&self) -> bool {
-        self.aborted.get() || self.deadline.expired()
-    }
-
-    /// Nothing is waiting to be received and the peer has not closed. One system call.
-    pub fn is_quiet(&self) -> bool {
-        !self.ended.get() && self.socket.is_quiet()
-    }
-
-    /// What is known of the peer without receiving. One system call.
-    pub fn peer_state(&self) -> PeerState {
-        let events = libc::POLLRDHUP;
-        let mut poll = libc::pollfd {
-            fd: self.fd,
-            events,
-            revents: 0,
-        };
-        // SAFETY: one pollfd that outlives the call; timeout 0 does not block.
-        let ready = unsafe { libc::poll(&raw mut poll, 1, 0) };
-        if ready == 1 && poll.revents & (libc::POLLERR | libc::POLLHUP) != 0 {
-            return PeerState::Gone;
-        }
-        if ready == 1 && poll.revents & libc::POLLRDHUP != 0 {
-            return PeerState::Finished;
-        }
-        PeerState::Open
-    }
-
-    /// Lets the kernel ask the peer every few seconds whether it still knows of the connection.
-    pub fn probe(&self) {
-        let options = [
-            (libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1),
-            (libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, PROBE_SECONDS),
-            (libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, PROBE_SECONDS),
-        ];
-        for (level, name, value) in options {
-            // SAFETY: the option's value is an int that outlives the call. An error leaves the
-            // socket unprobed, as it was.
-            unsafe {
-                libc::setsockopt(
-                    self.fd,
-                    level,
-                    name,
-                    (&raw const value).cast(),
-                    size_of::<libc::c_int>() as libc::socklen_t,
-                );
-            }
-        }
-    }
-
-    fn shutdown(&self, how: libc::c_int) {
-        // SAFETY: shutdown touches no memory, and the descriptor is ours. An error means that the
-        // peer was faster.
-        unsafe { libc::shutdown(self.fd, how) };
-    }
 }
 
 /// A socket that was accepted but belongs to no ring yet, so that it can move to another core.
 pub struct Accepted {
-    /// Blocking or not as the rung of the process wants it; closed on exec.
+    /// It does not block, and is closed on exec.
     pub fd: OwnedFd,
     /// Whose it is.
     pub peer: SocketAddr,
@@ -469,37 +362,34 @@ impl From<Accepted> for RawFd {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io::{self, Read},
-        net::{TcpListener, TcpStream},
-        time::Duration,
-    };
+    use std::net::{TcpListener, TcpStream};
 
     use super::{Deadlines, Stream};
     use crate::io::ring::{self, Rung};
+
+    /// Bytes that were taken and not sent yet: SIOCOUTQNSD of Linux's `sockios.h`.
+    fn unsent(stream: &Stream) -> libc::c_int {
+        let mut bytes = 0;
+        // SAFETY: the request writes an int that outlives the call.
+        let result = unsafe { libc::ioctl(stream.fd, 0x894B, &raw mut bytes) };
+        assert_eq!(result, 0);
+        bytes
+    }
 
     /// What was sent ahead is kept for what follows, and goes when that is not there.
     #[test]
     fn what_was_sent_ahead_goes_when_it_is_pushed() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (mut far, _) = listener.accept().unwrap();
+        let _far = listener.accept().unwrap();
         near.set_nodelay(true).unwrap();
         near.set_nonblocking(true).unwrap();
         let body = async move |rung| {
             let stream = Stream::accepted(near.into(), &Deadlines::new(rung)).unwrap();
             assert_eq!(stream.send_ahead(b"").unwrap(), 0);
             assert_eq!(stream.send_ahead(b"head").unwrap(), 4);
-            let mut bytes = [0; 8];
-            far.set_nonblocking(true).unwrap();
-            let nothing = far.read(&mut bytes).unwrap_err();
-            assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
             stream.push();
-            far.set_nonblocking(false).unwrap();
-            // Far less than the kernel keeps it for when nobody pushes.
-            far.set_read_timeout(Some(Duration::from_millis(100)))
-                .unwrap();
-            assert_eq!(far.read(&mut bytes).unwrap(), 4);
+            assert_eq!(unsent(&stream), 0);
         };
         let ran = ring::run(&[Rung::Epoll], 8, |rung, _| body(rung));
         assert!(ran.is_ok());

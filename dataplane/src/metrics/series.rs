@@ -234,7 +234,8 @@ impl SeriesCache {
 }
 
 /// Where requests go, as their metrics tell it: one for each endpoint, and one for each cluster for
-/// requests that reached none. It belongs to one worker and is made anew when what it names changes.
+/// requests that reached none. It belongs to one worker and is made anew when what it names
+/// changes.
 #[derive(Debug, Default)]
 pub struct Edge {
     pub(super) destination: Arc<Workload>,

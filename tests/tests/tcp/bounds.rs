@@ -33,9 +33,9 @@ on_both!(
     urgent_bytes_within_much,
 );
 
-/// More than the kernel holds for a connection through the proxy: the receive buffers of two sockets
-/// and the send buffers of two, which may grow to 32 MiB and 4 MiB each, and a pipe. They grow with a
-/// peer that reads, so it is less by far.
+/// More than the kernel holds for a connection through the proxy: the receive buffers of two
+/// sockets and the send buffers of two, which may grow to 32 MiB and 4 MiB each, and a pipe. They
+/// grow with a peer that reads, so it is less by far.
 const MUCH: usize = 96 << 20;
 const HELD_MAX: usize = 80 << 20;
 /// What the proxy's own memory may grow by.
