@@ -22,7 +22,7 @@ pub struct Arguments {
     pub quick: bool,
     /// A moment of everything: only whether it works and whether every request is accounted for.
     /// Exits with 1 when not.
-    #[arg(long, conflicts_with = "document")]
+    #[arg(long, conflicts_with_all = ["document", "generator"])]
     pub smoke: bool,
     /// Rounds, in each of which every program has a turn [default: 8, with --quick 3].
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1000))]

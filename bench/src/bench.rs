@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit},
-    thread::{CpuSet, sched_setaffinity},
+    thread::{CpuSet, sched_getaffinity, sched_setaffinity},
 };
 use tempfile::TempDir;
 
@@ -54,6 +54,13 @@ impl Bench {
             "two cores are needed, one of them for the measured proxy alone; this process may use \
              {cores}"
         );
+        let allowed = sched_getaffinity(None).context("cannot ask for this process's cores")?;
+        for core in [arguments.core, arguments.load_core] {
+            ensure!(
+                core < CpuSet::MAX_CPU && allowed.is_set(core),
+                "this process may not use core {core}"
+            );
+        }
         let own = std::env::current_exe().context("cannot find this program's own file")?;
         let binary = match &arguments.binary {
             Some(binary) => binary

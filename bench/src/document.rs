@@ -8,6 +8,23 @@ use anyhow::{Context, Result};
 const BEGIN: &str = "<!-- figures: written by `ringmain bench --document` -->";
 const END: &str = "<!-- end of figures -->";
 
+/// Whether figures can be put into `file`.
+///
+/// # Errors
+/// When the file has no marks, or cannot be read or written.
+pub fn look_at(file: &Path) -> Result<()> {
+    let place = file.display();
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {place}"))?;
+    replaced(&text, "").with_context(|| no_marks(file))?;
+    let file = fs::OpenOptions::new().append(true).open(file);
+    file.with_context(|| format!("cannot write {place}"))?;
+    Ok(())
+}
+
+fn no_marks(file: &Path) -> String {
+    format!("{} has no lines `{BEGIN}` and `{END}`", file.display())
+}
+
 /// Puts `summary` of the run whose results lie in `results` between the marks of `file`.
 ///
 /// # Errors
@@ -22,8 +39,7 @@ pub fn write(file: &Path, summary: &str, machine: &str, results: &Path) -> Resul
         machine.trim_end(),
         lowered(summary)
     );
-    let text = replaced(&text, &figures)
-        .with_context(|| format!("{place} has no lines `{BEGIN}` and `{END}`"))?;
+    let text = replaced(&text, &figures).with_context(|| no_marks(file))?;
     fs::write(file, text).with_context(|| format!("cannot write {place}"))
 }
 

@@ -46,6 +46,20 @@ impl fmt::Display for Times {
     }
 }
 
+/// Whether results can be written to `directory`. One that was not there is not there afterwards.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn try_directory(directory: &Path) -> Result<()> {
+    fs::create_dir_all(directory)
+        .with_context(|| format!("cannot make {}", directory.display()))?;
+    tempfile::tempfile_in(directory)
+        .with_context(|| format!("cannot write to {}", directory.display()))?;
+    // Not when there is something in it.
+    let _ = fs::remove_dir(directory);
+    Ok(())
+}
+
 /// Writes the reports of a run down; the text of its summary.
 ///
 /// # Errors

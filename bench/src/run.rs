@@ -32,6 +32,19 @@ pub fn run(arguments: Arguments, command: &str, print: &mut dyn FnMut(&str)) -> 
             || chosen.contains(&Scenario::Instructions),
         "--check and --record are about the scenario `instructions`, which is not among those named"
     );
+    let out = match &bench.arguments.out {
+        Some(out) => Some(out.clone()),
+        None if bench.is_smoke() => None,
+        None => Some(results::directory(&machine::date(), |path| path.exists())),
+    };
+    // What would be found out at the end is found out before anything is measured.
+    out.as_deref().map(results::try_directory).transpose()?;
+    bench
+        .arguments
+        .document
+        .as_deref()
+        .map(document::look_at)
+        .transpose()?;
     for missing in &bench.missing {
         bench.progress.suspend(|| print(&format!("{missing}\n")));
     }
@@ -58,11 +71,6 @@ pub fn run(arguments: Arguments, command: &str, print: &mut dyn FnMut(&str)) -> 
     let mut end = match bench.is_smoke() {
         true => String::new(),
         false => results::verdicts(&reports) + "\n",
-    };
-    let out = match &bench.arguments.out {
-        Some(out) => Some(out.clone()),
-        None if bench.is_smoke() => None,
-        None => Some(results::directory(&machine::date(), |path| path.exists())),
     };
     if let Some(out) = out {
         let summary = results::write(&out, &machine, &reports, &times)?;

@@ -12,7 +12,11 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use signal_hook::{consts::TERM_SIGNALS, iterator::Signals, low_level::emulate_default_handler};
+use signal_hook::{
+    consts::{SIGHUP, TERM_SIGNALS},
+    iterator::Signals,
+    low_level::emulate_default_handler,
+};
 use tempfile::TempDir;
 
 use crate::process::kill_descendants;
@@ -87,7 +91,8 @@ fn lock(root: &Path) -> Result<File> {
 
 /// Ends the process as the signal would have, after everything that it has started.
 fn clean_up_on_signals(root: &Path, ending: &Arc<Mutex<()>>) -> Result<()> {
-    let mut signals = Signals::new(TERM_SIGNALS).context("cannot receive signals")?;
+    let mut signals =
+        Signals::new(TERM_SIGNALS.iter().chain(&[SIGHUP])).context("cannot receive signals")?;
     let (root, ending) = (root.to_owned(), Arc::clone(ending));
     thread::Builder::new()
         .name("signals".to_owned())

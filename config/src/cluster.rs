@@ -42,8 +42,8 @@ pub struct Service {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Balancer {
-    /// Fewest active requests of two endpoints drawn at random; with unequal weights, drawn by weight
-    /// and compared by active requests / weight.
+    /// Fewest active requests of two endpoints drawn at random; with unequal weights, drawn by
+    /// weight and compared by active requests / weight.
     #[default]
     LeastRequest,
     /// In turn, by weight.
@@ -74,7 +74,8 @@ pub struct Connections {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TcpConnections {
-    /// A connection on which no byte has moved, in either direction, is closed after it. Zero: never.
+    /// A connection on which no byte has moved, in either direction, is closed after it. Zero:
+    /// never.
     #[serde(with = "crate::duration")]
     pub idle_timeout: Duration,
     /// A connection is closed when it is so old. Absent: never.

@@ -1,9 +1,9 @@
 //! A hash of what a value holds, without writing it as text first.
 //!
-//! The value is put into bytes in the order of its fields, with its lengths and choices, so that two
-//! values that differ give bytes that differ. They are never read back and have no names in them.
-//! The same value has the same hash in every process of one version of this program; another version
-//! may find another one, and a proxy is then sent again what it holds.
+//! The value is put into bytes in the order of its fields, with its lengths and choices, so that
+//! two values that differ give bytes that differ. They are never read back and have no names in
+//! them. The same value has the same hash in every process of one version of this program; another
+//! version may find another one, and a proxy is then sent again what it holds.
 
 use std::fmt;
 
@@ -52,8 +52,8 @@ impl Bytes {
     }
 }
 
-/// Of lists and maps whose length is not known before: each element begins with [`ELEMENT`], and the
-/// last is followed by [`END`].
+/// Of lists and maps whose length is not known before: each element begins with [`ELEMENT`], and
+/// the last is followed by [`END`].
 const ELEMENT: u8 = 1;
 const END: u8 = 0;
 

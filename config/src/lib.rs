@@ -20,6 +20,5 @@ pub mod origin;
 pub mod problem;
 pub mod route;
 pub mod tcp;
-mod text;
 pub mod tuning;
 pub mod wire;

@@ -1,6 +1,6 @@
-//! Lists that take no more memory than their elements. JSON does not say how long a list will be, and
-//! making room as it comes leaves up to half of it unused, and moves what was read: in a large table
-//! of routes that is most of what reading it costs.
+//! Lists that take no more memory than their elements. JSON does not say how long a list will be,
+//! and making room as it comes leaves up to half of it unused, and moves what was read: in a large
+//! table of routes that is most of what reading it costs.
 
 use std::{fmt, marker::PhantomData};
 
@@ -16,31 +16,46 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    read::<D, T, 1>(deserializer)
+    read::<D, T, 1>(deserializer, |_, _| {})
 }
 
-/// Reads a list that has some elements as a rule.
-pub(crate) fn of_some<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+/// Reads a list that has some elements as a rule; each shares what it can with the one before.
+pub(crate) fn of_neighbours<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
-    T: Deserialize<'de>,
+    T: Deserialize<'de> + Neighbour,
 {
-    read::<D, T, SOME>(deserializer)
+    read::<D, T, SOME>(deserializer, T::share)
+}
+
+/// An element that has much in common with those beside it.
+pub(crate) trait Neighbour {
+    /// Takes from the element before what is equal and can be shared.
+    fn share(&mut self, before: &Self);
 }
 
 /// They are on the stack while they are read.
 const SOME: usize = 16;
 
-fn read<'de, D, T, const USUAL: usize>(deserializer: D) -> Result<Vec<T>, D::Error>
+fn read<'de, D, T, const USUAL: usize>(
+    deserializer: D,
+    share: fn(&mut T, &T),
+) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
     [T; USUAL]: smallvec::Array<Item = T>,
 {
-    deserializer.deserialize_seq(List::<T, USUAL>(PhantomData))
+    deserializer.deserialize_seq(List::<T, USUAL> {
+        share,
+        elements: PhantomData,
+    })
 }
 
-struct List<T, const USUAL: usize>(PhantomData<T>);
+struct List<T, const USUAL: usize> {
+    share: fn(&mut T, &T),
+    elements: PhantomData<T>,
+}
 
 impl<'de, T, const USUAL: usize> Visitor<'de> for List<T, USUAL>
 where
@@ -55,7 +70,10 @@ where
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
         let mut list = SmallVec::<[T; USUAL]>::new();
-        while let Some(element) = elements.next_element()? {
+        while let Some(mut element) = elements.next_element()? {
+            if let Some(before) = list.last() {
+                (self.share)(&mut element, before);
+            }
             list.push(element);
         }
         let mut list = list.into_vec();
@@ -68,11 +86,15 @@ where
 mod tests {
     use serde::Deserialize;
 
+    impl super::Neighbour for String {
+        fn share(&mut self, _before: &Self) {}
+    }
+
     #[derive(Deserialize)]
     struct Lists {
         #[serde(deserialize_with = "super::of_one")]
         one: Vec<String>,
-        #[serde(deserialize_with = "super::of_some")]
+        #[serde(deserialize_with = "super::of_neighbours")]
         some: Vec<String>,
     }
 

@@ -28,8 +28,8 @@ pub struct Problem {
     /// 1-based; 0 when unknown.
     #[serde(default)]
     pub column: u32,
-    /// The way to the value: `VirtualService default/reviews > spec.http[0].match[1].uri`, or, for a
-    /// Document, `listener "web" > route "a" > cluster "b"`.
+    /// The way to the value: `VirtualService default/reviews > spec.http[0].match[1].uri`, or, for
+    /// a Document, `listener "web" > route "a" > cluster "b"`.
     pub path: String,
     /// What is wrong, one sentence without a full stop.
     pub message: String,

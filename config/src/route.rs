@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{list, origin::Origin};
+use crate::{
+    list::{self, Neighbour},
+    origin::Origin,
+};
 
 /// Virtual hosts for the HTTP requests of one or more listeners.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,8 +15,9 @@ pub struct RouteTable {
     /// Unique in a Document, for example `http.8080` or `9080`.
     pub name: String,
     /// Chosen by the request's authority: exact name, then longest suffix wildcard (`*.x`), then
-    /// longest prefix wildcard (`x.*`), then `*`. A port in the authority is ignored unless a domain
-    /// names it.
+    /// longest prefix wildcard (`x.*`), then `*`. A port in the authority is ignored unless a
+    /// domain names it.
+    #[serde(deserialize_with = "list::of_neighbours")]
     pub virtual_hosts: Vec<VirtualHost>,
 }
 
@@ -29,7 +33,7 @@ pub struct VirtualHost {
     /// No domain stands in two virtual hosts of one table. Lower case.
     pub domains: Vec<String>,
     /// The first that matches decides.
-    #[serde(deserialize_with = "list::of_some")]
+    #[serde(deserialize_with = "list::of_neighbours")]
     pub routes: Vec<Route>,
     /// Who asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,6 +67,23 @@ pub struct Route {
     /// Who asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+}
+
+impl Neighbour for VirtualHost {
+    fn share(&mut self, before: &Self) {
+        Origin::share(&mut self.origin, &before.origin);
+        if let Some(before) = before.routes.last() {
+            for route in &mut self.routes {
+                route.share(before);
+            }
+        }
+    }
+}
+
+impl Neighbour for Route {
+    fn share(&mut self, before: &Self) {
+        Origin::share(&mut self.origin, &before.origin);
+    }
 }
 
 /// Conditions on a request, all of which must hold.

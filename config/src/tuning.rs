@@ -50,7 +50,8 @@ pub enum Io {
     Auto,
     /// io_uring, or the process does not start.
     Uring,
-    /// io_uring as kernels before 6.1 have it, without DEFER_TASKRUN, or the process does not start.
+    /// io_uring as kernels before 6.1 have it, without DEFER_TASKRUN, or the process does not
+    /// start.
     UringCoop,
     /// epoll.
     Epoll,

@@ -25,7 +25,7 @@ use crate::{
     problem::Problem,
 };
 
-pub use updates::Updates;
+pub use updates::{PartTooLong, Updates};
 
 /// Frames of another major version are refused.
 pub const MAJOR: u8 = 1;
@@ -178,7 +178,8 @@ pub enum WireError {
     Magic([u8; 2]),
     /// A major version that this program does not speak.
     #[error(
-        "the peer speaks major version {0} of the protocol, this program speaks {MAJOR}; upgrade the older of the two"
+        "the peer speaks major version {0} of the protocol, this program speaks {MAJOR}; upgrade \
+         the older of the two"
     )]
     Major(u8),
     /// More than [`PAYLOAD_BYTES_MAX`].
@@ -286,7 +287,8 @@ fn end(out: &mut Vec<u8>, start: usize) -> Result<(), WireError> {
 /// The messages of a byte stream, however it was cut into reads.
 ///
 /// Its owner bounds nothing: what is buffered is less than one frame (at most [`HEAD_BYTES`] +
-/// [`PAYLOAD_BYTES_MAX`]) plus the last read, as long as every message is taken before more is read.
+/// [`PAYLOAD_BYTES_MAX`]) plus the last read, as long as every message is taken before more is
+/// read.
 #[derive(Debug, Default)]
 pub struct Decoder {
     bytes: Vec<u8>,

@@ -1,10 +1,11 @@
-//! What each stage of a change costs, over ways to lay out the same ten thousand routes, and for one
-//! endpoint among a hundred thousand. `cargo bench -p ringmain-controlplane [-- PART-OF-A-NAME]`
+//! What each stage of a change costs, over ways to lay out the same ten thousand routes, and for
+//! one endpoint among a hundred thousand.
+//! `cargo bench -p ringmain-controlplane [-- PART-OF-A-NAME]`
 //!
 //! Milliseconds of processor time of all threads, the least and the median of some rounds: what
 //! others do on the machine is not in it. Reading YAML is spread over up to four threads, so on a
-//! machine at rest it passes in less time than it takes. Files, sockets and worker threads are not in
-//! it either; `ringmain status` of a running control plane has all stages.
+//! machine at rest it passes in less time than it takes. Files, sockets and worker threads are not
+//! in it either; `ringmain status` of a running control plane has all stages.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -16,7 +17,7 @@ use std::{collections::BTreeMap, env, fmt::Write, hint::black_box, sync::Arc, ti
 use ringmain_config::{
     document::Document,
     node::{GatewayScope, Node},
-    wire::{Message, Update, Upsert},
+    wire::{Message, Updates},
 };
 use ringmain_controlplane::{
     assemble::assemble,
@@ -169,19 +170,10 @@ fn resources(files: &[String]) -> Vec<Arc<Resource>> {
     loaded.flatten().collect()
 }
 
-/// What a proxy is sent, as one frame for each megabyte or so.
+/// What a proxy is sent, in frames as long as a session's.
 fn frames(before: &Document, after: &Document) -> Vec<Vec<u8>> {
-    let changes = after.changes_since(before);
-    let upserts = changes.upserts.into_iter();
-    let update = Update {
-        upserts: upserts
-            .map(|(version, part)| Upsert { version, part })
-            .collect(),
-        removals: changes.removals,
-    };
-    let mut bytes = Vec::new();
-    Message::Update(update).encode(&mut bytes).unwrap();
-    vec![bytes]
+    let updates = Updates::new(after.changes_since(before), 1 << 20);
+    updates.unwrap().collect()
 }
 
 fn node() -> Node {
@@ -242,7 +234,8 @@ fn endpoint() {
     let node = node();
     let file = |number: u32, is_longer: bool| {
         let mut yaml = format!(
-            "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: s-{number}}}\n\
+            "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\n\
+             metadata: {{name: s-{number}}}\n\
              spec:\n  hosts: [s-{number}.internal]\n  resolution: STATIC\n  \
              ports: [{{number: 80, name: http, protocol: HTTP}}]\n  endpoints:\n"
         );
@@ -254,7 +247,8 @@ fn endpoint() {
     };
     let routes = (0..SERVICES).map(|number| {
         format!(
-            "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: v-{number}}}\n\
+            "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\n\
+             metadata: {{name: v-{number}}}\n\
              spec:\n  hosts: [s-{number}.example]\n  gateways: [gateway]\n  http:\n  \
              - route: [{{destination: {{host: s-{number}.internal}}}}]\n"
         )

@@ -1,9 +1,10 @@
 //! One Document per proxy: what it listens on, how it routes, and whom it can reach. Pure.
 //!
 //! A proxy that some Gateway is meant for is a gateway ([`gateway`]); any other is a sidecar, and
-//! its Sidecar resource says what it listens on ([`ingress`], [`egress`]). Both turn VirtualServices
-//! into routes by [`routes`], and the services those lead to into clusters by [`clusters`]. Nothing
-//! else gets into the Document: a proxy is told of what it can reach and of no more.
+//! its Sidecar resource says what it listens on ([`ingress`], [`egress`]). Both turn
+//! VirtualServices into routes by [`routes`], and the services those lead to into clusters by
+//! [`clusters`]. Nothing else gets into the Document: a proxy is told of what it can reach and of
+//! no more.
 //!
 //! The same world and node always give the same Document, part for part, so that versions of parts
 //! are stable and a proxy is sent only what changed.
@@ -56,8 +57,8 @@ pub fn assemble(world: &World, node: &Node) -> (Document, Vec<Problem>) {
     assembly.finish()
 }
 
-/// The endpoint sets of `document`, which is [`assemble`]'s for `node`, that services of `hosts` have
-/// in `world`, where nothing but endpoints differs from the world it was made of.
+/// The endpoint sets of `document`, which is [`assemble`]'s for `node`, that services of `hosts`
+/// have in `world`, where nothing but endpoints differs from the world it was made of.
 pub(crate) fn endpoint_sets(
     world: &World,
     node: &Node,

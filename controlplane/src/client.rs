@@ -53,8 +53,9 @@ pub enum QueryError {
 }
 
 /// Asks the control plane at `socket`, and waits ten seconds at most. The shape of the answer:
-/// [`Status`](crate::status::Status), a list of [`ResourceSummary`](crate::status::ResourceSummary),
-/// or a [`Document`](ringmain_config::document::Document).
+/// [`Status`](crate::status::Status), a list of
+/// [`ResourceSummary`](crate::status::ResourceSummary), or a
+/// [`Document`](ringmain_config::document::Document).
 ///
 /// # Errors
 /// See [`QueryError`].

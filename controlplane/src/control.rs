@@ -8,10 +8,14 @@ mod answer;
 mod history;
 mod outdated;
 mod proxy;
+mod refresh;
 mod report;
 mod shared;
+#[cfg(test)]
+mod tests;
 
 use std::{
+    any::Any,
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::Arc,
@@ -27,17 +31,15 @@ use tokio::{
 use self::{
     history::{Began, History},
     outdated::Outdated,
-    proxy::{Proxy, Published},
+    proxy::Proxy,
+    refresh::Stale,
     shared::SharedParts,
 };
 use crate::{
     analyze::{Extent, analyze},
     compile::{Checked, check_and_keep},
     publish::{Event, FramesError, Progress},
-    registry::{
-        Workload,
-        registrations::{Change, Registrations},
-    },
+    registry::registrations::{Change, Registrations},
     resource::Resource,
     run::Limits,
     source::Reading,
@@ -90,19 +92,6 @@ pub(crate) struct Control {
     /// The world is not made anew before: registrations that come one after the other must not
     /// each cost a round through all proxies.
     not_before: Instant,
-}
-
-/// What is to be brought up to date.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum Stale {
-    #[default]
-    Nothing,
-    /// Proxies without a target yet.
-    NewProxies,
-    /// Endpoints in the world, hence every proxy that can reach them.
-    Endpoints,
-    /// Every proxy: the world is another one.
-    World,
 }
 
 impl Control {
@@ -297,7 +286,7 @@ impl Control {
         let before = std::mem::replace(&mut self.reading, reading);
         report::log_changes(&before, &self.reading);
         let (problems, stages) = self.enforce();
-        self.outdated.keep(before);
+        self.keep(before);
         if problems.is_empty() {
             // Nothing more follows from a change of comments, for example.
             if self.stale >= Stale::Endpoints {
@@ -305,7 +294,7 @@ impl Control {
             }
             let resources = self.reading.resources.clone();
             let before = std::mem::replace(&mut self.resources, resources);
-            self.outdated.keep(before);
+            self.keep(before);
             if !self.refused.is_empty() {
                 tracing::info!(
                     directory = self.directory,
@@ -348,7 +337,7 @@ impl Control {
         tracing::debug!(make = ?stages.world, check = ?stages.check, "world made");
         if problems.is_empty() {
             let before = std::mem::replace(&mut self.world, candidate);
-            self.outdated.keep(before);
+            self.keep(before);
             self.checked = checked;
             self.registered.clear();
             self.touched = Touched::default();
@@ -357,101 +346,10 @@ impl Control {
         (problems, stages)
     }
 
-    /// When what is stale is to be brought up to date.
-    fn due(&self) -> Option<Instant> {
-        (self.stale >= Stale::Endpoints).then_some(self.not_before)
-    }
-
-    /// Brings the world up to date with the registrations, and targets with the world; not sooner
-    /// than is due.
-    fn refresh(&mut self) {
-        let began = Instant::now();
-        if self.due().is_some_and(|due| due > began) {
-            return;
-        }
-        match std::mem::take(&mut self.stale) {
-            Stale::Nothing => {}
-            Stale::NewProxies => {
-                self.retarget(Stale::NewProxies);
-            }
-            stale @ (Stale::Endpoints | Stale::World) => {
-                self.follow_registrations();
-                if !self.touched.is_empty() {
-                    // They were made before.
-                    self.checked = Checked::default();
-                }
-                let after = self.generation;
-                let retargeted = self.retarget(stale);
-                let changed = retargeted.len();
-                self.remember(began, after, retargeted);
-                self.touched = Touched::default();
-                self.outdated.keep(std::mem::take(&mut self.checked));
-                let proxies = self.proxies.len();
-                let generation = self.generation;
-                let took = began.elapsed();
-                if changed > 0 {
-                    tracing::info!(changed, proxies, generation, ?took, "publishing to proxies");
-                }
-                self.tidy.get_or_insert(began + TIDY_PAUSE);
-                self.not_before = began + REFRESH_PAUSE_MIN.max(took * REFRESH_SHARE);
-            }
-        }
-    }
-
-    /// Brings the world up to date with who registered and who is registered no more.
-    fn follow_registrations(&mut self) {
-        for (namespace, name) in std::mem::take(&mut self.registered) {
-            let node = self.registrations.node(&namespace, &name);
-            let workload = node.and_then(Workload::from_node);
-            let touched = &mut self.touched;
-            self.world.register(&namespace, &name, workload, touched);
-        }
-    }
-
-    /// Targets were given since `round`; those before had generations up to `after`.
-    fn remember(&mut self, round: Instant, after: u64, retargeted: BTreeSet<u64>) {
-        // Without a change it was for proxies that came, or for nothing.
-        let Some(mut began) = self.began.take() else {
-            return;
-        };
-        let published = Instant::now();
-        began.stages.target = published - round;
-        let stages = began.stages.list();
-        let accounted: Duration = stages.iter().map(|stage| stage.took).sum();
-        let took = published.saturating_duration_since(began.noticed);
-        began.stages.wait = took.saturating_sub(accounted);
-        self.history.publish(began, published, after, retargeted);
-    }
-
-    /// The connections of proxies that have a new target.
-    fn retarget(&mut self, stale: Stale) -> BTreeSet<u64> {
-        let mut changed = BTreeSet::new();
-        for (id, proxy) in &mut self.proxies {
-            let generation = self.generation + 1;
-            let (world, parts) = (&self.world, &mut self.parts);
-            let published = match stale {
-                Stale::Nothing => continue,
-                Stale::NewProxies if proxy.has_target() => continue,
-                Stale::Endpoints => proxy.follow(world, &self.touched, parts, generation),
-                Stale::NewProxies | Stale::World => {
-                    proxy.retarget(world, &self.checked, parts, generation)
-                }
-            };
-            match published {
-                Published::New => {
-                    self.generation = generation;
-                    changed.insert(*id);
-                }
-                Published::Same | Published::Withheld => {}
-            }
-            // Proxies of one Sidecar share their warnings.
-            for warning in proxy.warnings() {
-                if self.warned.insert(warning.clone()) {
-                    report::log([warning]);
-                }
-            }
-        }
-        changed
+    /// Keeps what a change took the place of; it is freed even if nothing comes after it.
+    fn keep(&mut self, replaced: impl Any + Send + Sync) {
+        self.outdated.keep(replaced);
+        self.tidy.get_or_insert_with(|| Instant::now() + TIDY_PAUSE);
     }
 
     /// What can wait until proxies have what they need.
@@ -509,9 +407,5 @@ async fn until(expiry: Option<Instant>) {
     }
 }
 
-/// After the last change, before warnings are looked for.
+/// After a change, before warnings are looked for and what it took the place of is freed.
 const TIDY_PAUSE: Duration = Duration::from_secs(1);
-/// Between two rounds through all proxies at least.
-const REFRESH_PAUSE_MIN: Duration = Duration::from_millis(20);
-/// A round begins after this many times what the last one took: sessions need the thread, too.
-const REFRESH_SHARE: u32 = 4;

@@ -1,18 +1,19 @@
 //! Istio's YAML in, one Document per proxy out.
 //!
 //! ```text
-//! source/ --resources--> world (registry) --per proxy--> assemble --Document--> publish/ --socket-->
+//! source/ --resources--> world (registry) --per proxy--> assemble --Document--> publish/
 //! ```
 //!
 //! [`resource`] turns YAML into typed resources, [`source`] reads them from a directory and follows
 //! it, [`registry`] tells who answers for which service, [`world`] holds all of it at one moment,
 //! [`assemble`] makes the Document of one proxy, [`compile`] checks it with the proxies' own code,
-//! [`publish`] carries it to them. [`mod@run`] is the process; the command line's `check` and `explain`
-//! use the same steps without it:
+//! [`publish`] carries it to them. [`mod@run`] is the process; the command line's `check` and
+//! `explain` use the same steps without it:
 //!
 //! ```no_run
 //! # use ringmain_controlplane::{analyze, assemble, compile, source, world::World};
-//! # fn example(node: &ringmain_config::node::Node) -> Result<(), ringmain_config::problem::Problem> {
+//! # use ringmain_config::{node::Node, problem::Problem};
+//! # fn example(node: &Node) -> Result<(), Problem> {
 //! let reading = source::load("resources".as_ref())?;
 //! let world = World::new(&reading.resources, []);
 //! let errors = compile::check_world(&world, [node]);

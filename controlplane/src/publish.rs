@@ -1,7 +1,7 @@
 //! The Unix socket: who may connect, what each proxy is sent, what it said to it.
 //!
-//! [`socket`] binds it, [`peer`] decides who is served, [`session`] is one connection, [`plan`] cuts
-//! a Document into frames. What the Documents are is not decided here: sessions tell the
+//! [`socket`] binds it, [`peer`] decides who is served, [`session`] is one connection, [`plan`]
+//! cuts a Document into frames. What the Documents are is not decided here: sessions tell the
 //! [`control`](crate::control) loop of proxies that come and go, and it gives each a target.
 //!
 //! Two proxies of one name are both served, each over its own connection: that is the normal case

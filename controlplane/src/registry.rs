@@ -1,8 +1,8 @@
 //! Which services there are and who answers for them.
 //!
-//! Services come from v1 Service and ServiceEntry, workloads from WorkloadEntry and from the proxies
-//! that registered themselves ([`registrations`]). Which workload answers for which service is
-//! decided here, once for every proxy; which of it a proxy gets to see is decided by
+//! Services come from v1 Service and ServiceEntry, workloads from WorkloadEntry and from the
+//! proxies that registered themselves ([`registrations`]). Which workload answers for which service
+//! is decided here, once for every proxy; which of it a proxy gets to see is decided by
 //! [`assemble`](crate::assemble).
 
 mod change;

@@ -1,8 +1,8 @@
 //! Where resources come from. So far: a directory of YAML files.
 //!
-//! [`files`] reads the directory and remembers the last good state of each file; [`watch`] says when
-//! to read it again. Neither decides whether the resources fit together; that is decided where they
-//! become a [`World`](crate::world::World).
+//! [`files`] reads the directory and remembers the last good state of each file; [`watch`] says
+//! when to read it again. Neither decides whether the resources fit together; that is decided where
+//! they become a [`World`](crate::world::World).
 
 pub mod files;
 mod unfinished;

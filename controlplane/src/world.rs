@@ -1,8 +1,8 @@
 //! Everything the control plane knows at one moment: what the files say and who registered itself.
 //!
 //! A world is a value. It is built whole, answers questions, and is replaced by the next; only
-//! endpoints change in it ([`change`]). Where two resources claim the same, their order decides, and the order is that of
-//! [`Registry::new`]: the older first.
+//! endpoints change in it ([`change`]). Where two resources claim the same, their order decides,
+//! and the order is that of [`Registry::new`]: the older first.
 
 pub(crate) mod change;
 

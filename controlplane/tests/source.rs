@@ -78,7 +78,8 @@ async fn a_broken_file_keeps_its_last_good_state_until_it_is_mended() {
         &whole[..whole.len() / 2],
         "]",
         "",
-        "kind: Gateway\napiVersion: networking.istio.io/v1\nmetadata: {name: a}\nspec: {serverz: []}\n",
+        "kind: Gateway\napiVersion: networking.istio.io/v1\nmetadata: {name: a}\nspec: {serverz: \
+         []}\n",
     ] {
         plane.write("a.yaml", broken);
         let status = until_state(&plane, "a.yaml", Some(FileState::LastGood)).await;

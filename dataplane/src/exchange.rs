@@ -259,6 +259,7 @@ impl Forward<'_, '_> {
                 unwanted.set(true);
                 upstream.stream().abort();
             };
+            // The end of the upload is noted before an answer that came with it is looked at.
             join(answer, upload, stop).await
         };
         downstream.received = received;

@@ -35,6 +35,8 @@ const BUSY_SHARE: f64 = 0.95;
 /// lateness above this means that the thread did not get a CPU, for which the scheduler's slices
 /// are of this size.
 const SLIP_MAX: Duration = Duration::from_millis(1);
+/// A lateness that is a smaller share of the latency changes nothing of what that says.
+const SLIP_SHARE_MIN: f64 = 0.1;
 /// A shorter lateness is a fault, too, when this share of the latency is not the server's ...
 const SLIP_SHARE: f64 = 0.5;
 /// ... unless it is what waking up takes, which no generator that sleeps can do without.
@@ -98,8 +100,9 @@ fn busy(workers: &[ThreadUse]) -> Option<Bottleneck> {
 }
 
 fn late(slip: Duration, latency: Duration) -> Option<Bottleneck> {
-    let is_late = slip > SLIP_MAX
-        || (slip > SLIP_MIN && slip.as_secs_f64() > SLIP_SHARE * latency.as_secs_f64());
+    let share = slip.as_secs_f64() / latency.as_secs_f64();
+    let is_late =
+        slip > SLIP_MAX && share > SLIP_SHARE_MIN || slip > SLIP_MIN && share > SLIP_SHARE;
     is_late.then_some(Bottleneck::Slip { slip, latency })
 }
 
@@ -135,7 +138,10 @@ mod tests {
             (199, 200, false),
             (300, 500, true),
             (300, 700, false),
-            (1_001, 1_000_000, true),
+            (1_001, 10_000, true),
+            (1_001, 1_000_000, false),
+            (50_000, 1_000_000, false),
+            (150_000, 1_000_000, true),
         ];
         for (slip, latency, expected) in cases {
             let found = late(Duration::from_micros(slip), Duration::from_micros(latency));

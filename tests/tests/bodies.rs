@@ -25,6 +25,7 @@ on_both!(
     a_client_that_closes_in_mid_upload,
     a_client_that_leaves_in_mid_answer,
     a_client_that_resets_while_the_origin_thinks,
+    uploads_leave_the_connection_open,
 );
 
 const REQUEST: &str = "GET /a?b=c HTTP/1.1\r\nhost: example.test\r\n\r\n";
@@ -292,4 +293,26 @@ fn a_client_that_resets_while_the_origin_thinks(io: Io) {
     client.reset();
     origin.wait_for_end_of_connections();
     assert_eq!(mesh.finish_one().verdict(), "0 DC");
+}
+
+/// The origin answers at once, so that the last send's end and the answer are heard of together.
+fn uploads_leave_the_connection_open(io: Io) {
+    let origin = Origin::saying("ok");
+    let mesh = Mesh::to(io, &origin);
+    let mut clients = [(); 32].map(|()| mesh.client());
+    for number in 0..12 {
+        let body = "a".repeat([4095, 8192, 15_000, 16_384][number % 4]);
+        let request = format!(
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        clients.iter_mut().for_each(|client| client.send(&request));
+        for client in &mut clients {
+            let answer = client.response("POST");
+            assert_eq!(answer.text(), "ok");
+            assert!(!answer.closes(), "after {} bytes", body.len());
+        }
+    }
+    drop(clients);
+    assert_eq!(mesh.finish().len(), 32 * 12);
 }

@@ -112,12 +112,12 @@ section! {
         upstream_connections: u32 = 20_000, between(1, 10_000_000);
         /// Idle connections that one worker keeps to one endpoint for the next request.
         upstream_idle_connections: u32 = 128, between(0, 100_000);
-        /// Pipes of one worker through which long transfers go, TCP and bodies of known length. Only
-        /// those to slow receivers hold one for longer than a moment, with up to 1 MiB in it. Over it:
-        /// a transfer goes through a buffer. 0: no pipes are used.
+        /// Pipes of one worker through which long transfers go, TCP and bodies of known length.
+        /// Only those to slow receivers hold one for longer than a moment, with up to 1 MiB in it.
+        /// Over it: a transfer goes through a buffer. 0: no pipes are used.
         pipes: u32 = 64, between(0, 100_000);
-        /// Bytes of a connection's buffer while something is in it. A transfer that keeps filling it
-        /// gets a larger one.
+        /// Bytes of a connection's buffer while something is in it. A transfer that keeps filling
+        /// it gets a larger one.
         buffer_bytes: usize = 16 * KIB, between(4 * KIB, 64 * KIB);
         /// Series of one metric that one worker keeps. Over it, new label sets count in one series
         /// whose labels are all `overflow`.

@@ -59,7 +59,8 @@ impl Profile {
     /// A whole `ringmain.toml`: every key with its comment.
     pub fn to_toml(&self) -> String {
         format!(
-            "# ringmain.toml, profile {}: {}.\n# Delete what you do not change: a key that is absent has its default.\n\n{}",
+            "# ringmain.toml, profile {}: {}.\n# Delete what you do not change: a key that is \
+             absent has its default.\n\n{}",
             self.name,
             self.about,
             self.tuning().to_toml()

@@ -185,8 +185,8 @@ fn refuses_with_place_and_remedy() {
         ),
         (
             "[workers]\nio = 'iouring'",
-            "t:2:6: error: workers.io: \"iouring\" is not `\"auto\"`, `\"uring\"`, `\"uring-coop\"` or `\"epoll\"`; \
-             did you mean \"uring\"?",
+            "t:2:6: error: workers.io: \"iouring\" is not `\"auto\"`, `\"uring\"`, \
+             `\"uring-coop\"` or `\"epoll\"`; did you mean \"uring\"?",
         ),
         (
             "[workload]\nports = { http = 70000 }",
@@ -228,8 +228,8 @@ fn refuses_with_place_and_remedy() {
         ),
         (
             "control.reconnect_pause_min = '10s'",
-            "t:1:31: error: control.reconnect_pause_min: reconnect_pause_min is longer than reconnect_pause_max; \
-             make it the shorter of the two",
+            "t:1:31: error: control.reconnect_pause_min: reconnect_pause_min is longer than \
+             reconnect_pause_max; make it the shorter of the two",
         ),
         (
             "control = { socket = '', snapshot = '' }",
@@ -313,7 +313,8 @@ fn manual_has_the_reference() {
     } else {
         assert!(
             written == generated,
-            "{} is out of date; mend it with\n    RINGMAIN_WRITE_DOCS=1 cargo test -p ringmain-config manual",
+            "{} is out of date; mend it with\n    RINGMAIN_WRITE_DOCS=1 cargo test -p \
+             ringmain-config manual",
             path.display()
         );
     }

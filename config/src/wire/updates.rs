@@ -1,127 +1,184 @@
-//! Changes as the frames of updates, each part written once.
+//! Changes as the frames of updates, one at a time, each part written once.
 //!
 //! What a frame takes is known only when a part has been written, and one part may be most of a
-//! Document; so parts are written where they are to stay, and one that makes a frame too long begins
-//! the next.
+//! Document; so parts are written where they are to stay, and one that makes a frame too long
+//! begins the next. Whoever sends them has one frame in memory and at most one part of the next,
+//! however long the changes are and however slowly they are taken.
+
+use std::io;
 
 use serde::Serialize;
+use thiserror::Error;
 
-use super::{PAYLOAD_BYTES_MAX, UPDATE, WireError, begin, end};
-use crate::document::{Part, PartKey};
+use super::{PAYLOAD_BYTES_MAX, UPDATE, begin, end};
+use crate::document::{Changes, Part, PartKey};
 
-/// Frames of [`Update`](super::Update) in the making. What was added first comes first, and removals come last.
-#[derive(Debug, Default)]
+/// Frames of [`Update`](super::Update), made as they are asked for: parts to add or replace first,
+/// then parts to remove, each in the order of the changes.
+#[derive(Debug)]
 pub struct Updates {
-    frames: Vec<Vec<u8>>,
-    /// List that the last frame is in.
-    list: Option<List>,
-    /// The list has an element.
-    has_element: bool,
+    changes: Changes,
+    /// Elements that are in a frame: of the changes' upserts, then of their removals.
+    done: usize,
+    /// The element after those as it was written, if it was too long for the last frame.
+    written: Vec<u8>,
+    /// The first frame, until it is asked for.
+    first: Option<Vec<u8>>,
     /// A frame takes no more, unless a single element is longer.
     bytes: usize,
 }
 
-/// The lists of an `Update`, in the order in which they are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum List {
-    Upserts,
-    Removals,
+/// A part that fits no frame.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("it takes {bytes} bytes, which is longer than the limit of {ELEMENT_BYTES_MAX}")]
+pub struct PartTooLong {
+    /// Which part.
+    pub key: PartKey,
+    /// Its length as JSON.
+    pub bytes: usize,
 }
 
-/// As [`super::Upsert`].
+/// An element of the lists of an `Update`, which are written in this order.
 #[derive(Serialize)]
-struct Upsert<'a> {
-    version: u64,
-    part: &'a Part,
+#[serde(untagged)]
+enum Element<'a> {
+    /// As [`super::Upsert`].
+    Upsert {
+        version: u64,
+        part: &'a Part,
+    },
+    Removal(&'a PartKey),
 }
 
 impl Updates {
-    /// Frames of at most about so many bytes, more where a single part is longer.
-    pub fn new(bytes: usize) -> Self {
-        Self {
+    /// Frames of at most about so many bytes, more where a single part is longer. All parts are
+    /// known to fit from then on. Those behind the first frame are written to be counted, and once
+    /// more when their turn comes: most changes take one frame.
+    ///
+    /// # Errors
+    /// The part that is too long for any frame.
+    pub fn new(changes: Changes, bytes: usize) -> Result<Self, PartTooLong> {
+        let mut updates = Self {
+            changes,
+            done: 0,
+            written: Vec::new(),
+            first: None,
             bytes: bytes.min(ELEMENT_BYTES_MAX),
-            ..Self::default()
+        };
+        updates.first = updates.frame()?;
+        let counted = updates.done + usize::from(!updates.written.is_empty());
+        for index in counted.. {
+            let Some(element) = element(&updates.changes, index) else {
+                break;
+            };
+            element.check(element.count())?;
         }
+        Ok(updates)
     }
 
-    /// Adds a part to add or replace, before all removals.
-    ///
-    /// # Errors
-    /// When it is too long for any frame; nothing of what was added is then of use.
-    pub fn upsert(&mut self, version: u64, part: &Part) -> Result<(), WireError> {
-        self.add(List::Upserts, &Upsert { version, part })
+    /// There is nothing to send, or nothing any more.
+    pub fn is_empty(&self) -> bool {
+        self.first.is_none() && element(&self.changes, self.done).is_none()
     }
 
-    /// Adds a part to remove, after all others.
-    ///
-    /// # Errors
-    /// As [`Self::upsert`].
-    pub fn removal(&mut self, key: &PartKey) -> Result<(), WireError> {
-        self.add(List::Removals, key)
-    }
-
-    /// The frames, each a whole one; none when nothing was added.
-    pub fn finish(mut self) -> Vec<Vec<u8>> {
-        self.close();
-        self.frames
-    }
-
-    fn add(&mut self, list: List, element: &impl Serialize) -> Result<(), WireError> {
-        let is_first = self.list.is_none();
-        self.enter(list);
-        let frame = self.frames.last_mut().expect("a list is in a frame");
-        let end = frame.len();
-        if self.has_element {
-            frame.push(b',');
+    /// The frame that begins with the first element that is in none yet.
+    fn frame(&mut self) -> Result<Option<Vec<u8>>, PartTooLong> {
+        let first = self.done;
+        let mut frame = Vec::new();
+        begin(&mut frame, UPDATE);
+        frame.extend_from_slice(UPSERTS);
+        let mut separator: &[u8] = b"";
+        let mut are_removals = false;
+        while let Some(element) = element(&self.changes, self.done) {
+            if !are_removals && matches!(element, Element::Removal(_)) {
+                frame.extend_from_slice(REMOVALS);
+                (are_removals, separator) = (true, b"");
+            }
+            let end = frame.len();
+            frame.extend_from_slice(separator);
+            let start = frame.len();
+            if self.written.is_empty() {
+                element.write(&mut frame);
+                element.check(frame.len() - start)?;
+            } else {
+                frame.append(&mut std::mem::take(&mut self.written));
+            }
+            if frame.len() > self.bytes && self.done > first {
+                self.written = frame.split_off(start);
+                frame.truncate(end);
+                break;
+            }
+            self.done += 1;
+            separator = b",";
         }
-        let start = frame.len();
-        serde_json::to_writer(&mut *frame, element)
-            .expect("parts have only string keys and finite values");
-        let bytes = frame.len() - start;
-        if bytes > ELEMENT_BYTES_MAX {
-            return Err(WireError::TooLong(bytes));
+        if self.done == first {
+            return Ok(None);
         }
-        if frame.len() > self.bytes && !is_first {
-            let element = frame.split_off(start);
-            frame.truncate(end);
-            self.close();
-            self.enter(list);
-            let frame = self.frames.last_mut().expect("a list is in a frame");
-            frame.extend_from_slice(&element);
-        }
-        self.has_element = true;
-        Ok(())
-    }
-
-    /// Goes on to `list`, in a new frame if there is none.
-    fn enter(&mut self, list: List) {
-        if self.list == Some(list) {
-            return;
-        }
-        if self.list.is_none() {
-            let mut frame = Vec::new();
-            begin(&mut frame, UPDATE);
-            frame.extend_from_slice(UPSERTS);
-            self.frames.push(frame);
-        }
-        if list == List::Removals
-            && let Some(frame) = self.frames.last_mut()
-        {
+        if !are_removals {
             frame.extend_from_slice(REMOVALS);
         }
-        self.list = Some(list);
-        self.has_element = false;
+        frame.extend_from_slice(END);
+        end(&mut frame, 0).expect("neither a frame's usual length nor an element is too long");
+        Ok(Some(frame))
+    }
+}
+
+impl Iterator for Updates {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        match self.first.take() {
+            Some(first) => Some(first),
+            None => self.frame().expect("every part was found to fit"),
+        }
+    }
+}
+
+/// Of the upserts, then of the removals.
+fn element(changes: &Changes, index: usize) -> Option<Element<'_>> {
+    if let Some((version, part)) = changes.upserts.get(index) {
+        let version = *version;
+        return Some(Element::Upsert { version, part });
+    }
+    let removal = changes.removals.get(index - changes.upserts.len());
+    removal.map(Element::Removal)
+}
+
+impl Element<'_> {
+    fn write(&self, to: impl io::Write) {
+        serde_json::to_writer(to, self).expect("parts have only string keys and finite values");
     }
 
-    fn close(&mut self) {
-        if self.list.is_none() {
-            return;
+    /// The length it will have.
+    fn count(&self) -> usize {
+        let mut count = Count(0);
+        self.write(&mut count);
+        count.0
+    }
+
+    fn check(&self, bytes: usize) -> Result<(), PartTooLong> {
+        if bytes <= ELEMENT_BYTES_MAX {
+            return Ok(());
         }
-        self.enter(List::Removals);
-        self.list = None;
-        let frame = self.frames.last_mut().expect("a list is in a frame");
-        frame.extend_from_slice(END);
-        end(frame, 0).expect("neither a frame's usual length nor an element is too long");
+        let key = match self {
+            Self::Upsert { part, .. } => part.key(),
+            Self::Removal(key) => (*key).clone(),
+        };
+        Err(PartTooLong { key, bytes })
+    }
+}
+
+/// How many bytes were written to it.
+struct Count(usize);
+
+impl io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -136,11 +193,11 @@ const ELEMENT_BYTES_MAX: usize = PAYLOAD_BYTES_MAX - 1024;
 mod tests {
     use std::sync::Arc;
 
-    use super::Updates;
+    use super::{ELEMENT_BYTES_MAX, Updates};
     use crate::{
-        document::{Part, PartKey, PartKind},
+        document::{Changes, Part, PartKey, PartKind},
         endpoint::EndpointSet,
-        wire::{Decoder, Message, PAYLOAD_BYTES_MAX, Update, Upsert},
+        wire::{Decoder, HEAD_BYTES, Message, PAYLOAD_BYTES_MAX, Update, Upsert},
     };
 
     const BYTES: usize = 1000;
@@ -159,25 +216,28 @@ mod tests {
         }
     }
 
-    /// Parts to add and parts to remove with names of so many bytes; in how many frames they come.
+    /// Parts to add and parts to remove with names of so many bytes.
+    fn changes(upserts: &[usize], removals: &[usize]) -> Changes {
+        let upserts = (1..).zip(upserts);
+        let removals = removals.iter();
+        Changes {
+            upserts: upserts
+                .map(|(version, length)| (version, part("u".repeat(*length))))
+                .collect(),
+            removals: removals.map(|length| key("r".repeat(*length))).collect(),
+        }
+    }
+
+    /// In how many frames they come.
     fn check(upserts: &[usize], removals: &[usize], expected: usize) {
-        let mut updates = Updates::new(BYTES);
-        let mut whole = Update::default();
-        for (version, length) in (1..).zip(upserts) {
-            let part = part("u".repeat(*length));
-            updates.upsert(version, &part).expect("short");
-            whole.upserts.push(Upsert { version, part });
-        }
-        for length in removals {
-            let key = key("r".repeat(*length));
-            updates.removal(&key).expect("short");
-            whole.removals.push(key);
-        }
-        let frames = updates.finish();
-        assert_eq!(frames.len(), expected, "{upserts:?} {removals:?}");
+        let changes = changes(upserts, removals);
+        let updates = Updates::new(changes.clone(), BYTES).expect("short");
+        assert_eq!(updates.is_empty(), changes.is_empty());
         let mut decoder = Decoder::default();
         let mut read = Update::default();
-        for frame in frames {
+        let mut frames = 0;
+        for frame in updates {
+            frames += 1;
             decoder.extend(&frame);
             let Some(Message::Update(update)) = decoder.message().expect("a frame") else {
                 panic!("no update");
@@ -188,7 +248,11 @@ mod tests {
             read.upserts.extend(update.upserts);
             read.removals.extend(update.removals);
         }
-        assert_eq!(read, whole);
+        assert_eq!(frames, expected, "{upserts:?} {removals:?}");
+        let upserts = changes.upserts.into_iter();
+        let upserts = upserts.map(|(version, part)| Upsert { version, part });
+        assert_eq!(read.upserts, upserts.collect::<Vec<_>>());
+        assert_eq!(read.removals, changes.removals);
     }
 
     #[test]
@@ -207,17 +271,45 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_fits_no_frame_is_an_error() {
-        let long = part("x".repeat(PAYLOAD_BYTES_MAX));
-        assert!(Updates::new(BYTES).upsert(1, &long).is_err());
-        let mut updates = Updates::new(usize::MAX);
-        updates.upsert(1, &part("a".to_owned())).expect("short");
-        assert!(updates.upsert(2, &long).is_err());
+    fn no_more_is_written_than_a_frame_and_a_part() {
+        let mut updates = Updates::new(changes(&[400; 100], &[400; 100]), BYTES).expect("short");
+        let held = |updates: &Updates| {
+            let first = updates.first.as_ref().map_or(0, Vec::capacity);
+            first + updates.written.capacity()
+        };
+        loop {
+            assert!(held(&updates) < 4 * BYTES, "{}", held(&updates));
+            if updates.next().is_none() {
+                break;
+            }
+        }
+        assert!(updates.is_empty());
+    }
+
+    #[test]
+    fn a_part_that_fits_no_frame_is_named_before_any_is_sent() {
+        let long = PAYLOAD_BYTES_MAX;
+        for (upserts, removals) in [
+            (vec![long], vec![]),
+            (vec![1, long], vec![]),
+            (vec![2000, 1, long], vec![]),
+            (vec![], vec![long]),
+            (vec![1, 2000], vec![1, 2000, long]),
+        ] {
+            let error = Updates::new(changes(&upserts, &removals), BYTES).expect_err("too long");
+            assert_eq!(error.key.name.len(), long, "{upserts:?} {removals:?}");
+            assert!(error.bytes > long);
+        }
         // The longest there can be, behind another.
-        let mut updates = Updates::new(usize::MAX);
-        updates.upsert(1, &part("a".to_owned())).expect("short");
-        let longest = part("x".repeat(super::ELEMENT_BYTES_MAX - 100));
-        updates.upsert(2, &longest).expect("fits");
-        assert_eq!(updates.finish().len(), 2);
+        let envelope = frame_bytes(&[1]) - HEAD_BYTES - 1;
+        let longest = ELEMENT_BYTES_MAX - (envelope - b"{\"upserts\":[],\"removals\":[]}".len());
+        let fits = Updates::new(changes(&[1, longest], &[]), usize::MAX).expect("fits");
+        assert_eq!(fits.count(), 2);
+        Updates::new(changes(&[1, longest + 1], &[]), usize::MAX).expect_err("too long");
+    }
+
+    fn frame_bytes(upserts: &[usize]) -> usize {
+        let mut frames = Updates::new(changes(upserts, &[]), BYTES).expect("short");
+        frames.next().expect("one").len()
     }
 }

@@ -405,17 +405,18 @@ mod tests {
         check(
             &[("ServiceEntry", entry), ("DestinationRule", rule)],
             &[
-                "4 DestinationRule default/n1 > spec.subsets[2].labels: no endpoint of ServiceEntry \
-               default/n0 (f:2) has the labels of subset v2: requests to it are answered 503 \
-               [IST0173]",
+                "4 DestinationRule default/n1 > spec.subsets[2].labels: no endpoint of \
+                 ServiceEntry default/n0 (f:2) has the labels of subset v2: requests to it are \
+                 answered 503 [IST0173]",
             ],
         );
         let bytes = entry.replace("name: http", "name: db, protocol: TCP");
         check(
             &[("ServiceEntry", &bytes), ("DestinationRule", rule)],
             &[
-                "4 DestinationRule default/n1 > spec.subsets[2].labels: no endpoint of ServiceEntry \
-               default/n0 (f:2) has the labels of subset v2: connections to it are closed [IST0173]",
+                "4 DestinationRule default/n1 > spec.subsets[2].labels: no endpoint of \
+                 ServiceEntry default/n0 (f:2) has the labels of subset v2: connections to it are \
+                 closed [IST0173]",
             ],
         );
         // Workloads that a selector chooses may register themselves later.
@@ -449,8 +450,8 @@ mod tests {
             (
                 gateway("edge", "HTTP", "a.b"),
                 &[
-                    "4 Gateway default/n1 > spec.servers[0].hosts[0]: */a.b is served on port 80 by \
-                   Gateway default/n0 (f:2) already [IST0145]",
+                    "4 Gateway default/n1 > spec.servers[0].hosts[0]: */a.b is served on port 80 \
+                     by Gateway default/n0 (f:2) already [IST0145]",
                 ],
             ),
         ] {

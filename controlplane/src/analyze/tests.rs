@@ -3,8 +3,8 @@
 use super::{Extent, analyze};
 use crate::{resource, world::World};
 
-/// Appends `yaml` to a world that nothing can be said about, and compares `line path: message; hint`
-/// of each warning by its beginning.
+/// Appends `yaml` to a world that nothing can be said about, and compares `line path: message;
+/// hint` of each warning by its beginning.
 fn check(yaml: &str, expected: &[&str]) {
     let text = format!("{SOUND}{yaml}");
     let loaded = resource::parse("test.yaml", &text);
@@ -130,8 +130,8 @@ fn rules_for_the_mesh_that_give_way() {
     check(
         &yaml,
         &[
-            "VirtualService default/b > spec.hosts: the host web.default.svc.cluster.local has rules \
-           for the mesh in VirtualService default/a",
+            "VirtualService default/b > spec.hosts: the host web.default.svc.cluster.local has \
+             rules for the mesh in VirtualService default/a",
         ],
     );
     let at_edge = "{hosts: [b.test], gateways: [edge], http: [{directResponse: {status: 200}}]}";

@@ -34,10 +34,10 @@ use crate::{
     },
 };
 
-/// Adds the outbound listeners of `sidecar`: those with a port whatever their capture mode, since who
-/// connects to them can be served. One without a port and with capture mode NONE stands for the ports
-/// of the services in its scope that no other names; with another mode it waits for a packet filter
-/// and is not opened.
+/// Adds the outbound listeners of `sidecar`: those with a port whatever their capture mode, since
+/// who connects to them can be served. One without a port and with capture mode NONE stands for the
+/// ports of the services in its scope that no other names; with another mode it waits for a packet
+/// filter and is not opened.
 pub(super) fn assemble(assembly: &mut Assembly<'_>, sidecar: &Sidecar) {
     let mut named = BTreeSet::new();
     for (index, egress) in sidecar.egress.iter().enumerate() {

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use super::assemble;
 use crate::{compile::check as compile, resource, world::World};
 
-/// Assembles the Document that `yaml` gives the proxy of `node`, and compares parts of it, each named
-/// by a path like `route_tables/http.80/virtual_hosts/0/name`; `null` is what is not there. Every
-/// Document must compile.
+/// Assembles the Document that `yaml` gives the proxy of `node`, and compares parts of it, each
+/// named by a path like `route_tables/http.80/virtual_hosts/0/name`; `null` is what is not there.
+/// Every Document must compile.
 fn check(yaml: &str, node: &Node, expected: &[(&str, Value)]) {
     let (document, _) = assemble(&world(yaml), node);
     let problems = compile(&document);

@@ -1,8 +1,8 @@
 //! What became of the last changes: when each was noticed, what every stage took, and which proxies
 //! still have to use it. Answers "why did my change take so long".
 //!
-//! A proxy that skips a target because a newer one came has what the older one brought as soon as it
-//! uses the newer.
+//! A proxy that skips a target because a newer one came has what the older one brought as soon as
+//! it uses the newer.
 
 use std::{
     collections::{BTreeSet, VecDeque},

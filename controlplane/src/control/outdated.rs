@@ -1,5 +1,5 @@
-//! What a change took the place of. To free the resources of a large world takes about a tenth of what
-//! the change takes, so it is done when the proxies have what they need.
+//! What a change took the place of. To free the resources of a large world takes about a tenth of
+//! what the change takes, so it is done when the proxies have what they need.
 
 use std::any::Any;
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use ringmain_config::{
     document::{Changes, Document, Part, PartKey},
     problem::Problem,
-    wire::{Updates, WireError},
+    wire::Updates,
 };
 
 /// What a proxy holds.
@@ -35,27 +35,16 @@ impl Holding {
     }
 }
 
-/// The frames of updates that lead from `held` to `document`; none when they are the same.
+/// The frames of updates that lead from `held` to `document`; none when they are the same. They are
+/// made one at a time, since each proxy has its own and reads them as slowly as it likes.
 ///
 /// # Errors
 /// The part that is too long for any frame: nothing of the Document is to be sent then.
-pub(super) fn plan(held: &Holding, document: &Document) -> Result<Vec<Vec<u8>>, Box<Problem>> {
-    let changes = held.changes_to(document);
-    let mut updates = Updates::new(UPDATE_BYTES);
-    for (version, part) in &changes.upserts {
-        let added = updates.upsert(*version, part);
-        added.map_err(|error| too_long(&part.key(), &error))?;
-    }
-    for key in &changes.removals {
-        let added = updates.removal(key);
-        added.map_err(|error| too_long(key, &error))?;
-    }
-    Ok(updates.finish())
-}
-
-fn too_long(key: &PartKey, error: &WireError) -> Box<Problem> {
-    let problem = Problem::error(key.to_string(), error.to_string());
-    Box::new(problem.hint("split its resource, or move large direct responses to a server"))
+pub(super) fn plan(held: &Holding, document: &Document) -> Result<Updates, Box<Problem>> {
+    Updates::new(held.changes_to(document), UPDATE_BYTES).map_err(|error| {
+        let problem = Problem::error(error.key.to_string(), error.to_string());
+        Box::new(problem.hint("split its resource, or move large direct responses to a server"))
+    })
 }
 
 /// A frame carries at most about this much, unless a single part is longer: the memory that a proxy
@@ -69,7 +58,7 @@ mod tests {
     use ringmain_config::{
         document::{Document, Part, PartKey, PartKind},
         endpoint::EndpointSet,
-        wire::{Message, PAYLOAD_BYTES_MAX, Update},
+        wire::{Message, PAYLOAD_BYTES_MAX, Update, Updates},
     };
 
     use super::{Holding, UPDATE_BYTES, plan};
@@ -85,8 +74,7 @@ mod tests {
         document
     }
 
-    fn read(frames: Vec<Vec<u8>>) -> Vec<Update> {
-        let frames = frames.into_iter();
+    fn read(frames: Updates) -> Vec<Update> {
         let updates = frames.map(|frame| match Message::decode(&frame).expect("a frame") {
             Some((Message::Update(update), bytes)) if bytes == frame.len() => update,
             other => panic!("not an update: {other:?}"),
@@ -151,13 +139,14 @@ mod tests {
         let name = |number: usize| number.to_string().repeat(UPDATE_BYTES / 3);
         let wanted = document(&(0..10).map(name).collect::<Vec<_>>());
         let frames = plan(&Holding::Said(BTreeMap::new()), &wanted).expect("short");
-        assert_eq!(frames.len(), 5);
-        for frame in &frames {
-            assert!(frame.len() < 2 * UPDATE_BYTES);
+        let lengths: Vec<usize> = frames.map(|frame| frame.len()).collect();
+        assert_eq!(lengths.len(), 5);
+        for length in lengths {
+            assert!(length < 2 * UPDATE_BYTES);
         }
         let removals =
             plan(&Holding::Said(wanted.versions()), &Document::default()).expect("short");
-        assert_eq!(removals.len(), 5);
+        assert_eq!(removals.count(), 5);
     }
 
     #[test]

@@ -283,9 +283,9 @@ impl Session<'_> {
                 return Ok(false);
             }
         }
-        let planned = began.elapsed();
-        let count = frames.len();
+        let mut count = 0;
         for frame in frames {
+            count += 1;
             self.frames.write_frame(&frame, self.write_limit).await?;
         }
         let commit = Message::Commit(Commit { generation });
@@ -295,7 +295,7 @@ impl Session<'_> {
             target,
             document: Arc::clone(document),
         });
-        tracing::debug!(generation, frames = count, plan = ?planned, took = ?began.elapsed(), "sent");
+        tracing::debug!(generation, frames = count, took = ?began.elapsed(), "sent");
         Ok(generation == target)
     }
 

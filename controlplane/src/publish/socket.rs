@@ -19,37 +19,43 @@ use tokio::net::{UnixListener, UnixStream};
 pub enum BindError {
     /// The directory does not exist.
     #[error(
-        "cannot listen on {}: its directory does not exist; create it (`install -d -m 0750 {}`) or name another path with --socket",
+        "cannot listen on {}: its directory does not exist; create it (`install -d -m 0750 {}`) \
+         or name another path with --socket",
         .0.display(), directory(.0).display()
     )]
     DirectoryMissing(PathBuf),
     /// The directory may not be written to.
     #[error(
-        "cannot listen on {}: the directory {} is not writable for this user; change its owner or name another path with --socket",
+        "cannot listen on {}: the directory {} is not writable for this user; change its owner or \
+         name another path with --socket",
         .0.display(), directory(.0).display()
     )]
     DirectoryUnwritable(PathBuf),
     /// Another control plane serves it.
     #[error(
-        "cannot listen on {}: another control plane is serving it; stop that one or name another path with --socket",
+        "cannot listen on {}: another control plane is serving it; stop that one or name another \
+         path with --socket",
         .0.display()
     )]
     InUse(PathBuf),
     /// Something that is no socket has the name.
     #[error(
-        "cannot listen on {}: a file that is no socket is there; remove it or name another path with --socket",
+        "cannot listen on {}: a file that is no socket is there; remove it or name another path \
+         with --socket",
         .0.display()
     )]
     NoSocket(PathBuf),
     /// `sun_path` is 108 bytes.
     #[error(
-        "cannot listen on {}: the path is longer than the 107 bytes that a Unix socket's may have; name a shorter one with --socket",
+        "cannot listen on {}: the path is longer than the 107 bytes that a Unix socket's may \
+         have; name a shorter one with --socket",
         .0.display()
     )]
     TooLong(PathBuf),
     /// The group may not be given the socket.
     #[error(
-        "cannot give {} to group {group}: {source}; run the control plane as a member of that group",
+        "cannot give {} to group {group}: {source}; run the control plane as a member of that \
+         group",
         path.display()
     )]
     Group {

@@ -29,7 +29,8 @@ impl Registry {
     }
 
     /// `workload` is the one of this namespace and name from now on; `None`: there is none any
-    /// more. Adds the hosts that it answered or answers for to `hosts`. False when it was so before.
+    /// more. Adds the hosts that it answered or answers for to `hosts`. False when it was so
+    /// before.
     pub(crate) fn replace_workload(
         &mut self,
         namespace: &str,

@@ -1,8 +1,8 @@
 //! Workloads that registered themselves: the proxies that are connected, and for a while those that
 //! were.
 //!
-//! A proxy that goes away stays an endpoint for a short grace, so that its restart is no change. All
-//! of them are written down, so that a restart of the control plane is none either: what was
+//! A proxy that goes away stays an endpoint for a short grace, so that its restart is no change.
+//! All of them are written down, so that a restart of the control plane is none either: what was
 //! written stays valid until the proxies had time to come back.
 
 use std::{collections::BTreeMap, fs, io, path::Path, time::Instant};

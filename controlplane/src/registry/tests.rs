@@ -198,11 +198,13 @@ fn a_service_without_selector_has_no_endpoints() {
 fn service_entries() {
     for (spec, expected) in [
         (
-            "{resolution: STATIC, endpoints: [{address: 10.1.0.1, weight: 2}, {address: 10.1.0.2, ports: {http: 8001}}]}",
+            "{resolution: STATIC, endpoints: [{address: 10.1.0.1, weight: 2}, {address: 10.1.0.2, \
+             ports: {http: 8001}}]}",
             &["10.1.0.1:8000 x2 /", "10.1.0.2:8001 x1 /"][..],
         ),
         (
-            "{resolution: STATIC, endpoints: [{address: 10.1.0.1, labels: {app: api, version: v1}}]}",
+            "{resolution: STATIC, endpoints: [{address: 10.1.0.1, labels: {app: api, version: \
+             v1}}]}",
             &["10.1.0.1:8000 x1 api/v1"],
         ),
         ("{resolution: DNS}", &["api.test:8000 x1 /"]),

@@ -446,8 +446,8 @@ fn read_connections(at: &Cursor<'_>, report: &mut Report) -> ConnectionPool {
         for name in ["maxConnections", "maxConnectionDuration"] {
             if let Some(field) = tcp.field(name) {
                 let message = format!(
-                    "`{name}` holds for connections of TCP ports only so far: those that carry HTTP \
-                     are not limited by it"
+                    "`{name}` holds for connections of TCP ports only so far: those that carry \
+                     HTTP are not limited by it"
                 );
                 report.warning(&field, message);
             }

@@ -302,8 +302,10 @@ mod tests {
         let sidecar = read(
             "workloadSelector: {labels: {app: a}}\noutboundTrafficPolicy: {mode: REGISTRY_ONLY}\n\
              ingress:\n\
-             - {port: {number: 9080, protocol: HTTP, name: http}, captureMode: NONE, defaultEndpoint: '127.0.0.1:9081'}\n\
-             - {port: {number: 81}, captureMode: NONE, defaultEndpoint: '0.0.0.0:82', bind: 10.0.0.1}\n\
+             - {port: {number: 9080, protocol: HTTP, name: http}, captureMode: NONE, \
+             defaultEndpoint: '127.0.0.1:9081'}\n\
+             - {port: {number: 81}, captureMode: NONE, defaultEndpoint: '0.0.0.0:82', bind: \
+             10.0.0.1}\n\
              - {port: {number: 83}, captureMode: NONE}\n\
              egress:\n\
              - {port: {number: 8080}, captureMode: NONE, hosts: [./reviews, '*/*.Example.com']}\n\

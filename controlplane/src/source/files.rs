@@ -1,8 +1,8 @@
 //! A directory of YAML files, each with its last good state.
 //!
 //! A file that cannot be used as it is now never takes back what it said before: it may be half
-//! written, and dropping a policy is not a safe way to fail. To take resources back, remove them from
-//! the file, or the file from the directory.
+//! written, and dropping a policy is not a safe way to fail. To take resources back, remove them
+//! from the file, or the file from the directory.
 
 use std::{
     collections::BTreeMap,
@@ -115,8 +115,8 @@ impl Files {
     }
 
     fn look(&mut self, unfinished: &Unfinished) -> bool {
-        // Away, it counts as a directory: its files are then unknown, not gone. One look only, since
-        // it may go away between two.
+        // Away, it counts as a directory: its files are then unknown, not gone. One look only,
+        // since it may go away between two.
         let is_single = fs::metadata(&self.root).is_ok_and(|found| !found.is_dir());
         let mut found = if is_single {
             let mut found = Found::default();

@@ -1,9 +1,9 @@
 //! Files that somebody has begun to write and not closed yet.
 //!
-//! Half a file can be sound: a list that ends early, the first of two documents. Nothing in the text
-//! tells, but inotify does: bytes were written, and the file was not closed. Such a file is not read;
-//! when it is closed, that is a change like any other. A program that closes a file halfway cannot be
-//! told from one that is done.
+//! Half a file can be sound: a list that ends early, the first of two documents. Nothing in the
+//! text tells, but inotify does: bytes were written, and the file was not closed. Such a file is
+//! not read; when it is closed, that is a change like any other. A program that closes a file
+//! halfway cannot be told from one that is done.
 
 use std::{
     collections::HashSet,

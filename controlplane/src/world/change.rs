@@ -1,7 +1,8 @@
 //! Changes that leave the shape of a world as it is: the same resources with other endpoints.
 //!
-//! They are the many small changes of a mesh's day, and a large world is not made anew for one. What
-//! a world is after such a change is the same as one made of the new resources ([`World::new`]).
+//! They are the many small changes of a mesh's day, and a large world is not made anew for one.
+//! What a world is after such a change is the same as one made of the new resources
+//! ([`World::new`]).
 
 use std::{
     collections::{BTreeSet, HashMap},

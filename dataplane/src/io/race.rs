@@ -28,38 +28,41 @@ pub async fn race<A: Future, B: Future>(first: A, second: B) -> Either<A::Output
     .await
 }
 
-/// Both futures to their ends. `on_first` is called when the first one has ended and the second,
-/// asked after that, has not: the place to make the second end, too. It is asked again at once.
+/// Both futures to their ends. `on_end` is called when the leader has ended and the follower has not:
+/// the place to make it end, too. It is asked again at once.
+///
+/// In each turn the follower is asked before the leader: what has become of both since the last turn,
+/// the leader sees after the follower has.
 ///
 /// The futures stay where the caller has pinned them: they are large.
 pub async fn join<A: Future, B: Future>(
-    mut first: Pin<&mut A>,
-    mut second: Pin<&mut B>,
-    on_first: impl FnOnce(&A::Output),
+    mut leader: Pin<&mut A>,
+    mut follower: Pin<&mut B>,
+    on_end: impl FnOnce(&A::Output),
 ) -> (A::Output, B::Output) {
-    let mut on_first = Some(on_first);
+    let mut on_end = Some(on_end);
     let mut outputs = (None, None);
     poll_fn(|context| {
-        if outputs.0.is_none()
-            && let Poll::Ready(output) = first.as_mut().poll(context)
-        {
-            outputs.0 = Some(output);
-        }
         if outputs.1.is_none()
-            && let Poll::Ready(output) = second.as_mut().poll(context)
+            && let Poll::Ready(output) = follower.as_mut().poll(context)
         {
             outputs.1 = Some(output);
         }
-        if let (Some(output), None) = &outputs
-            && let Some(on_first) = on_first.take()
+        if outputs.0.is_none()
+            && let Poll::Ready(output) = leader.as_mut().poll(context)
         {
-            on_first(output);
-            if let Poll::Ready(output) = second.as_mut().poll(context) {
+            outputs.0 = Some(output);
+        }
+        if let (Some(output), None) = &outputs
+            && let Some(on_end) = on_end.take()
+        {
+            on_end(output);
+            if let Poll::Ready(output) = follower.as_mut().poll(context) {
                 outputs.1 = Some(output);
             }
         }
         match (outputs.0.take(), outputs.1.take()) {
-            (Some(first), Some(second)) => Poll::Ready((first, second)),
+            (Some(leader), Some(follower)) => Poll::Ready((leader, follower)),
             unfinished => {
                 outputs = unfinished;
                 Poll::Pending
@@ -92,25 +95,25 @@ mod tests {
         })
     }
 
-    /// `called`: what `on_first` was called with.
-    fn check(first: usize, second: usize, called: &[char]) {
+    /// `called`: what `on_end` was called with.
+    fn check(leader: usize, follower: usize, called: &[char]) {
         let calls = RefCell::new(Vec::new());
-        let one = pin!(ends_at(first, 'a'));
-        let two = pin!(ends_at(second, 'b'));
+        let one = pin!(ends_at(leader, 'a'));
+        let two = pin!(ends_at(follower, 'b'));
         let joined = join(one, two, |output| calls.borrow_mut().push(*output));
         let mut joined = pin!(joined);
         let mut context = Context::from_waker(Waker::noop());
-        // The second is asked twice when it is told to end.
-        for _ in 1..first.max(second - called.len()) {
+        // The follower is asked twice when it is told to end.
+        for _ in 1..leader.max(follower - called.len()) {
             assert!(joined.as_mut().poll(&mut context).is_pending());
         }
         let ended = joined.as_mut().poll(&mut context);
-        assert_eq!(ended, Poll::Ready(('a', 'b')), "{first} {second}");
-        assert_eq!(*calls.borrow(), called, "{first} {second}");
+        assert_eq!(ended, Poll::Ready(('a', 'b')), "{leader} {follower}");
+        assert_eq!(*calls.borrow(), called, "{leader} {follower}");
     }
 
     #[test]
-    fn the_second_is_stopped_only_when_it_has_not_ended() {
+    fn the_follower_is_stopped_only_when_it_has_not_ended() {
         check(1, 1, &[]);
         check(3, 3, &[]);
         check(2, 1, &[]);

@@ -102,7 +102,8 @@ fn a_listener_its_table_and_what_it_leads_to() {
             ),
             (
                 "clusters/outbound|80||web.default.svc.cluster.local/service",
-                json!({"host": "web.default.svc.cluster.local", "name": "web", "namespace": "default"}),
+                json!({"host": "web.default.svc.cluster.local", "name": "web",
+                    "namespace": "default"}),
             ),
             (
                 "endpoint_sets/outbound|80||web.default.svc.cluster.local/endpoints",
@@ -323,7 +324,8 @@ fn matches() {
 #[test]
 fn one_match_of_several_becomes_a_route_of_its_own() {
     let rule = format!(
-        "[{{name: canary, match: [{{name: one, uri: {{exact: /1}}}}, {{uri: {{exact: /2}}}}], {TO_WEB}}}]"
+        "[{{name: canary, match: [{{name: one, uri: {{exact: /1}}}}, {{uri: {{exact: /2}}}}], \
+         {TO_WEB}}}]"
     );
     check(
         &rules(&rule),

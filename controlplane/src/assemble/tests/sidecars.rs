@@ -261,11 +261,13 @@ fn rules_of_the_mesh_replace_the_default_route() {
             json!("mine"),
         ),
         (
-            "{hosts: ['*.default.svc.cluster.local'], http: [{name: wide, directResponse: {status: 200}}]}",
+            "{hosts: ['*.default.svc.cluster.local'], http: [{name: wide, directResponse: \
+             {status: 200}}]}",
             json!("wide"),
         ),
         (
-            "{hosts: [reviews], gateways: [edge], http: [{name: edge, directResponse: {status: 200}}]}",
+            "{hosts: [reviews], gateways: [edge], http: [{name: edge, directResponse: {status: \
+             200}}]}",
             json!("default"),
         ),
         (
@@ -275,7 +277,8 @@ fn rules_of_the_mesh_replace_the_default_route() {
             json!("yes"),
         ),
         (
-            "{hosts: [reviews], http: [{match: [{sourceNamespace: other}], directResponse: {status: 200}}]}",
+            "{hosts: [reviews], http: [{match: [{sourceNamespace: other}], directResponse: \
+             {status: 200}}]}",
             json!("default"),
         ),
         (

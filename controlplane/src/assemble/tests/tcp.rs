@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::{check, warnings, workload};
 
-/// A Gateway with TCP ports 5432 and 5433, a database in two versions, a cache, and the sidecar of a
-/// client and of the cache.
+/// A Gateway with TCP ports 5432 and 5433, a database in two versions, a cache, and the sidecar of
+/// a client and of the cache.
 const MESH: &str = "
 apiVersion: networking.istio.io/v1
 kind: Gateway
@@ -111,7 +111,10 @@ fn a_gateways_listener_its_routes_and_what_they_lead_to() {
     - {destination: {host: db.test, subset: v2}, weight: 10}
   - route: [{destination: {host: db.test, port: {number: 5432}}}]
 ";
-    let origin = |line: u32| json!({"resource": "VirtualService default/rules", "file": "test.yaml", "line": line});
+    let origin = |line: u32| {
+        let resource = "VirtualService default/rules";
+        json!({"resource": resource, "file": "test.yaml", "line": line})
+    };
     check(
         &with_rules(spec),
         &edge(),
@@ -259,7 +262,8 @@ fn an_outbound_port_leads_to_its_service() {
                 route,
                 json!([{
                     "destinations": [{"cluster": DB, "weight": 100}],
-                    "origin": {"resource": "ServiceEntry default/db", "file": "test.yaml", "line": 15},
+                    "origin": {"resource": "ServiceEntry default/db", "file": "test.yaml",
+                        "line": 15},
                 }]),
             ),
             ("clusters/*", json!([DB])),

@@ -73,7 +73,8 @@ fn a_port_inherits_nothing_and_a_subset_by_blocks() {
         "host: a\n\
          trafficPolicy:\n  loadBalancer: {simple: RANDOM}\n  connectionPool:\n    \
          tcp: {connectTimeout: 3s}\n    http: {maxRequestsPerConnection: 5}\n  \
-         portLevelSettings:\n  - port: {number: 81}\n    connectionPool: {tcp: {connectTimeout: 1s}}\n\
+         portLevelSettings:\n  - port: {number: 81}\n    \
+         connectionPool: {tcp: {connectTimeout: 1s}}\n\
          subsets:\n\
          - name: balanced\n  trafficPolicy: {loadBalancer: {simple: ROUND_ROBIN}}\n\
          - name: pooled\n  trafficPolicy: {connectionPool: {http: {maxRequestsPerConnection: 9}}}\n\
@@ -161,8 +162,8 @@ fn what_is_not_supported_yet() {
         "DestinationRule",
         "host: a\ntrafficPolicy: {tls: {mode: ISTIO_MUTUAL, sni: b}}",
         &[
-            "2:29 error: spec.trafficPolicy.tls.mode: `ISTIO_MUTUAL` is not supported yet: requests \
-           would be sent in plain text; remove it only if doing without is safe",
+            "2:29 error: spec.trafficPolicy.tls.mode: `ISTIO_MUTUAL` is not supported yet: \
+             requests would be sent in plain text; remove it only if doing without is safe",
         ],
     );
     check(

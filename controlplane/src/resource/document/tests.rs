@@ -55,12 +55,12 @@ fn keys_that_occur_twice_hide_nothing_else() {
     let loaded = check(
         text,
         &[
-            "file.yaml:3:21: error: document 1: the key `name` occurs twice, first in line 3; remove \
-             one of them",
-            "file.yaml:6:16: error: document 1: the key `port` occurs twice, first in line 6; remove \
-             one of them",
-            "file.yaml:7:3: error: Service default/a > spec.protos: there is no field `protos`; did \
-             you mean `ports`?",
+            "file.yaml:3:21: error: document 1: the key `name` occurs twice, first in line 3; \
+             remove one of them",
+            "file.yaml:6:16: error: document 1: the key `port` occurs twice, first in line 6; \
+             remove one of them",
+            "file.yaml:7:3: error: Service default/a > spec.protos: there is no field `protos`; \
+             did you mean `ports`?",
         ],
     );
     assert_eq!(loaded.resources, []);

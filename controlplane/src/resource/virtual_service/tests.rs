@@ -127,7 +127,8 @@ fn conditions() {
          scheme: {exact: http}\n\
          method: {regex: GET|HEAD}\n\
          authority: {prefix: www.}\n\
-         headers:\n  End-User: {exact: jason}\n  x-any: {}\n  x-null:\n  x-prefix: {prefix: ''}\n  x-star: {regex: '*'}\n\
+         headers:\n  End-User: {exact: jason}\n  x-any: {}\n  x-null:\n  \
+         x-prefix: {prefix: ''}\n  x-star: {regex: '*'}\n\
          withoutHeaders:\n  x-not: {exact: a}\n\
          queryParams: {Q: {exact: '1'}, present: {}}\n\
          port: 8080\n\
@@ -640,9 +641,9 @@ fn what_no_proxy_would_take_is_told_where_it_is_written() {
         ),
         (
             "headers: {request: {add: {trailer: x}}}",
-            "3:38 error: spec.http[0].headers.request.add.trailer: header \"trailer\" cannot be set \
-             or added: it is about one connection or about framing, and the proxy writes it itself \
-             (RFC 9110 section 7.6.1)",
+            "3:38 error: spec.http[0].headers.request.add.trailer: header \"trailer\" cannot be \
+             set or added: it is about one connection or about framing, and the proxy writes it \
+             itself (RFC 9110 section 7.6.1)",
         ),
         (
             "headers: {response: {remove: [content-length]}}",

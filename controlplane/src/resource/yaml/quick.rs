@@ -1,10 +1,10 @@
 //! The YAML that nearly every file is written in, read in one pass.
 //!
 //! Block maps and lists, plain and quoted scalars that stand on one line, flow collections that do,
-//! comments. Everything else (anchors, tags, escapes, text over several lines, keys in quotes, empty
-//! values, and whatever is wrong) is left to the parser of the whole language, from the beginning of
-//! the document; so nothing is reported here, and nothing is accepted that the other would read in
-//! another way. A property test holds the two against each other.
+//! comments. Everything else (anchors, tags, escapes, text over several lines, keys in quotes,
+//! empty values, and whatever is wrong) is left to the parser of the whole language, from the
+//! beginning of the document; so nothing is reported here, and nothing is accepted that the other
+//! would read in another way. A property test holds the two against each other.
 
 use memchr::memchr_iter;
 
@@ -439,7 +439,8 @@ fn begins_plain(text: &[u8]) -> bool {
     }
 }
 
-/// The length of the key that `text` begins with; behind it is a colon, and then a space or nothing.
+/// The length of the key that `text` begins with; behind it is a colon, and then a space or
+/// nothing.
 fn key(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     if !bytes.first()?.is_ascii_alphanumeric() {

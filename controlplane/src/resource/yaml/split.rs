@@ -48,8 +48,8 @@ fn has_content(document: &str) -> bool {
 
 /// # Errors
 /// The first character that YAML text cannot hold (YAML 1.2.2 production 1; in quotes, too, as
-/// `kubectl` has it), a byte order mark that is not at the beginning of the file, or a line that ends
-/// with CR alone, which would make the line numbers of messages wrong.
+/// `kubectl` has it), a byte order mark that is not at the beginning of the file, or a line that
+/// ends with CR alone, which would make the line numbers of messages wrong.
 pub(super) fn check_characters(text: &str) -> Result<(), SyntaxError> {
     // One pass without a branch: nearly every text has none of them.
     if !text
@@ -122,7 +122,8 @@ mod tests {
 
     use super::{check_characters, is_forbidden, may_begin_forbidden};
 
-    /// YAML 1.2.2 production 1, as it is written there; production 27 takes the byte order mark out.
+    /// YAML 1.2.2 production 1, as it is written there; production 27 takes the byte order mark
+    /// out.
     fn is_printable(character: char) -> bool {
         let listed = matches!(
             character,
@@ -216,7 +217,8 @@ mod tests {
                 prop_oneof![
                     4 => "[ -~]{0,40}",
                     2 => prop::sample::select(vec![
-                        "\n", "\r\n", "\r", "\t", "\0", "\u{1f}", "\u{7f}", "\u{80}", "\u{84}", "\u{85}",
+                        "\n", "\r\n", "\r", "\t", "\0", "\u{1f}", "\u{7f}", "\u{80}", "\u{84}",
+                        "\u{85}",
                         "\u{86}", "\u{9f}", "\u{a0}", "§", "ä", "\u{d7ff}", "\u{e000}", "\u{feff}",
                         "\u{fffd}", "\u{fffe}", "\u{ffff}", "\u{10000}", "\u{10ffff}", "漢",
                     ]).prop_map(str::to_owned),
