@@ -72,6 +72,8 @@ pub fn run(arguments: Arguments, command: &str, print: &mut dyn FnMut(&str)) -> 
         true => String::new(),
         false => results::verdicts(&reports) + "\n",
     };
+    // A run that a signal ends writes nothing.
+    bench.workspace.end();
     if let Some(out) = out {
         let summary = results::write(&out, &machine, &reports, &times)?;
         if let Some(file) = &bench.arguments.document {
@@ -87,7 +89,6 @@ pub fn run(arguments: Arguments, command: &str, print: &mut dyn FnMut(&str)) -> 
         end += &format!("Failed: {}: {failure}\n", report.outline.name);
     }
     end += &format!("{times} {} failures.\n", failures.len());
-    bench.workspace.end();
     bench.progress.suspend(|| print(&end));
     Ok(failures.is_empty())
 }

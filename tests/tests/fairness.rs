@@ -39,7 +39,9 @@ impl Flood {
 
     fn stop(self) {
         self.client.wire.stream.shutdown(Shutdown::Both).unwrap();
-        self.threads.map(|thread| thread.join().unwrap());
+        for thread in self.threads {
+            thread.join().unwrap();
+        }
     }
 }
 

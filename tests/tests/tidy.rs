@@ -20,7 +20,7 @@ const LONGER: [(&str, usize); 6] = [
     ("config", 21),
     ("controlplane", 74),
     ("core", 14),
-    ("dataplane", 12),
+    ("dataplane", 10),
     ("tests", 32),
 ];
 

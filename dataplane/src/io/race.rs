@@ -28,11 +28,11 @@ pub async fn race<A: Future, B: Future>(first: A, second: B) -> Either<A::Output
     .await
 }
 
-/// Both futures to their ends. `on_end` is called when the leader has ended and the follower has not:
-/// the place to make it end, too. It is asked again at once.
+/// Both futures to their ends. `on_end` is called when the leader has ended and the follower has
+/// not: the place to make it end, too. It is asked again at once.
 ///
-/// In each turn the follower is asked before the leader: what has become of both since the last turn,
-/// the leader sees after the follower has.
+/// In each turn the follower is asked before the leader: what has become of both since the last
+/// turn, the leader sees after the follower has.
 ///
 /// The futures stay where the caller has pinned them: they are large.
 pub async fn join<A: Future, B: Future>(
