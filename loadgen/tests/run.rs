@@ -238,8 +238,9 @@ fn expect_all(report: &Report, kind: ErrorKind, message: &str) {
 #[test]
 fn nobody_listens() {
     on_each_io(|io| {
+        // All others listen at 127.0.0.1, so that nobody takes the port when it is free again.
         let address = {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let listener = TcpListener::bind("127.0.9.9:0").unwrap();
             listener.local_addr().unwrap()
         };
         let report = run(&Plan {

@@ -1,8 +1,12 @@
 //! Addresses that no other test uses, running now or at the same time in another process.
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
-    sync::atomic::{AtomicU8, AtomicU16, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicU8, AtomicU16, Ordering},
+    },
 };
 
 /// A loopback address of the caller's own: the whole of 127.0.0.0/8 answers on Linux. It follows
@@ -14,10 +18,18 @@ pub fn address() -> IpAddr {
     Ipv4Addr::new(127, 1 + count % 250, high, low.clamp(1, 254)).into()
 }
 
-/// A port that is free at `address`, which nobody else uses.
+/// A port that is free at `address`, which nobody else uses, and that was not given out before: the
+/// kernel may choose the same one twice.
 pub fn free(address: IpAddr) -> SocketAddr {
-    let listener = TcpListener::bind((address, 0)).unwrap();
-    listener.local_addr().unwrap()
+    static GIVEN: Mutex<BTreeSet<SocketAddr>> = Mutex::new(BTreeSet::new());
+    let mut given = GIVEN.lock().unwrap();
+    loop {
+        let listener = TcpListener::bind((address, 0)).unwrap();
+        let place = listener.local_addr().unwrap();
+        if given.insert(place) {
+            return place;
+        }
+    }
 }
 
 /// A port that is free at every address. It lies below those that the kernel gives to clients, one
