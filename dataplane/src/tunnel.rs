@@ -210,10 +210,8 @@ impl Tunnel {
             client.probe();
             self.upstream.probe();
         }
-        if now >= self.until.get() {
-            self.end(client, Ending::TooOld);
-        } else if now.saturating_sub(self.moved_at.get()) >= self.idle {
-            self.end(client, Ending::Idle);
+        if let Some(ending) = due(now, self.moved_at.get(), self.idle, self.until.get()) {
+            self.end(client, ending);
         }
     }
 
@@ -224,6 +222,18 @@ impl Tunnel {
         }
         client.abort();
         self.upstream.abort();
+    }
+}
+
+/// Why a connection is over whose bytes moved last at `moved_at`, which may be later than `now` was
+/// read.
+fn due(now: Micros, moved_at: Micros, idle: Micros, until: Micros) -> Option<Ending> {
+    if now >= until {
+        Some(Ending::TooOld)
+    } else if now.saturating_sub(moved_at) >= idle {
+        Some(Ending::Idle)
+    } else {
+        None
     }
 }
 
@@ -362,7 +372,26 @@ impl Way<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Session, Stream, Tunnel, Way, connect, serve};
+    use super::{Ending, Micros, Session, Stream, Tunnel, Way, connect, due, serve};
+
+    #[test]
+    fn what_is_quiet_or_old_is_due() {
+        const NEVER: Micros = Micros::MAX;
+        for (now, moved_at, idle, until, expected) in [
+            (100, 90, 11, NEVER, None),
+            (100, 90, 10, NEVER, Some(Ending::Idle)),
+            (100, 90, 10, 100, Some(Ending::TooOld)),
+            (100, 90, NEVER, 101, None),
+            // It moved after the clock was read.
+            (100, 101, 10, NEVER, None),
+        ] {
+            assert_eq!(
+                due(now, moved_at, idle, until),
+                expected,
+                "{now} {moved_at} {idle}"
+            );
+        }
+    }
 
     /// Of the future that a function of three arguments returns.
     fn bytes_of<A, B, C, F: Future>(_: impl Fn(A, B, C) -> F) -> usize {
