@@ -94,3 +94,19 @@ fn a_proxy_that_nothing_is_for_is_told_so() {
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].contains("it listens nowhere"), "{warnings:?}");
 }
+
+/// The gateway.
+fn edge() -> Node {
+    workload("istio-system", &[("istio", "ingressgateway")])
+}
+
+/// `resources`, which end with a line `---`, and a VirtualService `rules` with this `spec`.
+fn with_rules(resources: &str, spec: &str) -> String {
+    format!(
+        "{resources}
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: rules}}
+spec: {spec}"
+    )
+}

@@ -3,7 +3,7 @@
 use ringmain_config::node::{GatewayScope, Node};
 use serde_json::{Value, json};
 
-use super::{check, warnings, workload};
+use super::{check, edge, warnings, workload};
 
 const GATEWAY: &str = "
 apiVersion: networking.istio.io/v1
@@ -29,19 +29,9 @@ spec: {address: 10.0.0.1, labels: {app: web, version: v1}}
 ---
 ";
 
-fn edge() -> Node {
-    workload("istio-system", &[("istio", "ingressgateway")])
-}
-
 /// `GATEWAY`, and a VirtualService with this `spec`.
 fn with_rules(spec: &str) -> String {
-    format!(
-        "{GATEWAY}
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {{name: rules}}
-spec: {spec}"
-    )
+    super::with_rules(GATEWAY, spec)
 }
 
 /// A VirtualService in JSON for `a.example.com` at the gateway, with these `http` rules.

@@ -75,13 +75,7 @@ fn page() -> Node {
 
 /// `MESH` and a VirtualService for the mesh with this `spec`.
 fn with_rules(spec: &str) -> String {
-    format!(
-        "{MESH}
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {{name: rules}}
-spec: {spec}"
-    )
+    super::with_rules(MESH, spec)
 }
 
 const HOSTS: &str = "route_tables/9080/virtual_hosts";

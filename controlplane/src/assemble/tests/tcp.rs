@@ -3,7 +3,7 @@
 use ringmain_config::node::Node;
 use serde_json::{Value, json};
 
-use super::{check, warnings, workload};
+use super::{check, edge, warnings, workload};
 
 /// A Gateway with TCP ports 5432 and 5433, a database in two versions, a cache, and the sidecar of
 /// a client and of the cache.
@@ -63,23 +63,13 @@ spec:
 ---
 ";
 
-fn edge() -> Node {
-    workload("istio-system", &[("istio", "ingressgateway")])
-}
-
 fn page() -> Node {
     workload("default", &[("app", "page")])
 }
 
 /// `MESH` and a VirtualService `rules` with this `spec`.
 fn with_rules(spec: &str) -> String {
-    format!(
-        "{MESH}
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {{name: rules}}
-spec: {spec}"
-    )
+    super::with_rules(MESH, spec)
 }
 
 /// Where the rule leads that has no condition: to `db.test`.
