@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::origin::Origin;
+use crate::{origin::Origin, retry::RetryBudget};
 
 /// Where requests of a route go. Its endpoints are the Document's endpoint set of the same name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cluster {
     /// `outbound|9080|v1|reviews.default.svc.cluster.local`, `inbound|9080||`.
     pub name: String,
@@ -16,12 +16,22 @@ pub struct Cluster {
     /// Subset of a DestinationRule; empty for the whole service.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub subset: String,
+    /// What is spoken to its endpoints.
+    #[serde(default, skip_serializing_if = "Protocol::is_default")]
+    pub protocol: Protocol,
     /// How an endpoint is chosen.
     #[serde(default)]
     pub balancer: Balancer,
+    /// What a request is hashed by, for the balancers that do. Absent, or not in a request: at
+    /// random.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<HashKey>,
     /// How connections are opened and kept.
     #[serde(default)]
     pub connections: Connections,
+    /// Bounds further tries. Absent: only `connections.http.retries_max` does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_budget: Option<RetryBudget>,
     /// Who asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
@@ -38,6 +48,25 @@ pub struct Service {
     pub namespace: String,
 }
 
+/// What is spoken to a cluster's endpoints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2 from the first byte (prior knowledge, RFC 9113 section 3.3).
+    Http2,
+    /// What the client of the request speaks (`useClientProtocol`).
+    AsClient,
+}
+
+impl Protocol {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// How an endpoint is chosen (`DestinationRule.trafficPolicy.loadBalancer.simple`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -50,6 +79,42 @@ pub enum Balancer {
     RoundRobin,
     /// At random, by weight.
     Random,
+}
+
+/// What of a request is hashed (`DestinationRule.trafficPolicy.loadBalancer.consistentHash`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HashKey {
+    /// The header field of this name, lower case.
+    Header(String),
+    /// A cookie.
+    Cookie(HashCookie),
+    /// The client's address.
+    SourceAddress,
+    /// The first parameter of the query of this name.
+    QueryParameter(String),
+}
+
+/// A cookie that binds a client to an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HashCookie {
+    /// Its name.
+    pub name: String,
+    /// `Path`; empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub path: String,
+    /// With it, a client that has no such cookie is given one: `Max-Age`, or none (a session
+    /// cookie) when zero.
+    #[serde(
+        default,
+        with = "crate::duration::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub ttl: Option<Duration>,
+    /// Further attributes as name and value, written as they are; without `=` when the value is
+    /// empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attributes: Vec<(String, String)>,
 }
 
 /// How connections to a cluster's endpoints are opened and kept.
@@ -67,6 +132,43 @@ pub struct Connections {
     /// What holds for connections that carry bytes rather than requests.
     #[serde(skip_serializing_if = "is_default")]
     pub tcp: TcpConnections,
+    /// What holds for requests.
+    #[serde(skip_serializing_if = "is_default")]
+    pub http: HttpConnections,
+}
+
+/// Bounds on the requests that a proxy carries to a cluster
+/// (`DestinationRule.trafficPolicy.connectionPool.http`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HttpConnections {
+    /// Requests that wait for a connection (`http1MaxPendingRequests`). Absent: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending_max: Option<u32>,
+    /// Requests at a time (`http2MaxRequests`). Absent: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active_max: Option<u32>,
+    /// Further tries at a time (`maxRetries`). Absent: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries_max: Option<u32>,
+    /// Requests at a time on one HTTP/2 connection (`maxConcurrentStreams`). Absent: as many as
+    /// the upstream allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub streams_max: Option<u32>,
+    /// HTTP/2 connections are asked whether they live (`http2KeepAlive`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_alive: Option<KeepAlive>,
+}
+
+/// PING frames on an HTTP/2 connection (RFC 9113 section 6.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeepAlive {
+    /// Between two.
+    #[serde(with = "crate::duration")]
+    pub interval: Duration,
+    /// A connection whose answer takes longer is closed.
+    #[serde(with = "crate::duration")]
+    pub timeout: Duration,
 }
 
 /// Bounds on the TCP connections that a proxy carries to a cluster
@@ -100,8 +202,8 @@ impl Default for TcpConnections {
     }
 }
 
-fn is_default(tcp: &TcpConnections) -> bool {
-    *tcp == TcpConnections::default()
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for Connections {
@@ -112,6 +214,7 @@ impl Default for Connections {
             idle_timeout: Duration::from_secs(3600),
             requests_max: 0,
             tcp: TcpConnections::default(),
+            http: HttpConnections::default(),
         }
     }
 }

@@ -5,8 +5,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    filter::{Filters, Mirror},
     list::{self, Neighbour},
     origin::Origin,
+    retry::RetryPolicy,
 };
 
 /// Virtual hosts for the HTTP requests of one or more listeners.
@@ -14,6 +16,9 @@ use crate::{
 pub struct RouteTable {
     /// Unique in a Document, for example `http.8080` or `9080`.
     pub name: String,
+    /// For routes that say nothing of retries. Absent: none are made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryPolicy>,
     /// Chosen by the request's authority: exact name, then longest suffix wildcard (`*.x`), then
     /// longest prefix wildcard (`x.*`), then `*`. A port in the authority is ignored unless a
     /// domain names it.
@@ -50,6 +55,9 @@ pub struct Route {
     pub matches: RouteMatch,
     /// What is done.
     pub action: Action,
+    /// What its requests meet before that.
+    #[serde(default, skip_serializing_if = "Filters::is_empty")]
+    pub filters: Filters,
     /// Applied to the request after those of the chosen destination.
     #[serde(default, skip_serializing_if = "HeaderEdits::is_empty")]
     pub request_headers: HeaderEdits,
@@ -176,7 +184,7 @@ pub enum Action {
 }
 
 /// Sent on to one of several clusters.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forward {
     /// One is drawn by weight. Never empty; the weights' sum is never 0.
     #[serde(deserialize_with = "list::of_one")]
@@ -184,13 +192,23 @@ pub struct Forward {
     /// Changes to path and authority.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rewrite: Option<Rewrite>,
+    /// Absent: the table's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryPolicy>,
+    /// Copies of requests, each drawn for itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mirrors: Vec<Mirror>,
 }
 
 /// A cluster and its share.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Destination {
     /// Key of the Document's clusters.
     pub cluster: String,
+    /// Its share is answered with this status, 500 to 599: what was asked for is not there, and
+    /// `cluster` is only what it is called (Gateway API: a backend that does not resolve).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<u16>,
     /// Relative to the sum of all weights of the route. 0 is never drawn.
     pub weight: u32,
     /// Applied to the request before those of the route.
@@ -209,9 +227,22 @@ pub struct Rewrite {
     /// the path when the route matches every path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// Replaces parts of the path, instead of `path`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regex: Option<RegexRewrite>,
     /// Replaces the authority.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authority: Option<String>,
+}
+
+/// A replacement in the path (`HTTPRewrite.uriRegexRewrite`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegexRewrite {
+    /// Every match in the path, without the query, is replaced; RE2 syntax.
+    pub pattern: String,
+    /// `\1` to `\9` stand for what the groups of the pattern matched, `\0` for the whole match, `\\\\`
+    /// for a backslash.
+    pub substitution: String,
 }
 
 /// Changes to header fields, in the order remove, set, add. The rewrite's authority wins over

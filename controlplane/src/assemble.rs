@@ -115,6 +115,7 @@ impl<'a> Assembly<'a> {
         let table = RouteTable {
             name: name.clone(),
             virtual_hosts,
+            retry: None,
         };
         self.route_tables.insert(name, table);
     }

@@ -35,6 +35,7 @@ fn explained(described: &Described) -> Explanation {
         rewrite: Some(Rewrite {
             path: Some("/api/".to_owned()),
             authority: None,
+            ..Rewrite::default()
         }),
         ..forward
     });

@@ -45,6 +45,7 @@ fn check_path(
     let rewrite = Rewrite {
         path: Some(replacement.to_owned()),
         authority: None,
+        ..Rewrite::default()
     };
     let snapshot = compile_route(rewriting(condition.clone(), rewrite));
     let Decision::Forward { route, forward, .. } = decide(&snapshot, &get("a", path)) else {
@@ -111,6 +112,7 @@ fn ignoring_case() {
         Rewrite {
             path: Some("/v1".to_owned()),
             authority: None,
+            ..Rewrite::default()
         },
     );
     route.matches.ignore_case = true;
@@ -145,6 +147,7 @@ fn authority_and_edits() {
             Rewrite {
                 path: None,
                 authority: rewrite.map(str::to_owned),
+                ..Rewrite::default()
             },
         );
         route.request_headers = edits(by_route, "x-route");

@@ -243,6 +243,7 @@ fn route_table() -> impl Strategy<Value = RouteTable> {
     (text(), vec(host, 0..2)).prop_map(|(name, virtual_hosts)| RouteTable {
         name,
         virtual_hosts,
+        retry: None,
     })
 }
 
@@ -265,6 +266,7 @@ fn route() -> impl Strategy<Value = Route> {
                 response_headers,
                 timeout,
                 origin,
+                filters: Default::default(),
             },
         )
 }
@@ -321,15 +323,20 @@ fn action() -> impl Strategy<Value = Action> {
             weight,
             request_headers,
             response_headers,
+            ..Destination::default()
         },
     );
-    let rewrite = (option::of(text()), option::of(text()))
-        .prop_map(|(path, authority)| Rewrite { path, authority });
+    let rewrite = (option::of(text()), option::of(text())).prop_map(|(path, authority)| Rewrite {
+        path,
+        authority,
+        ..Rewrite::default()
+    });
     let forward =
         (vec(destination, 1..3), option::of(rewrite)).prop_map(|(destinations, rewrite)| {
             Action::Forward(Forward {
                 destinations,
                 rewrite,
+                ..Forward::default()
             })
         });
     let direct = (any::<u16>(), vec(any::<u8>(), 0..6))
@@ -400,6 +407,7 @@ fn cluster() -> impl Strategy<Value = Cluster> {
             idle_timeout,
             requests_max,
             tcp,
+            ..Connections::default()
         },
     );
     let service = (text(), text(), text()).prop_map(|(host, name, namespace)| Service {
@@ -415,6 +423,7 @@ fn cluster() -> impl Strategy<Value = Cluster> {
             balancer,
             connections,
             origin,
+            ..Cluster::default()
         },
     )
 }

@@ -98,6 +98,7 @@ impl<'a> Clusters<'a> {
             balancer,
             connections,
             origin,
+            ..Cluster::default()
         };
         let endpoints = EndpointSet {
             cluster: name.to_owned(),

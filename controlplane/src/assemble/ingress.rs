@@ -50,6 +50,7 @@ pub(super) fn assemble(assembly: &mut Assembly<'_>, sidecar: &Sidecar) {
                 balancer: Balancer::default(),
                 connections: Connections::default(),
                 origin: Some(origin.clone()),
+                ..Cluster::default()
             },
             EndpointSet {
                 cluster: cluster.clone(),

@@ -117,6 +117,7 @@ fn route(
         response_headers: rule.headers.response().clone(),
         timeout: rule.timeout,
         origin: Some(origin),
+        filters: Default::default(),
     }
 }
 
@@ -154,10 +155,12 @@ fn action(clusters: &mut Clusters<'_>, place: &Place<'_>, rule: &HttpRoute) -> A
                 weight: destination.weight,
                 request_headers: destination.headers.request().clone(),
                 response_headers: destination.headers.response().clone(),
+                ..Destination::default()
             });
             Action::Forward(Forward {
                 destinations: destinations.collect(),
                 rewrite: forward.rewrite.clone(),
+                ..Forward::default()
             })
         }
         HttpAction::Redirect(redirect) => Action::Redirect(redirect.clone()),
@@ -172,12 +175,14 @@ pub(super) fn default_route(cluster: String, origin: Option<Origin>) -> Route {
         weight: 100,
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
+        ..Destination::default()
     };
     everything(
         "default",
         Action::Forward(Forward {
             destinations: vec![destination],
             rewrite: None,
+            ..Forward::default()
         }),
         origin,
     )
@@ -193,5 +198,6 @@ pub(super) fn everything(name: &str, action: Action, origin: Option<Origin>) -> 
         response_headers: HeaderEdits::default(),
         timeout: None,
         origin,
+        filters: Default::default(),
     }
 }

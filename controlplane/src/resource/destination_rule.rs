@@ -112,6 +112,7 @@ impl DestinationRule {
                 duration_max: pool.tcp_duration_max,
                 connections_max: pool.tcp_connections_max,
             },
+            ..Connections::default()
         };
         (settings.balancer.unwrap_or_default(), connections)
     }

@@ -40,6 +40,7 @@ pub(super) fn document(virtual_hosts: Vec<VirtualHost>) -> Document {
     let table = RouteTable {
         name: TABLE.to_owned(),
         virtual_hosts,
+        retry: None,
     };
     let listener = Listener {
         name: "l".to_owned(),
@@ -61,6 +62,7 @@ pub(super) fn document(virtual_hosts: Vec<VirtualHost>) -> Document {
         balancer: Default::default(),
         connections: Default::default(),
         origin: None,
+        ..Cluster::default()
     };
     let endpoints = EndpointSet {
         cluster: CLUSTER.to_owned(),
@@ -84,6 +86,7 @@ fn route(number: usize) -> Route {
         weight: 1,
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
+        ..Destination::default()
     };
     Route {
         origin: Some(origin(&name)),
@@ -95,10 +98,12 @@ fn route(number: usize) -> Route {
         action: Action::Forward(Forward {
             destinations: vec![destination],
             rewrite: None,
+            ..Forward::default()
         }),
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
         timeout: None,
+        filters: Default::default(),
     }
 }
 

@@ -61,6 +61,7 @@ pub fn listener(name: &str, address: &str, table: &str) -> Part {
 pub fn table(name: &str, virtual_hosts: Vec<VirtualHost>) -> Part {
     Part::RouteTable(Arc::new(RouteTable {
         name: name.to_owned(),
+        retry: None,
         virtual_hosts,
     }))
 }
@@ -87,6 +88,7 @@ pub fn route_to(name: &str, path: PathMatch, action: Action) -> Route {
             ..RouteMatch::default()
         },
         action,
+        filters: Default::default(),
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
         timeout: None,
@@ -98,12 +100,11 @@ pub fn forward(destinations: &[(&str, u32)]) -> Action {
     let destinations = destinations.iter().map(|(cluster, weight)| Destination {
         cluster: (*cluster).to_owned(),
         weight: *weight,
-        request_headers: HeaderEdits::default(),
-        response_headers: HeaderEdits::default(),
+        ..Destination::default()
     });
     Action::Forward(Forward {
         destinations: destinations.collect(),
-        rewrite: None,
+        ..Forward::default()
     })
 }
 
@@ -121,9 +122,8 @@ pub fn cluster_alone(name: &str) -> Part {
             namespace: "default".to_owned(),
         },
         subset: "v1".to_owned(),
-        balancer: Default::default(),
-        connections: Default::default(),
         origin: Some(origin(name, 1000)),
+        ..Cluster::default()
     }))
 }
 

@@ -122,6 +122,7 @@ fn actions_are_checked() {
             rewrite: Some(Rewrite {
                 path: path.map(str::to_owned),
                 authority: authority.map(str::to_owned),
+                ..Rewrite::default()
             }),
             ..forward
         })

@@ -106,6 +106,7 @@ impl AdminState for Scripted {
                 balancer: Default::default(),
                 connections: Default::default(),
                 origin: None,
+                ..Cluster::default()
             })));
         }
         Configuration {

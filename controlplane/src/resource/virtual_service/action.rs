@@ -115,6 +115,7 @@ pub(super) fn rewrite(at: &Cursor<'_>, report: &mut Report) -> Option<Rewrite> {
     Some(Rewrite {
         path: path.map(str::to_owned),
         authority: authority.map(str::to_owned),
+        ..Rewrite::default()
     })
 }
 

@@ -290,6 +290,7 @@ fn answers_rewrites_and_timeouts() {
     let expected = Rewrite {
         path: Some("/".to_owned()),
         authority: Some("b".to_owned()),
+        ..Rewrite::default()
     };
     assert_eq!(forward.rewrite, Some(expected));
 }

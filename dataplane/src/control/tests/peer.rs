@@ -176,5 +176,6 @@ pub(super) fn cluster(name: &str) -> Part {
         balancer: Default::default(),
         connections: Default::default(),
         origin: None,
+        ..Cluster::default()
     }))
 }
