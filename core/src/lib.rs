@@ -8,11 +8,13 @@
 //! which [`balance`] picks an endpoint; connections that carry bytes are routed by [`tcp`].
 
 pub mod access_log;
+pub mod affinity;
 pub mod balance;
 pub mod detect;
 pub mod ending;
 pub mod explain;
 pub mod failure;
+pub mod filter;
 pub mod grpc;
 pub mod header;
 pub mod http1;

@@ -112,7 +112,7 @@ fn whole_lines() {
             server_name: b"httpbin.example",
             ..entry()
         },
-        "[2020-11-25T22:16:18.409Z] \"GET /status/418 HTTP/1.0\" 503 UF \
+        "[2020-11-25T22:16:18.409Z] \"GET /status/418 HTTP/1.0\" 503 UF,URX \
          upstream_reset_before_response_started{remote_connection_failure} - \
          \"delayed connect error: Connection refused\" 0 135 4 - \"192.0.2.1, 192.0.2.2\" \
          \"curl/7.73.0-DEV\" \"84961386-6d84-929d-98bd-c5aee93b5c88\" \"httpbin:8000\" \
