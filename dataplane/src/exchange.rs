@@ -297,7 +297,7 @@ impl Forward<'_, '_> {
         record: &mut Record<'_>,
     ) -> Result<(Lease, Upstream), Failure> {
         let lease = cluster
-            .pick(&[], &mut || self.worker.random())
+            .pick(None, &[], &mut || self.worker.random())
             .ok_or(Failure::NoEndpoint)?;
         record.endpoint(lease.state().address, &lease.state().edge);
         let now = match fresh {

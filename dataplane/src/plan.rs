@@ -12,7 +12,7 @@ use ringmain_core::{
     http1::{Framing, Known, MethodKind, RequestHead, RequestWrite, encode_request},
     http2::{self, Scheme},
     route::{Decision, Request},
-    snapshot::{ClusterEntry, ClusterIndex, Listener, ListenerProtocol, Snapshot},
+    snapshot::{ClusterEntry, ClusterIndex, Listener, Snapshot},
     target,
 };
 use smallvec::SmallVec;
@@ -120,7 +120,7 @@ impl<'t> Plan<'t> {
             headers: &headers,
             listener_port: listener.config.address.port(),
         };
-        let ListenerProtocol::Http(table) = &listener.protocol else {
+        let Some(table) = listener.protocol.route_table() else {
             // A listener that changes what is spoken on it is another one.
             return Err(Failure::NoRoute);
         };

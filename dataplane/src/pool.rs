@@ -339,18 +339,20 @@ impl ClusterState {
     }
 
     /// Chooses an endpoint for a request; `None` when there is none. Those at the positions that
-    /// were `tried` are taken only when there is no other.
+    /// were `tried` are taken only when there is no other. `hash` is what the balancers that hash
+    /// go by.
     pub fn pick(
         self: &Rc<Self>,
+        hash: Option<u64>,
         tried: &[usize],
         random: &mut impl FnMut() -> u64,
     ) -> Option<Lease> {
         let active = |index: usize| self.states[index].active.get();
         let mut balancer = self.balancer.borrow_mut();
         let was_tried = |index: usize| tried.contains(&index);
-        let mut index = balancer.pick(&self.endpoints, active, was_tried, random);
+        let mut index = balancer.pick(&self.endpoints, hash, active, was_tried, random);
         if index.is_none() && !tried.is_empty() {
-            index = balancer.pick(&self.endpoints, active, |_| false, random);
+            index = balancer.pick(&self.endpoints, hash, active, |_| false, random);
         }
         let index = index?;
         let active = &self.states[index].active;
