@@ -13,8 +13,11 @@ use ringmain_core::http1::{Limits, Reject, RequestHead};
 fn fields(list: &[(&str, &str)]) -> HeaderMap {
     let mut map = HeaderMap::new();
     for (name, value) in list {
-        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
-        map.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("valid");
+        map.append(
+            name,
+            HeaderValue::from_bytes(value.as_bytes()).expect("valid"),
+        );
     }
     map
 }

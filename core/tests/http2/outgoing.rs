@@ -23,13 +23,13 @@ const TO_A: RequestWrite<'_> = RequestWrite {
 };
 
 fn made(head: &str, write: &RequestWrite<'_>) -> Result<Request<()>, Reject> {
-    let decoded = decode(head.as_bytes(), &Limits::default()).unwrap();
+    let decoded = decode(head.as_bytes(), &Limits::default()).expect("valid");
     request(&decoded, head.as_bytes(), write, Scheme::Http)
 }
 
 fn check_fields(received: &str, write: RequestWrite<'_>, expected: &[(&str, &str)]) {
     let head = format!("POST / HTTP/1.1\r\nHost: a\r\n{received}\r\n");
-    let made = made(&head, &write).unwrap();
+    let made = made(&head, &write).expect("valid");
     assert_eq!(list(made.headers()), owned(expected), "{received:?}");
 }
 
@@ -42,7 +42,7 @@ fn requests() {
         framing: Framing::Length(5),
         ..TO_A
     };
-    let made = made(head, &write).unwrap();
+    let made = made(head, &write).expect("valid");
     assert_eq!(made.method(), Method::POST);
     assert_eq!(made.uri(), "http://new:80/new?a=b");
     assert_eq!(made.version(), Version::HTTP_2);
@@ -55,10 +55,10 @@ fn targets() {
     let check = |head_line: &str, target: &str, expected: &str| {
         let head = format!("{head_line} HTTP/1.1\r\nHost: a\r\n\r\n");
         let write = RequestWrite { target, ..TO_A };
-        let made = made(&head, &write).unwrap();
-        let path = made.uri().path_and_query().unwrap().as_str();
+        let made = made(&head, &write).expect("valid");
+        let path = made.uri().path_and_query().expect("valid").as_str();
         assert_eq!(path, expected);
-        assert_eq!(made.uri().authority().unwrap(), "a");
+        assert_eq!(made.uri().authority().expect("valid"), "a");
     };
     check("OPTIONS *", "*", "*");
     check("GET /", "/a%20b?c=%", "/a%20b?c=%");
@@ -79,13 +79,13 @@ fn targets() {
 #[test]
 fn schemes_and_authorities() {
     let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-    let decoded = decode(head, &Limits::default()).unwrap();
-    let made = request(&decoded, head, &TO_A, Scheme::Https).unwrap();
+    let decoded = decode(head, &Limits::default()).expect("valid");
+    let made = request(&decoded, head, &TO_A, Scheme::Https).expect("valid");
     assert_eq!(made.uri(), "https://a/");
     for authority in ["[::1]:80", "a_b.c", "10.0.0.1:80", "a!$&'()*+,;="] {
         let write = RequestWrite { authority, ..TO_A };
-        let made = request(&decoded, head, &write, Scheme::Http).unwrap();
-        assert_eq!(made.uri().authority().unwrap(), authority);
+        let made = request(&decoded, head, &write, Scheme::Http).expect("valid");
+        assert_eq!(made.uri().authority().expect("valid"), authority);
     }
     for authority in ["a%2Db", "", "a b"] {
         let write = RequestWrite { authority, ..TO_A };
@@ -155,7 +155,7 @@ fn upgrades() {
         upgrade: Some("websocket"),
         ..TO_A
     };
-    let asks = made(head, &write).unwrap();
+    let asks = made(head, &write).expect("valid");
     assert_eq!(asks.method(), Method::CONNECT);
     assert_eq!(asks.uri(), "http://a/");
     assert_eq!(
@@ -163,7 +163,7 @@ fn upgrades() {
         owned(&[("sec-websocket-version", "13")])
     );
     // Who does not pass the wish on makes a plain request of it.
-    let plain = made(head, &TO_A).unwrap();
+    let plain = made(head, &TO_A).expect("valid");
     assert_eq!(plain.method(), Method::GET);
     let post = head.replace("GET", "POST");
     assert_eq!(made(&post, &write).err(), Some(Reject::ExtendedConnect));
@@ -189,7 +189,7 @@ fn responses() {
         }],
         ..HeaderEdits::default()
     })
-    .unwrap();
+    .expect("valid");
     answer(
         "HTTP/1.1 200 Fine\r\nServer: nginx\r\nConnection: close, X\r\nX: 1\r\nSet-Cookie: a\r\n\
          Keep-Alive: 5\r\nSet-Cookie: b\r\nContent-Length: 5\r\n\r\n",
@@ -278,7 +278,7 @@ fn an_upgrade_is_agreed_to_with_200() {
 fn own_answers() {
     let check = |status, headers: &[(&str, &[u8])], bytes, expected: &[(&str, &str)]| {
         let made = local_response(status, headers, bytes);
-        assert_eq!(made.status(), StatusCode::from_u16(status).unwrap());
+        assert_eq!(made.status(), StatusCode::from_u16(status).expect("valid"));
         assert_eq!(list(made.headers()), owned(expected));
     };
     check(404, &[], 0, &[("content-length", "0")]);

@@ -121,7 +121,7 @@ fn an_edit() -> Edits {
         set: vec![field("X-A", "set")],
         add: vec![field("accept", "added")],
     })
-    .unwrap()
+    .expect("valid")
 }
 
 proptest! {
@@ -150,7 +150,7 @@ proptest! {
             expect_continue: head.expects_continue(),
             ..RequestWrite::default()
         };
-        let made = make_request(&head, &text, &write, scheme.unwrap_or(Scheme::Http)).unwrap();
+        let made = make_request(&head, &text, &write, scheme.unwrap_or(Scheme::Http)).expect("valid");
         prop_assert_eq!(made.method(), &parts.method);
         prop_assert_eq!(made.uri().path_and_query(), parts.uri.path_and_query());
         if let Some(authority) = parts.uri.authority() {
@@ -174,7 +174,7 @@ proptest! {
         end_of_stream: bool,
         is_head: bool,
     ) {
-        let mut parts = Response::builder().status(status).body(()).unwrap().into_parts().0;
+        let mut parts = Response::builder().status(status).body(()).expect("valid").into_parts().0;
         parts.headers = headers;
         let request = if is_head { MethodKind::Head } else { MethodKind::Other };
         let received = ReceivedResponse { request, upgrade: None, end_of_stream };
@@ -237,7 +237,7 @@ proptest! {
             .filter(|(name, _)| !Known::of(name.as_bytes()).is_some_and(Known::is_connection_bound))
             .map(|(name, value)| (name.to_lowercase(), String::from_utf8_lossy(value).into_owned()))
             .collect();
-        let made = make_request(&head, text.as_bytes(), &write, Scheme::Http).unwrap();
+        let made = make_request(&head, text.as_bytes(), &write, Scheme::Http).expect("valid");
         prop_assert_eq!(sorted(by_text), sorted(without_bound(made.headers())));
 
         let answer = format!("HTTP/1.1 200 OK\r\n{lines}\r\n");
@@ -305,7 +305,7 @@ fn generated_requests_are_of_both_kinds() {
     let strategy = request_parts();
     let mut accepted = 0;
     for _ in 0..1000 {
-        let parts = strategy.new_tree(&mut runner).unwrap().current();
+        let parts = strategy.new_tree(&mut runner).expect("valid").current();
         let mut text = Vec::new();
         let written = request_text(&mut text, &parts, ReceivedRequest::default(), &LIMITS);
         let verdict: Result<_, Reject> = written.and_then(|_| decode(&text, &LIMITS));

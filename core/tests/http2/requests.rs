@@ -34,7 +34,7 @@ impl Came {
 
 fn parts(method: &str, uri: &str, list: &[(&str, &str)]) -> request::Parts {
     let request = Request::builder().method(method).uri(uri);
-    let mut parts = request.body(()).unwrap().into_parts().0;
+    let mut parts = request.body(()).expect("valid").into_parts().0;
     parts.headers = fields(list);
     parts
 }
@@ -53,7 +53,7 @@ fn text(parts: &request::Parts, came: Came, limits: &Limits) -> Result<String, R
         }
         Ok(_) => {
             decode(&text, limits)?;
-            Ok(String::from_utf8(text).unwrap())
+            Ok(String::from_utf8(text).expect("valid"))
         }
     }
 }
@@ -116,8 +116,8 @@ fn heads() {
 fn the_whole_server_may_be_asked() {
     let mut whole = parts("OPTIONS", "http://a", &[]);
     let mut uri = whole.uri.into_parts();
-    uri.path_and_query = Some("*".parse().unwrap());
-    whole.uri = uri.try_into().unwrap();
+    uri.path_and_query = Some("*".parse().expect("valid"));
+    whole.uri = uri.try_into().expect("valid");
     let written = text(&whole, Came::Alone, &Limits::default());
     let expected = "OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n";
     assert_eq!(written.as_deref(), Ok(expected));
@@ -371,8 +371,8 @@ fn an_upgrade_is_one_of_http1() {
     let parts = parts("CONNECT", "http://a/chat", &[]);
     let mut text = Vec::new();
     let received = Came::Asking("websocket").received();
-    request_text(&mut text, &parts, received, &Limits::default()).unwrap();
-    let head = decode(&text, &Limits::default()).unwrap();
+    request_text(&mut text, &parts, received, &Limits::default()).expect("valid");
+    let head = decode(&text, &Limits::default()).expect("valid");
     assert_eq!(head.upgrade(&text), Some("websocket"));
     assert_eq!((head.method(&text), head.framing()), ("GET", Framing::None));
 }
@@ -386,5 +386,5 @@ fn tunnels_have_the_authority_for_a_target() {
     let scheme = request_text(&mut text, &parts, received, &Limits::default());
     assert_eq!(scheme, Ok(None));
     let expected = "CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\n\r\n";
-    assert_eq!(String::from_utf8(text).unwrap(), expected);
+    assert_eq!(String::from_utf8(text).expect("valid"), expected);
 }

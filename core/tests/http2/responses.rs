@@ -15,7 +15,7 @@ fn text(
     received: ReceivedResponse<'_>,
 ) -> Result<(String, ResponseHead), Reject> {
     let response = Response::builder().status(status);
-    let mut parts = response.body(()).unwrap().into_parts().0;
+    let mut parts = response.body(()).expect("valid").into_parts().0;
     parts.headers = fields(list);
     let limits = Limits::default();
     let mut out = b"before".to_vec();
@@ -29,7 +29,7 @@ fn text(
     };
     let mut head = ResponseHead::new();
     assert_eq!(head.decode(&text, &limits, request)?, Some(text.len()));
-    Ok((String::from_utf8(text).unwrap(), head))
+    Ok((String::from_utf8(text).expect("valid"), head))
 }
 
 const GET: ReceivedResponse<'_> = ReceivedResponse {
@@ -53,7 +53,7 @@ fn check(
     framing: Framing,
     expected: &str,
 ) {
-    let (text, head) = text(status, list, received).unwrap();
+    let (text, head) = text(status, list, received).expect("valid");
     assert_eq!(text, format!("HTTP/1.1 {expected}\r\n"));
     assert_eq!(head.framing(), framing, "{expected:?}");
 }
@@ -185,7 +185,7 @@ fn upgrades() {
         ],
         asked("websocket"),
     )
-    .unwrap();
+    .expect("valid");
     assert_eq!(
         agreed,
         "HTTP/1.1 101 Switching Protocols\r\nsec-websocket-protocol: chat\r\n\
@@ -195,12 +195,12 @@ fn upgrades() {
     assert_eq!(head.upgrade(agreed.as_bytes()), Some("websocket"));
     assert!(!head.is_interim() && !head.keep_alive());
 
-    let (agreed, _) = text(299, &[], asked("connect-udp")).unwrap();
+    let (agreed, _) = text(299, &[], asked("connect-udp")).expect("valid");
     assert_eq!(
         agreed,
         "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: connect-udp\r\n\r\n"
     );
-    let (refused, head) = text(403, &[], asked("websocket")).unwrap();
+    let (refused, head) = text(403, &[], asked("websocket")).expect("valid");
     assert_eq!(
         refused,
         "HTTP/1.1 403 Forbidden\r\ntransfer-encoding: chunked\r\n\r\n"

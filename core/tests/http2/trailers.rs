@@ -10,7 +10,7 @@ use crate::{fields, list, owned};
 fn text(list: &[(&str, &str)]) -> Result<String, Reject> {
     let mut out = b"before".to_vec();
     let written = trailers_text(&mut out, &fields(list), &Limits::default());
-    let text = String::from_utf8(out.split_off(6)).unwrap();
+    let text = String::from_utf8(out.split_off(6)).expect("valid");
     assert!(written.is_ok() || text.is_empty(), "taken back");
     written.map(|()| text)
 }
@@ -72,9 +72,9 @@ fn there_and_back() {
         ("host", "a"),
     ];
     let mut body = Vec::new();
-    encode_last_chunk(&mut body, text(&there).unwrap().as_bytes());
+    encode_last_chunk(&mut body, text(&there).expect("valid").as_bytes());
     let mut decoder = BodyDecoder::new(Framing::Chunked);
-    assert!(decoder.decode(&mut body).unwrap().done);
+    assert!(decoder.decode(&mut body).expect("valid").done);
     let back = trailer_map(decoder.trailers());
     assert_eq!(list(&back), owned(&there[..3]));
 }
