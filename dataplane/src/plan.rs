@@ -236,6 +236,7 @@ impl Outbound<'_> {
             append: &append,
             framing: self.message.framing(),
             expect_continue: self.message.expects_continue(),
+            upgrade: None,
         };
         encode_request(outgoing.tail(), self.message, self.head, &write);
     }
