@@ -155,7 +155,8 @@ impl ResponseHead {
         };
         self.keep_alive = !seen.connection.close
             && (!self.line.is_http10 || seen.connection.keep_alive)
-            && self.framing != Framing::UntilClose;
+            && self.framing != Framing::UntilClose
+            && !self.has_doubtful_body();
         if seen.connection.names_fields {
             self.fields.drop_connection_options(bytes);
         }
@@ -165,6 +166,12 @@ impl ResponseHead {
     /// Its status has no body, whatever the fields say (RFC 9112 section 6.3).
     fn never_has_body(&self) -> bool {
         matches!(self.line.status, 100..=199 | 204 | 304)
+    }
+
+    /// It cannot have the body that it declares, so whoever sent it may have sent one all the same,
+    /// which would be read as the answer to the next request.
+    fn has_doubtful_body(&self) -> bool {
+        self.line.status == 204 && !matches!(self.declared, Framing::None | Framing::Length(0))
     }
 
     /// 100 to 999.
