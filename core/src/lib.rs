@@ -15,6 +15,7 @@ pub mod explain;
 pub mod failure;
 pub mod header;
 pub mod http1;
+pub mod http2;
 pub mod limit;
 pub mod metrics;
 pub mod path;
