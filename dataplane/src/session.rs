@@ -23,7 +23,7 @@ use crate::{
 /// One downstream connection.
 pub struct Session {
     /// Its socket.
-    pub stream: Stream,
+    pub stream: Rc<Stream>,
     /// Where it was accepted.
     pub listener: ListenerId,
     /// Who connected.
@@ -54,7 +54,7 @@ impl Session {
     pub fn new(stream: Stream, listener: ListenerId, peer: SocketAddr) -> Rc<Self> {
         let (serving, idle_since) = (RefCell::default(), Cell::new(None));
         Rc::new(Self {
-            stream,
+            stream: Rc::new(stream),
             listener,
             peer,
             peer_text: OnceCell::new(),

@@ -191,7 +191,8 @@ async fn begin(
     stream: Rc<Stream>,
     count: Count,
 ) -> Result<Rc<Multiplexed>, Unreached> {
-    let bridge = Bridge::new(Rc::clone(&stream), worker.buffers.none());
+    let flush_timeout = worker.limits.stream_idle_timeout;
+    let bridge = Bridge::new(Rc::clone(&stream), worker.buffers.none(), flush_timeout);
     let (requests, connection) = worker
         .http2
         .client()

@@ -3,7 +3,6 @@
 use std::{
     cell::{Cell, OnceCell, RefCell},
     future::{Future, poll_fn},
-    ops::Deref,
     pin::pin,
     rc::Rc,
     task::{Context, Poll, Waker},
@@ -20,7 +19,7 @@ use http::{Request, Response};
 use super::stream::Outlet;
 use crate::{
     connection::{Busy, Visit},
-    io::{self, alarm::Alarm, bridge::Bridge, buffer::Buffer, stream::Stream},
+    io::{self, alarm::Alarm, bridge::Bridge, buffer::Buffer},
     relay::micros,
     session::Session,
     worker::Worker,
@@ -29,18 +28,7 @@ use crate::{
 /// How long a connection that is told to end may take to end.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// The socket of a session, for whoever owns it as long as the session.
-pub struct SessionStream(Rc<Session>);
-
-impl Deref for SessionStream {
-    type Target = Stream;
-
-    fn deref(&self) -> &Stream {
-        &self.0.stream
-    }
-}
-
-type Http2Connection = Connection<Bridge<SessionStream>, Bytes>;
+type Http2Connection = Connection<Bridge, Bytes>;
 
 /// What others on this core may ask of the connection.
 #[derive(Default)]
@@ -93,7 +81,8 @@ pub async fn serve(worker: &Rc<Worker>, session: &Rc<Session>, received: Buffer)
     let control = Rc::<Control>::default();
     session.set_http2(Some(Rc::clone(&control)));
     let alarm = worker.deadlines.alarm();
-    let bridge = Bridge::new(SessionStream(Rc::clone(session)), received);
+    let flush_timeout = worker.limits.stream_idle_timeout;
+    let bridge = Bridge::new(Rc::clone(&session.stream), received, flush_timeout);
     alarm.set(worker.now() + micros(worker.limits.request_head_timeout));
     let handshake = worker.http2.server().handshake(bridge);
     if let Ok(Ok(connection)) = alarm.guard(handshake).await {
