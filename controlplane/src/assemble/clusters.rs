@@ -54,6 +54,15 @@ impl<'a> Clusters<'a> {
         self.named(&service.host, "", port)
     }
 
+    /// Each of these clusters chooses endpoints by hash.
+    pub(super) fn choose_by_hash<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> bool {
+        let mut names = names.into_iter();
+        names.all(|name| {
+            let found = self.by_name.get(name);
+            found.is_some_and(|(cluster, _)| cluster.hash.is_some())
+        })
+    }
+
     /// A cluster that is not a service's, as it is.
     pub(super) fn insert(&mut self, cluster: Cluster, endpoints: EndpointSet) {
         self.by_name

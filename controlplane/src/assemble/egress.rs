@@ -14,12 +14,13 @@ use ringmain_config::{
     listener::Direction,
     origin::Origin,
     problem::Severity,
-    route::{Action, BLOCK_ALL, DirectResponse, VirtualHost},
+    route::{Action, BLOCK_ALL, DirectResponse, RouteTable, VirtualHost},
 };
 
 use super::{
     Assembly, Wanted,
     domains::{VirtualHosts, aliases, with_port},
+    retries,
     routes::{Place, default_route, everything, routes},
     tcp,
 };
@@ -156,7 +157,12 @@ fn open(
         span: egress.span,
         path: &format!("spec.egress[{index}]"),
     };
-    assembly.listen(wanted, port.to_string(), hosts.finish());
+    let table = RouteTable {
+        name: port.to_string(),
+        retry: Some(retries::of_table()),
+        virtual_hosts: hosts.finish(),
+    };
+    assembly.listen(&wanted, table);
 }
 
 /// A virtual host for each service in scope that has an HTTP port of this number.
@@ -186,7 +192,8 @@ fn add_services(
         // Rules none of which are for this port and workload leave the service as it is.
         if routes.is_empty() {
             let cluster = assembly.clusters.of_service(service, port);
-            routes.push(default_route(cluster, origin.clone()));
+            let retry = retries::of_route(None, assembly.clusters.choose_by_hash([&*cluster]));
+            routes.push(default_route(cluster, retry, origin.clone()));
         }
         let virtual_host = VirtualHost {
             name: format!("{}:{port}", service.host),

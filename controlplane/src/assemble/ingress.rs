@@ -6,10 +6,10 @@ use ringmain_config::{
     cluster::{Balancer, Cluster, Connections, Service as ServiceName},
     endpoint::{Endpoint, EndpointAddress, EndpointSet},
     listener::Direction,
-    route::VirtualHost,
+    route::{RouteTable, VirtualHost},
 };
 
-use super::{Assembly, Wanted, clusters::name_of, routes::default_route, tcp};
+use super::{Assembly, Wanted, clusters::name_of, retries, routes::default_route, tcp};
 use crate::{
     registry::describe_node,
     resource::sidecar::{IngressListener, Sidecar},
@@ -34,7 +34,7 @@ pub(super) fn assemble(assembly: &mut Assembly<'_>, sidecar: &Sidecar) {
         let virtual_host = VirtualHost {
             name: format!("inbound|http|{number}"),
             domains: vec!["*".to_owned()],
-            routes: vec![default_route(cluster.clone(), Some(origin.clone()))],
+            routes: vec![default_route(cluster.clone(), None, Some(origin.clone()))],
             origin: Some(origin.clone()),
         };
         let endpoint = Endpoint {
@@ -68,7 +68,12 @@ pub(super) fn assemble(assembly: &mut Assembly<'_>, sidecar: &Sidecar) {
             assembly.listen_tcp(&wanted, vec![tcp::everything_to(cluster, Some(origin))]);
             continue;
         }
-        assembly.listen(wanted, cluster, vec![virtual_host]);
+        let table = RouteTable {
+            name: cluster,
+            retry: retries::of_inbound_table(protocol),
+            virtual_hosts: vec![virtual_host],
+        };
+        assembly.listen(&wanted, table);
     }
 }
 
