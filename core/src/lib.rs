@@ -9,6 +9,7 @@
 
 pub mod access_log;
 pub mod balance;
+pub mod detect;
 pub mod ending;
 pub mod explain;
 pub mod failure;
