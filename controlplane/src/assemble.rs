@@ -96,8 +96,9 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    /// Opens an HTTP listener with a route table of its own.
-    fn listen(&mut self, wanted: &Wanted<'_>, mut table: RouteTable) {
+    /// Opens a listener for HTTP with a route table of its own, and, when there are `routes` for
+    /// bytes, for those as well: the first bytes of a connection then say which it is.
+    fn listen(&mut self, wanted: &Wanted<'_>, mut table: RouteTable, routes: Vec<TcpRoute>) {
         if !self.is_free(wanted) {
             return;
         }
@@ -106,7 +107,14 @@ impl<'a> Assembly<'a> {
             table.name = format!("{}.{}", table.name, wanted.address.ip());
         }
         let route_table = table.name.clone();
-        self.open(wanted, ListenerProtocol::Http { route_table });
+        let protocol = match routes.is_empty() {
+            true => ListenerProtocol::Http { route_table },
+            false => ListenerProtocol::Detect {
+                route_table,
+                routes,
+            },
+        };
+        self.open(wanted, protocol);
         self.route_tables.insert(table.name.clone(), table);
     }
 

@@ -74,7 +74,7 @@ pub(super) fn assemble(assembly: &mut Assembly<'_>, gateways: &[&Gateway]) {
             retry: Some(retries::of_table()),
             virtual_hosts,
         };
-        assembly.listen(&wanted, table);
+        assembly.listen(&wanted, table, Vec::new());
     }
     for (address, servers) in tcp {
         open_tcp(assembly, address, &servers);
