@@ -18,6 +18,7 @@ pub mod filter;
 pub mod grpc;
 pub mod header;
 pub mod http1;
+pub mod http2;
 pub mod limit;
 pub mod metrics;
 pub mod path;

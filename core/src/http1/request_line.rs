@@ -19,6 +19,12 @@ pub enum MethodKind {
     Head,
     /// May be about the server as a whole (`*`).
     Options,
+    /// A tunnel follows its response when that says so by a status of 200 to 299.
+    Connect,
+    /// Of a request that asks for another protocol, and may be answered with 101
+    /// ([`RequestHead::upgrade`](super::RequestHead::upgrade)). Never that of a received request
+    /// by itself: who passes the wish on decodes the response with it.
+    Upgrade,
     /// Any other.
     #[default]
     Other,
@@ -180,6 +186,7 @@ fn refuse(line: &[u8]) -> Reject {
     let mut words = line.split(|&byte| byte == b' ');
     let version = words.nth(2).and_then(|word| word.strip_prefix(b"HTTP/"));
     match version {
+        Some(b"1.0") if words.next().is_none() => Reject::LowVersion,
         Some([b'0'..=b'9', b'.', b'0'..=b'9'] | [b'0'..=b'9']) if words.next().is_none() => {
             Reject::Version
         }

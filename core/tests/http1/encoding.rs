@@ -201,6 +201,12 @@ fn connection_names_fields() {
         "traceparent",
         "X-B3-TraceId",
         "User-Agent",
+        "X-Real-IP",
+        "True-Client-Ip",
+        "X-Auth-Request-User",
+        "X-Original-URL",
+        "B3",
+        "If-Match",
     ] {
         let received = format!("Connection: {name}\r\n{name}: 1\r\n");
         plain(&received, &format!("{name}: 1\r\n"));
@@ -226,6 +232,29 @@ fn trailers_are_announced_where_they_can_be() {
         "transfer-encoding: chunked\r\n",
     );
     plain("TE: gzip\r\n", "");
+}
+
+#[test]
+fn upgrades_are_written_from_values() {
+    let received = "Connection: upgrade\r\nUpgrade: websocket\r\nTE: trailers\r\n";
+    let write = RequestWrite {
+        upgrade: Some("websocket"),
+        ..RequestWrite::default()
+    };
+    check_fields(
+        received,
+        write,
+        "connection: upgrade\r\nupgrade: websocket\r\n",
+    );
+    plain(received, "te: trailers\r\nconnection: te\r\n");
+    check_response(
+        "HTTP/1.1 101 Now\r\nUpgrade: a\r\nX: 1\r\nConnection: Upgrade\r\nContent-Length: 5\r\n\r\n",
+        ResponseWrite {
+            request: MethodKind::Upgrade,
+            ..ResponseWrite::default()
+        },
+        "HTTP/1.1 101 Now\r\nX: 1\r\nconnection: upgrade\r\nupgrade: a\r\n\r\n",
+    );
 }
 
 #[test]
@@ -480,6 +509,16 @@ fn local_responses() {
     check(
         (200, &[], b"body", true, true),
         "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n",
+    );
+    check(
+        (426, &[], b"", false, false),
+        "HTTP/1.1 426 Upgrade Required\r\nupgrade: HTTP/1.1\r\n\
+         connection: upgrade, close\r\ncontent-length: 0\r\n\r\n",
+    );
+    check(
+        (426, &[], b"", true, true),
+        "HTTP/1.1 426 Upgrade Required\r\nupgrade: HTTP/1.1\r\n\
+         connection: upgrade\r\ncontent-length: 0\r\n\r\n",
     );
     check(
         (204, &[], b"ignored", true, false),

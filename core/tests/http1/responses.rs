@@ -191,12 +191,18 @@ fn framing_and_reuse() {
     check("HTTP/1.1 200 OK", length, head, (none, five, true));
     check("HTTP/1.1 200 OK", coding, head, (none, chunked, true));
     check("HTTP/1.1 200 OK", "", head, (none, none, true));
-    check("HTTP/1.1 204 No Content", length, other, (none, five, true));
+    // What cannot be there may come all the same, and would be the next answer.
+    let no_content = "HTTP/1.1 204 No Content";
+    check(no_content, length, other, (none, five, false));
+    check(no_content, coding, other, (none, chunked, false));
+    check(no_content, length, head, (none, five, false));
+    check(no_content, "", other, (none, none, true));
+    let nothing = Framing::Length(0);
     check(
-        "HTTP/1.1 204 No Content",
-        coding,
+        no_content,
+        "Content-Length: 0\r\n",
         other,
-        (none, chunked, true),
+        (none, nothing, true),
     );
     check(
         "HTTP/1.1 304 Not Modified",
@@ -250,4 +256,41 @@ fn interim_responses_come_before_the_final_one() {
     );
     assert!(!head.is_interim());
     assert_eq!(head.header(rest, Known::Server), Some(b"x".as_slice()));
+}
+
+/// Only who asked for another protocol is told of it, and told which.
+#[test]
+fn upgrades() {
+    let head = |lines: &str| format!("HTTP/1.1 101 Switching Protocols\r\n{lines}\r\n");
+    let agreed = head("Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 5\r\n");
+    let decoded = accepted(&agreed, MethodKind::Upgrade);
+    assert_eq!(decoded.upgrade(agreed.as_bytes()), Some("websocket"));
+    assert_eq!(decoded.framing(), Framing::None);
+    assert!(!decoded.is_interim() && !decoded.keep_alive());
+    for request in [MethodKind::Other, MethodKind::Head, MethodKind::Connect] {
+        let (_, verdict) = decode_response(agreed.as_bytes(), &Limits::default(), request);
+        assert_eq!(verdict, Err(Reject::SwitchingProtocols), "{request:?}");
+    }
+    for lines in ["", "Connection: upgrade\r\n", "Upgrade: a, b\r\n"] {
+        let head = head(lines);
+        let (_, verdict) =
+            decode_response(head.as_bytes(), &Limits::default(), MethodKind::Upgrade);
+        assert_eq!(verdict, Err(Reject::SwitchingProtocols), "{lines:?}");
+    }
+    let refused = "HTTP/1.1 403 Forbidden\r\nUpgrade: websocket\r\nContent-Length: 5\r\n\r\n";
+    let decoded = accepted(refused, MethodKind::Upgrade);
+    assert_eq!(decoded.upgrade(refused.as_bytes()), None);
+    assert_eq!(decoded.framing(), Framing::Length(5));
+}
+
+#[test]
+fn tunnels() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+    let decoded = accepted(head, MethodKind::Connect);
+    assert_eq!(decoded.framing(), Framing::None);
+    assert!(!decoded.keep_alive());
+    let head = "HTTP/1.1 403 Forbidden\r\nContent-Length: 5\r\n\r\n";
+    let decoded = accepted(head, MethodKind::Connect);
+    assert_eq!(decoded.framing(), Framing::Length(5));
+    assert!(decoded.keep_alive());
 }
