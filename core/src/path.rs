@@ -26,6 +26,8 @@ pub enum Refused {
     /// What the route would make of it is not canonical: the part of the path behind the matched
     /// prefix is `..` or the like, and would lead out of the prefix that replaces it.
     Escapes,
+    /// What the route's regular expression makes of it is no canonical path.
+    Unusable,
 }
 
 impl Refused {
@@ -36,6 +38,7 @@ impl Refused {
             Self::Nul => "path.nul",
             Self::Fragment => "path.fragment",
             Self::Escapes => "path.escapes_rewrite",
+            Self::Unusable => "path.unusable_rewrite",
         }
     }
 }
@@ -47,6 +50,7 @@ impl fmt::Display for Refused {
             Self::Nul => "the path holds NUL",
             Self::Fragment => "the path holds `#`",
             Self::Escapes => "the path leads out of the prefix that it is rewritten to",
+            Self::Unusable => "what the path is rewritten to is not a canonical path",
         })
     }
 }
