@@ -36,7 +36,6 @@ use ringmain_config::{
 };
 
 use self::clusters::Clusters;
-pub(crate) use self::clusters::destination_port;
 use crate::{
     resource::{metadata::Metadata, span::Span},
     world::World,

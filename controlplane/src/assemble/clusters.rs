@@ -217,7 +217,7 @@ fn endpoints(
 }
 
 /// The port written; else the only one of the service; else the one the request came in at.
-pub(crate) fn destination_port(
+fn destination_port(
     destination: &Destination,
     service: Option<&Service>,
     listener_port: u16,
