@@ -21,6 +21,8 @@ pub mod workload_entry;
 
 mod cursor;
 mod document;
+#[cfg(test)]
+mod documented;
 mod export;
 mod format;
 mod kind;
