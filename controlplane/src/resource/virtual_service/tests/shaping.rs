@@ -45,7 +45,8 @@ fn mirrors() {
         ),
         ("mirror: {host: b}\nmirrorPercentage: {value: 0}", &[]),
         (
-            "mirrors:\n- destination: {host: b}\n- destination: {host: c}\n  percentage: {value: 5}",
+            "mirrors:\n- destination: {host: b}\n- destination: {host: c}\n  \
+             percentage: {value: 5}",
             &[(b, 1_000_000), (c, 50_000)],
         ),
         (
@@ -181,7 +182,8 @@ fn what_is_wrong_with_cors() {
         ),
         (
             format!("{{{origins}, allowHeaders: ['x a']}}"),
-            "3:61 error: spec.http[0].corsPolicy.allowHeaders[0]: `x a` is not the name of a header",
+            "3:61 error: spec.http[0].corsPolicy.allowHeaders[0]: `x a` is not the name of a \
+             header",
         ),
         (
             format!("{{{origins}, exposeHeaders: ['']}}"),
