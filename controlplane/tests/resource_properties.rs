@@ -31,11 +31,18 @@ spec:
     timeout: 1.5s
     headers: {request: {set: {host: a}, remove: [x-a]}}
     rewrite: {uri: /, authority: b}
+    retries: {attempts: 2, perTryTimeout: 1s, retryOn: "5xx, 503,reset", backoff: 10ms}
+    mirrors: [{destination: {host: ratings}, percentage: {value: 0.5}}]
+    corsPolicy: {allowOrigins: [{regex: "https://.*"}], allowMethods: [GET], maxAge: 1m}
     route:
     - destination: {host: reviews, subset: v1, port: {number: 9080}}
       weight: 90
     - destination: {host: reviews, subset: v2}
       weight: 10
+  - fault: {delay: {fixedDelay: 1s, percent: 5}, abort: {grpcStatus: ABORTED, percent: 1}}
+    match: [{method: {exact: POST}}]
+    rewrite: {uriRegexRewrite: {match: "^/([a-z]+)", rewrite: "/x/\\1"}}
+    route: [{destination: {host: reviews}}]
   - redirect: {uri: "%PREFIX()%/b", redirectCode: 308, derivePort: FROM_REQUEST_PORT}
   - directResponse: {status: 200, body: {bytes: aGVsbG8=}}
 ---
@@ -45,8 +52,9 @@ metadata: {name: reviews}
 spec:
   host: reviews
   trafficPolicy: &policy
-    loadBalancer: {simple: RANDOM}
-    connectionPool: {tcp: {connectTimeout: 1s}, http: {maxRequestsPerConnection: 9}}
+    loadBalancer: {consistentHash: {httpCookie: {name: a, ttl: 1s}, maglev: {tableSize: 11}}}
+    connectionPool: {tcp: {connectTimeout: 1s}, http: {maxRetries: 9, useClientProtocol: true}}
+    retryBudget: {percent: 12.5}
   subsets:
   - {name: v1, labels: {version: v1}, trafficPolicy: *policy}
 ---
