@@ -15,6 +15,7 @@ pub mod ending;
 pub mod explain;
 pub mod failure;
 pub mod filter;
+pub mod forwarded;
 pub mod grpc;
 pub mod header;
 pub mod http1;

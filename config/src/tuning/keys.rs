@@ -5,8 +5,8 @@
 use std::{collections::BTreeMap, net::IpAddr, net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
-    AccessLog, Io, Level,
-    constraint::{between, identifier, power_of_two},
+    AccessLog, EscapedSlashes, Io, Level, PathNormalization, ServerHeader, UnderscoresInHeaders,
+    constraint::{between, field_value, identifier, power_of_two},
     section::section,
 };
 use crate::node::GatewayScope;
@@ -127,6 +127,36 @@ section! {
         /// Series of one metric that one worker keeps. Over it, new label sets count in one series
         /// whose labels are all `overflow`.
         metric_series: u32 = 10_000, between(1, 10_000_000);
+    }
+}
+
+section! {
+    /// How requests are read and what of them is trusted, beyond what mesh policy says.
+    http: Http {
+        /// What is made of a path, once, before routes and policies see it and the upstream gets
+        /// it. `base`: escapes of unreserved characters are undone, `\` becomes `/`, dot segments
+        /// are removed (RFC 3986 section 6.2.2). `merge_slashes`: also, of neighbouring slashes one
+        /// is left. `decode_and_merge_slashes`: also, `%2F` and `%5C` are undone before. With `none`
+        /// a policy on paths can be evaded.
+        path_normalization: PathNormalization = PathNormalization::Base;
+        /// What is done with a path that holds `%2F` or `%5C`, which some servers take for slashes.
+        /// `reject` answers 400 and is recommended where authorization looks at paths.
+        /// `unescape_and_redirect` answers 307 with what comes of it, and 400 for gRPC.
+        escaped_slashes: EscapedSlashes = EscapedSlashes::Keep;
+        /// What is done with header fields whose name holds `_`, which some servers take for `-`:
+        /// a client can forge a field that the proxy sets. `reject` answers 400, `drop` does not
+        /// send them on.
+        underscores_in_headers: UnderscoresInHeaders = UnderscoresInHeaders::Allow;
+        /// What becomes of the `Server` field of upstreams' answers. The proxy's own answers have
+        /// one, unless it is `pass_through`.
+        server_header: ServerHeader = ServerHeader::Overwrite;
+        /// What the proxy writes there. It is not `envoy` or `istio-envoy`, since nobody who looks
+        /// for a cause is helped by the name of another program.
+        server_name: String = "ringmain".to_owned(), field_value();
+        /// Trusted proxies in front of a gateway, which append the address that a request came from
+        /// to `x-forwarded-for`. 0: the client is who opened the connection. Sidecars do not look at
+        /// the field.
+        xff_trusted_hops: u32 = 0, between(0, 64);
     }
 }
 

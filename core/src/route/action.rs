@@ -2,13 +2,9 @@
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
-use ringmain_config::{
-    filter::Share,
-    origin::Origin,
-    route::{Redirect, Rewrite},
-};
+use ringmain_config::{filter::Share, origin::Origin, route::Redirect};
 
-use super::matcher::Matcher;
+use super::{matcher::Matcher, rewrite::Rewrite};
 use crate::{
     filter::{self, Filters},
     header::Edits,

@@ -11,6 +11,7 @@ use ringmain_config::{
 use super::{
     Extras, Mirror,
     compile::{Clusters, Compiler},
+    rewrite::{PathRewrite, RegexRewrite, Rewrite},
 };
 use crate::{
     filter::{Filters, cors::Cors, fault::Fault},
@@ -127,12 +128,40 @@ impl<C: Clusters> Compiler<'_, C> {
         }
     }
 
-    pub(super) fn check_regex_rewrite(
+    pub(super) fn rewrite(&mut self, source: &config::Rewrite, place: &Place<'_>) -> Rewrite {
+        let place = Place::below(place, "rewrite", "", None);
+        if let Some(path) = &source.path {
+            self.rewritten_path(path, &place);
+        }
+        if source.path.is_some() && source.regex.is_some() {
+            self.problem(&place, "it has both a path and a regex to replace by");
+        }
+        if let Some(authority) = &source.authority {
+            self.authority(authority, &place);
+        }
+        let regex = source.regex.as_ref();
+        let regex = regex.and_then(|regex| self.regex_rewrite(regex, &place));
+        Rewrite {
+            path: match (&source.path, regex) {
+                (_, Some(regex)) => PathRewrite::Regex(regex),
+                (Some(path), None) => PathRewrite::Matched(path.as_str().into()),
+                (None, None) => PathRewrite::Keep,
+            },
+            authority: source.authority.as_deref().map(Into::into),
+        }
+    }
+
+    fn regex_rewrite(
         &mut self,
-        rewrite: &config::RegexRewrite,
+        source: &config::RegexRewrite,
         place: &Place<'_>,
-    ) {
-        let place = Place::below(place, "regex", "", None);
-        self.regex(&rewrite.pattern, &place);
+    ) -> Option<RegexRewrite> {
+        match RegexRewrite::compile(source) {
+            Ok(rewrite) => Some(rewrite),
+            Err(reason) => {
+                self.problem(&Place::below(place, "regex", "", None), reason);
+                None
+            }
+        }
     }
 }

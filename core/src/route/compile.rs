@@ -326,24 +326,10 @@ impl<C: Clusters> Compiler<'_, C> {
             };
             self.problem(place, message);
         }
-        if let Some(rewrite) = &source.rewrite {
-            let place = Place::below(place, "rewrite", "", None);
-            if let Some(path) = &rewrite.path {
-                self.rewritten_path(path, &place);
-            }
-            if let Some(regex) = &rewrite.regex {
-                self.check_regex_rewrite(regex, &place);
-                if rewrite.path.is_some() {
-                    self.problem(&place, "it has both a path and a regex to replace by");
-                }
-            }
-            if let Some(authority) = &rewrite.authority {
-                self.authority(authority, &place);
-            }
-        }
+        let rewrite = source.rewrite.as_ref();
         Forward {
             destinations,
-            rewrite: source.rewrite.clone().map(Box::new),
+            rewrite: rewrite.map(|rewrite| Box::new(self.rewrite(rewrite, place))),
         }
     }
 
@@ -407,7 +393,7 @@ impl<C: Clusters> Compiler<'_, C> {
         }
     }
 
-    fn rewritten_path(&mut self, path: &str, place: &Place<'_>) {
+    pub(super) fn rewritten_path(&mut self, path: &str, place: &Place<'_>) {
         if let Err(unfit) = path::check_replacement(path) {
             self.is_sound = false;
             match unfit.hint {
@@ -417,7 +403,7 @@ impl<C: Clusters> Compiler<'_, C> {
         }
     }
 
-    fn authority(&mut self, authority: &str, place: &Place<'_>) {
+    pub(super) fn authority(&mut self, authority: &str, place: &Place<'_>) {
         if !is_authority(authority) {
             let message = format!(
                 "authority {authority:?} is neither `host` nor `host:port` (RFC 3986 section 3.2)"
