@@ -51,7 +51,8 @@ impl Cors {
         }
     }
 
-    pub(super) fn request<H: Headers + ?Sized>(&self, request: &Request<'_, H>) -> Then {
+    /// What the policy says of a request.
+    pub(crate) fn request<H: Headers + ?Sized>(&self, request: &Request<'_, H>) -> Then {
         let origin = request.headers.value("origin");
         let Some(origin) = origin.filter(|origin| !origin.is_empty()) else {
             return Then::Continue;
@@ -83,9 +84,9 @@ impl Cors {
         granted: &'a Granted,
     ) -> impl Iterator<Item = (&'static str, &'a [u8])> {
         let own = [
-            ("access-control-allow-methods", &self.methods),
-            ("access-control-allow-headers", &self.headers),
-            ("access-control-max-age", &self.max_age),
+            ("access-control-allow-methods", &*self.methods),
+            ("access-control-allow-headers", &*self.headers),
+            ("access-control-max-age", &*self.max_age),
         ];
         self.common_fields(granted).chain(present(own))
     }
@@ -96,7 +97,7 @@ impl Cors {
         &'a self,
         granted: &'a Granted,
     ) -> impl Iterator<Item = (&'static str, &'a [u8])> {
-        let own = [("access-control-expose-headers", &self.exposed)];
+        let own = [("access-control-expose-headers", &*self.exposed)];
         self.common_fields(granted).chain(present(own))
     }
 
@@ -122,7 +123,7 @@ impl Cors {
 }
 
 fn present<'a, const COUNT: usize>(
-    fields: [(&'static str, &'a Box<str>); COUNT],
+    fields: [(&'static str, &'a str); COUNT],
 ) -> impl Iterator<Item = (&'static str, &'a [u8])> {
     let fields = fields.into_iter();
     fields

@@ -62,6 +62,8 @@ pub struct Details {
     pub matcher: Matcher,
     /// Who asked for it.
     pub origin: Option<Origin>,
+    /// It has a policy of retries of its own, even if one that makes none.
+    pub retries_itself: bool,
 }
 
 /// What is done with a request that a route matched.

@@ -167,6 +167,10 @@ impl<C: Clusters> Compiler<'_, C> {
             details: Box::new(Details {
                 matcher: self.matcher(&source.matches, &place),
                 origin: source.origin.clone(),
+                retries_itself: matches!(
+                    &source.action,
+                    config::Action::Forward(forward) if forward.retry.is_some()
+                ),
             }),
             action: self.action(&source.action, &place),
             request_headers: self.edits(&source.request_headers, "request headers", &place),
