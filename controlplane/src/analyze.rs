@@ -49,7 +49,9 @@ pub fn analyze(world: &World, extent: Extent) -> Vec<Problem> {
             | Resource::ServiceEntry(_)
             | Resource::WorkloadEntry(_)
             | Resource::Sidecar(_)
-            | Resource::Service(_) => {}
+            | Resource::Service(_)
+            | Resource::ApiGateway(_)
+            | Resource::ApiRoute(_) => {}
         }
     }
     findings.mesh_conflicts();

@@ -115,7 +115,8 @@ fn duplicates(resources: &[Arc<Resource>]) -> Vec<Problem> {
     });
     for resource in in_order {
         let metadata = resource.metadata();
-        let key = (resource.kind(), &metadata.namespace, &metadata.name);
+        let kind = (resource.group(), resource.kind());
+        let key = (kind, &metadata.namespace, &metadata.name);
         let Some(other) = first.get(&key) else {
             first.insert(key, &metadata.origin);
             continue;

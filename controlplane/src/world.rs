@@ -84,7 +84,9 @@ impl World {
                 | Resource::ServiceEntry(_)
                 | Resource::WorkloadEntry(_)
                 | Resource::Sidecar(_)
-                | Resource::Service(_) => {}
+                | Resource::Service(_)
+                | Resource::ApiGateway(_)
+                | Resource::ApiRoute(_) => {}
             }
         }
     }
