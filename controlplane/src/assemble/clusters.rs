@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ringmain_config::{
-    cluster::{Cluster, Connections, Service as ServiceName},
+    cluster::{Cluster, Connections, Protocol, Service as ServiceName},
     endpoint::{Endpoint, EndpointSet},
     node::Node,
 };
@@ -52,6 +52,14 @@ impl<'a> Clusters<'a> {
     /// The cluster of a whole service at one of its ports.
     pub(super) fn of_service(&mut self, service: &Service, port: u16) -> String {
         self.named(&service.host, "", port)
+    }
+
+    /// Lets the cluster of this name speak HTTP/2, whatever its port is declared to: gRPC has no
+    /// other.
+    pub(super) fn speak_http2(&mut self, name: &str) {
+        if let Some((cluster, _)) = self.by_name.get_mut(name) {
+            cluster.protocol = Protocol::Http2;
+        }
     }
 
     /// A cluster that is not a service's, as it is.

@@ -6,23 +6,30 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
-use ringmain_config::{listener::Direction, problem::Severity, route::VirtualHost};
+use ringmain_config::{listener::Direction, origin::Origin, problem::Severity, route::VirtualHost};
 
 use super::{
     Assembly, Wanted,
     domains::{VirtualHosts, intersection, with_port},
+    gateway_api,
     routes::{Place, matches_all, routes},
     tcp,
 };
 use crate::resource::{
     gateway::{Gateway, Server},
+    gateway_api::Gateway as ApiGateway,
     span::Spanned,
     virtual_service::{GatewayReference, VirtualService},
 };
 
-/// Adds the listeners of `gateways`. HTTP servers with one address share a listener, and so do TCP
-/// servers; a server of another protocol is not opened.
-pub(super) fn assemble(assembly: &mut Assembly<'_>, gateways: &[&Gateway]) {
+/// Adds the listeners of `gateways`, and of those of the Gateway API. HTTP servers with one address
+/// share a listener, and so do TCP servers; a server of another protocol is not opened.
+pub(super) fn assemble(
+    assembly: &mut Assembly<'_>,
+    gateways: &[&Gateway],
+    api_gateways: &[&ApiGateway],
+) {
+    let mut api = gateway_api::listeners(api_gateways);
     let mut servers: BTreeMap<SocketAddr, Vec<Bound<'_>>> = BTreeMap::new();
     let mut tcp: BTreeMap<SocketAddr, Vec<Bound<'_>>> = BTreeMap::new();
     for gateway in gateways {
@@ -56,7 +63,10 @@ pub(super) fn assemble(assembly: &mut Assembly<'_>, gateways: &[&Gateway]) {
             Some(bind) => format!("http.{}.{bind}", address.port()),
             None => format!("http.{}", address.port()),
         };
-        let virtual_hosts = virtual_hosts(assembly, &servers, address.port());
+        let mut hosts = VirtualHosts::default();
+        let beside = api.remove(&address).unwrap_or_default();
+        let taken = gateway_api::add_hosts(assembly, &beside, address.port(), &mut hosts);
+        add_hosts(assembly, &servers, address.port(), &taken, &mut hosts);
         let wanted = Wanted {
             address,
             direction: Direction::Gateway,
@@ -64,8 +74,9 @@ pub(super) fn assemble(assembly: &mut Assembly<'_>, gateways: &[&Gateway]) {
             span: first.server.span,
             path: &format!("spec.servers[{}]", first.index),
         };
-        assembly.listen(wanted, table, virtual_hosts);
+        assembly.listen(wanted, table, hosts.finish());
     }
+    gateway_api::assemble(assembly, api);
     for (address, servers) in tcp {
         open_tcp(assembly, address, &servers);
     }
@@ -129,19 +140,35 @@ struct Bearer<'a> {
     host: &'a Spanned<String>,
 }
 
-fn virtual_hosts(
+/// A virtual host for each host of the VirtualServices that are bound to `servers`, but for those
+/// that are `taken` by routes of the Gateway API.
+fn add_hosts(
     assembly: &mut Assembly<'_>,
     servers: &[Bound<'_>],
     port: u16,
-) -> Vec<VirtualHost> {
+    taken: &BTreeMap<String, Option<Origin>>,
+    hosts: &mut VirtualHosts,
+) {
     let mut by_host: BTreeMap<&str, Vec<Bearer<'_>>> = BTreeMap::new();
     for service in assembly.world.virtual_services() {
         for bound in servers {
             bind(&mut by_host, service, bound);
         }
     }
-    let mut hosts = VirtualHosts::default();
     for (host, bearers) in by_host {
+        if let Some(holder) = taken.get(host) {
+            for bearer in &bearers {
+                let service = bearer.service;
+                assembly.warn(gateway_api::taken(
+                    service,
+                    bearer.host.span,
+                    host,
+                    port,
+                    holder,
+                ));
+            }
+            continue;
+        }
         let mut all = Vec::new();
         for bearer in &bearers {
             let place = Place {
@@ -173,7 +200,6 @@ fn virtual_hosts(
         };
         hosts.push(virtual_host, Vec::new());
     }
-    hosts.finish()
 }
 
 /// Adds `service` to the hosts that it has in common with the server, each once.

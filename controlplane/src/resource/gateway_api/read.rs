@@ -49,7 +49,7 @@ pub(in super::super) fn read(
     if rules.is_empty() {
         let fault = Fault::new("there is no rule in it: every request is answered with an error");
         report.warning(spec, fault.hint("add a rule with `backendRefs`"));
-        rules.push(spec.spanned(Rule::without_anything(kind)));
+        rules.push(spec.spanned(Rule::without_anything(kind, spec)));
     }
     Some(Route {
         metadata,
@@ -134,14 +134,14 @@ fn read_hostnames(
 
 impl Rule {
     /// What the API takes a route without rules for.
-    fn without_anything(kind: RouteKind) -> Self {
+    fn without_anything(kind: RouteKind, at: &Cursor<'_>) -> Self {
         let everything = match kind {
             RouteKind::Http => matches::every_request(),
             RouteKind::Grpc => grpc::every_call(),
         };
         Self {
             name: String::new(),
-            matches: vec![Spanned::new(everything, Default::default())],
+            matches: vec![at.spanned(everything)],
             action: RuleAction::Forward(Forward::default()),
             request_headers: Default::default(),
             response_headers: Default::default(),
@@ -163,10 +163,8 @@ fn read_rule(kind: RouteKind, at: &Cursor<'_>, metadata: &Metadata, report: &mut
     let mut matches: Vec<_> = written
         .map(|item| item.spanned(read_match(&item, report)))
         .collect();
-    let rule = Rule::without_anything(kind);
     if matches.is_empty() {
-        let everything = rule.matches.into_iter();
-        matches.extend(everything.map(|every| at.spanned(every.value)));
+        matches.append(&mut Rule::without_anything(kind, at).matches);
     }
     let filters = filters::of_rule(at, metadata, report);
     check_prefix(at, &matches, &filters, report);

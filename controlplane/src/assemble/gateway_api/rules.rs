@@ -1,0 +1,251 @@
+//! The rules of HTTPRoutes and GRPCRoutes as the routes that one proxy gets.
+
+use ringmain_config::{
+    filter::{Filters, Mirror},
+    retry::{RetryOn, RetryPolicy},
+    route::{
+        Action, Destination, DirectResponse, Forward, PathMatch, RegexRewrite, Rewrite, Route,
+        RouteMatch, StringMatch,
+    },
+};
+
+use super::{attach::Attached, precedence::Specificity};
+use crate::{
+    assemble::{Assembly, routes::matches_all},
+    resource::{
+        self,
+        gateway_api::{
+            Backend, BackendReference, Match, PathCondition, PathModifier, RouteKind, Rpc,
+            RpcPattern, Rule, RuleAction, Target,
+        },
+        span::Spanned,
+        virtual_service,
+    },
+};
+
+/// The rules of `attached` routes in their order of precedence, up to the first that every request
+/// matches: what follows it is never reached.
+pub(super) fn routes(assembly: &mut Assembly<'_>, attached: &[Attached<'_>]) -> Vec<Route> {
+    let mut ranked = Vec::new();
+    for route in attached.iter().map(|attached| attached.route) {
+        for (index, rule) in route.rules.iter().enumerate() {
+            let name = match rule.name.as_str() {
+                "" => format!(
+                    "{}.{}.{index}",
+                    route.metadata.namespace, route.metadata.name
+                ),
+                name => name.to_owned(),
+            };
+            for matched in &rule.matches {
+                let made = Route {
+                    name: name.clone(),
+                    matches: route_match(matched),
+                    action: action(assembly, route.kind, rule, matched),
+                    filters: Filters {
+                        fault: None,
+                        cors: rule.cors.clone(),
+                    },
+                    request_headers: rule.request_headers.clone(),
+                    response_headers: rule.response_headers.clone(),
+                    timeout: rule.timeout,
+                    origin: Some(route.metadata.origin_at(matched.span)),
+                };
+                ranked.push((Specificity::of(matched), made));
+            }
+        }
+    }
+    // Stable: equals stay in the order of their routes, and then as written.
+    ranked.sort_by(|(left, _), (right, _)| right.cmp(left));
+    let mut routes: Vec<Route> = ranked.into_iter().map(|(_, route)| route).collect();
+    if let Some(all) = routes.iter().position(matches_all) {
+        routes.truncate(all + 1);
+    }
+    routes
+}
+
+fn route_match(matched: &Match) -> RouteMatch {
+    RouteMatch {
+        path: match &matched.target {
+            Target::Path(condition) => path(condition),
+            Target::Rpc(rpc) => rpc_path(rpc),
+        },
+        method: matched.method.clone().map(StringMatch::Exact),
+        headers: matched.headers.clone(),
+        query: matched.query.clone(),
+        ..RouteMatch::default()
+    }
+}
+
+fn path(condition: &PathCondition) -> PathMatch {
+    match condition {
+        PathCondition::Exact(path) => PathMatch::Exact(path.clone()),
+        PathCondition::Prefix(prefix) if prefix == "/" => PathMatch::Any,
+        PathCondition::Prefix(prefix) => PathMatch::Prefix(prefix.clone()),
+        PathCondition::Regex(pattern) => PathMatch::Regex(pattern.clone()),
+    }
+}
+
+/// The path of a call is `/package.Service/Method`.
+fn rpc_path(rpc: &Rpc) -> PathMatch {
+    let Rpc {
+        pattern,
+        service,
+        method,
+    } = rpc;
+    match (pattern, service, method) {
+        (_, None, None) => PathMatch::Any,
+        (RpcPattern::Exact, Some(service), Some(method)) => {
+            PathMatch::Exact(format!("/{service}/{method}"))
+        }
+        (RpcPattern::Exact, Some(service), None) => PathMatch::Prefix(format!("/{service}/")),
+        // A name that was not refused holds nothing that means something in a pattern.
+        (RpcPattern::Exact | RpcPattern::Regex, service, method) => {
+            let any = "[^/]+";
+            let part = |name: &Option<String>| match name {
+                Some(name) => format!("(?:{name})"),
+                None => any.to_owned(),
+            };
+            PathMatch::Regex(format!("/{}/{}", part(service), part(method)))
+        }
+    }
+}
+
+fn action(assembly: &mut Assembly<'_>, kind: RouteKind, rule: &Rule, matched: &Match) -> Action {
+    let failure = Action::Direct(DirectResponse {
+        status: kind.failure_status(),
+        body: Vec::new(),
+    });
+    let forward = match &rule.action {
+        RuleAction::Redirect(redirect) => return Action::Redirect(redirect.clone()),
+        RuleAction::Fail => return failure,
+        RuleAction::Forward(forward) => forward,
+    };
+    if forward.backends.iter().all(|backend| backend.weight == 0) {
+        return failure;
+    }
+    let backends = forward.backends.iter();
+    let destinations: Vec<_> = backends
+        .map(|backend| destination(assembly, kind, backend))
+        .collect();
+    Action::Forward(Forward {
+        destinations,
+        rewrite: forward
+            .rewrite
+            .as_ref()
+            .map(|rewrite| of_match(rewrite, matched)),
+        retry: retry(rule),
+        mirrors: mirrors(assembly, kind, rule),
+    })
+}
+
+fn destination(
+    assembly: &mut Assembly<'_>,
+    kind: RouteKind,
+    backend: &Spanned<Backend>,
+) -> Destination {
+    let found = cluster(assembly, kind, &backend.reference);
+    let is_sound = found.is_some() && backend.is_usable;
+    Destination {
+        cluster: found.unwrap_or_else(|| missing(assembly, &backend.reference)),
+        answer: (!is_sound).then(|| kind.failure_status()),
+        weight: backend.weight,
+        request_headers: backend.request_headers.clone(),
+        response_headers: backend.response_headers.clone(),
+    }
+}
+
+/// The cluster of a service at one of its ports. None when either is not there.
+fn cluster(
+    assembly: &mut Assembly<'_>,
+    kind: RouteKind,
+    reference: &BackendReference,
+) -> Option<String> {
+    let service = assembly
+        .world
+        .registry()
+        .service(reference.host.as_deref()?)?;
+    let port = reference.port.as_deref()?;
+    service.port(*port)?;
+    let cluster = assembly.clusters.of_service(service, *port);
+    if kind == RouteKind::Grpc {
+        assembly.clusters.speak_http2(&cluster);
+    }
+    Some(cluster)
+}
+
+/// What is not there has a name in logs all the same.
+fn missing(assembly: &mut Assembly<'_>, reference: &BackendReference) -> String {
+    let destination = virtual_service::Destination {
+        host: Spanned::new(reference.shown.clone(), Default::default()),
+        subset: None,
+        port: reference.port,
+    };
+    assembly.clusters.of_destination(&destination, 0)
+}
+
+/// Copies go to the backends that are there; `check` names the others.
+fn mirrors(assembly: &mut Assembly<'_>, kind: RouteKind, rule: &Rule) -> Vec<Mirror> {
+    let mirrors = rule.mirrors.iter();
+    mirrors
+        .filter_map(|mirror| {
+            Some(Mirror {
+                cluster: cluster(assembly, kind, &mirror.reference)?,
+                share: mirror.share,
+            })
+        })
+        .collect()
+}
+
+/// A rewrite for requests that this match is met by.
+fn of_match(rewrite: &resource::gateway_api::Rewrite, matched: &Match) -> Rewrite {
+    let is_prefix = matches!(matched.target, Target::Path(PathCondition::Prefix(_)));
+    let mut made = Rewrite {
+        authority: rewrite.authority.clone(),
+        ..Rewrite::default()
+    };
+    match &rewrite.path {
+        // What matched is a part of the path, and all of it is to be replaced.
+        Some(PathModifier::Full(path)) if is_prefix => {
+            made.regex = Some(RegexRewrite {
+                pattern: "^.*$".to_owned(),
+                substitution: path.clone(),
+            });
+        }
+        Some(PathModifier::Full(path) | PathModifier::Prefix(path)) => {
+            made.path = Some(path.clone());
+        }
+        None => {}
+    }
+    made
+}
+
+/// A limit for each try is a part of the policy, which is then the default one but for the limit.
+fn retry(rule: &Rule) -> Option<RetryPolicy> {
+    let default = RetryPolicy {
+        attempts: ATTEMPTS,
+        per_try_timeout: rule.backend_timeout,
+        on: vec![RetryOn::ConnectFailure, RetryOn::RefusedStream],
+        ..RetryPolicy::default()
+    };
+    let Some(retry) = &rule.retry else {
+        return rule.backend_timeout.map(|_| default);
+    };
+    let mut on = vec![
+        RetryOn::ConnectFailure,
+        RetryOn::RefusedStream,
+        RetryOn::Reset,
+    ];
+    if !retry.status_codes.is_empty() {
+        on.push(RetryOn::RetriableStatusCodes);
+    }
+    Some(RetryPolicy {
+        attempts: retry.attempts.unwrap_or(ATTEMPTS),
+        on,
+        status_codes: retry.status_codes.clone(),
+        back_off: retry.back_off.unwrap_or(default.back_off),
+        ..default
+    })
+}
+
+/// Istio's number of further tries.
+const ATTEMPTS: u32 = 2;
