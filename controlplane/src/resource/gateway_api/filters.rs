@@ -155,8 +155,8 @@ impl Filters {
             "RequestHeaderModifier" => self.request_headers = edits(at, Side::Request, report),
             "ResponseHeaderModifier" => self.response_headers = edits(at, Side::Response, report),
             "RequestMirror" => self.mirrors.extend(backends::mirror(at, metadata, report)),
-            "RequestRedirect" => self.redirect = redirect(at, report),
-            "URLRewrite" => self.rewrite = rewrite(at, report),
+            "RequestRedirect" => self.redirect = Some(redirect(at, report)),
+            "URLRewrite" => self.rewrite = Some(rewrite(at, report)),
             _ => self.cors = Some(cors(at)),
         }
     }
@@ -223,21 +223,17 @@ fn values(
 
 /// `HTTPRequestRedirectFilter`. A redirect that names a scheme leads to the scheme's own port, any
 /// other to the port of the listener.
-fn redirect(at: &Cursor<'_>, report: &mut Report) -> Option<Redirect> {
-    let status = match at.field("statusCode") {
-        None => 302,
-        Some(field) => match u16::try_from(field.integer()?).ok()? {
-            status @ (301 | 302 | 303 | 307 | 308) => status,
-            status => {
-                let fault = Fault::new(format!("{status} is not a code to redirect with"));
-                report.error(&field, fault.hint("use 301, 302, 303, 307 or 308"));
-                return None;
-            }
-        },
-    };
+fn redirect(at: &Cursor<'_>, report: &mut Report) -> Redirect {
+    if let Some(field) = at.field("statusCode")
+        && let Some(code) = field.integer()
+        && ![301, 302, 303, 307, 308].contains(&code)
+    {
+        let fault = Fault::new(format!("{code} is not a code to redirect with"));
+        report.error(&field, fault.hint("use 301, 302, 303, 307 or 308"));
+    }
     let scheme = at.text_of("scheme").map(str::to_owned);
-    Some(Redirect {
-        status,
+    Redirect {
+        status: at.integer_of("statusCode").unwrap_or(302),
         authority: at.text_of("hostname").map(str::to_ascii_lowercase),
         port: match (at.integer_of("port"), &scheme) {
             (Some(port), _) => RedirectPort::Port(port),
@@ -250,20 +246,19 @@ fn redirect(at: &Cursor<'_>, report: &mut Report) -> Option<Redirect> {
             Some(PathModifier::Full(path)) => RedirectPath::Full(path),
             Some(PathModifier::Prefix(prefix)) => RedirectPath::Prefix(prefix),
         },
-    })
+    }
 }
 
 /// `HTTPURLRewriteFilter`.
-fn rewrite(at: &Cursor<'_>, report: &mut Report) -> Option<Rewrite> {
-    let rewrite = Rewrite {
-        path: path_modifier(at, report),
-        authority: at.text_of("hostname").map(str::to_ascii_lowercase),
-    };
+fn rewrite(at: &Cursor<'_>, report: &mut Report) -> Rewrite {
     if at.length() == 0 {
         let fault = Fault::new("it rewrites nothing");
         report.error(at, fault.hint("add `path` or `hostname`"));
     }
-    Some(rewrite)
+    Rewrite {
+        path: path_modifier(at, report),
+        authority: at.text_of("hostname").map(str::to_ascii_lowercase),
+    }
 }
 
 /// `HTTPPathModifier`.

@@ -14,6 +14,8 @@ mod grpc;
 mod matches;
 mod read;
 mod route;
+#[cfg(test)]
+mod tests;
 mod timing;
 
 pub(super) use fields::{GRPC_ROUTE, HTTP_ROUTE};
