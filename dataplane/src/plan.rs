@@ -11,7 +11,7 @@ use ringmain_core::{
     header::Edits,
     http1::{Framing, Known, MethodKind, RequestHead, RequestWrite, encode_request},
     route::{Decision, Destination, Request, Route},
-    snapshot::{ClusterIndex, Listener, ListenerProtocol},
+    snapshot::{ClusterIndex, Listener},
     target,
 };
 use smallvec::SmallVec;
@@ -89,7 +89,7 @@ impl<'t> Plan<'t> {
             headers: &headers,
             listener_port: listener.config.address.port(),
         };
-        let ListenerProtocol::Http(table) = &listener.protocol else {
+        let Some(table) = listener.protocol.route_table() else {
             // A listener that changes what is spoken on it is another one.
             return Err(Failure::NoRoute);
         };
@@ -236,6 +236,7 @@ impl Outbound<'_> {
             append: &append,
             framing: self.message.framing(),
             expect_continue: self.message.expects_continue(),
+            upgrade: None,
         };
         encode_request(outgoing.tail(), self.message, self.head, &write);
     }

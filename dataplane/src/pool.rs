@@ -323,7 +323,7 @@ impl ClusterState {
     pub fn pick(self: &Rc<Self>, random: &mut impl FnMut() -> u64) -> Option<Lease> {
         let active = |index: usize| self.states[index].active.get();
         let mut balancer = self.balancer.borrow_mut();
-        let index = balancer.pick(&self.endpoints, active, |_| false, random)?;
+        let index = balancer.pick(&self.endpoints, None, active, |_| false, random)?;
         let active = &self.states[index].active;
         active.set(active.get() + 1);
         Some(Lease {

@@ -14,7 +14,7 @@ use ringmain_core::{
     ending::Ending,
     limit::OpenConnection,
     metrics::Reporter,
-    snapshot::{Listener, ListenerProtocol, Snapshot},
+    snapshot::{Listener, Snapshot},
     tcp::Incoming,
 };
 
@@ -88,7 +88,7 @@ async fn connect(
     listener: &Listener,
     record: &mut TunnelRecord<'_>,
 ) -> Result<(Lease, Connected, TcpConnections), Ending> {
-    let ListenerProtocol::Tcp(routes) = &listener.protocol else {
+    let Some(routes) = listener.protocol.tcp_routes() else {
         return Err(Ending::NoRoute);
     };
     let local = || -> Option<IpAddr> { Some(session.stream.local_address().ok()?.ip()) };

@@ -177,7 +177,7 @@ fn is_unconditional(rule: &HttpRoute) -> bool {
     let takes_all = |condition: &Spanned<HttpMatch>| {
         let every_path = match &condition.uri {
             PathMatch::Any => true,
-            PathMatch::Prefix(prefix) => prefix == "/",
+            PathMatch::Prefix(prefix) | PathMatch::ElementPrefix(prefix) => prefix == "/",
             PathMatch::Exact(_) | PathMatch::Regex(_) => false,
         };
         // What is left once these are set aside must be empty.

@@ -60,6 +60,7 @@ pub(super) fn matches_all(route: &Route) -> bool {
     let everywhere = match &route.matches.path {
         PathMatch::Any => true,
         PathMatch::Prefix(prefix) => prefix.is_empty() || prefix == "/",
+        PathMatch::ElementPrefix(prefix) => prefix == "/",
         PathMatch::Regex(pattern) => pattern == ".*",
         PathMatch::Exact(_) => false,
     };

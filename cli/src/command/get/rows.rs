@@ -25,6 +25,13 @@ pub(super) fn listeners(document: &Document) -> String {
         let (protocol, routes) = match &listener.protocol {
             ListenerProtocol::Http { route_table } => ("http", route_table.clone()),
             ListenerProtocol::Tcp { routes } => ("tcp", tcp_routes(routes)),
+            ListenerProtocol::Detect {
+                route_table,
+                routes,
+            } => {
+                let routes = format!("{route_table}, else {}", tcp_routes(routes));
+                ("http or tcp", routes)
+            }
         };
         [
             listener.name.clone(),
@@ -86,6 +93,8 @@ pub(super) fn clusters(document: &Document) -> String {
             Balancer::LeastRequest => "least request",
             Balancer::RoundRobin => "round robin",
             Balancer::Random => "random",
+            Balancer::RingHash { .. } => "ring hash",
+            Balancer::Maglev { .. } => "maglev",
         };
         [
             cluster.name.clone(),
@@ -194,6 +203,9 @@ fn condition(matches: &RouteMatch) -> String {
         PathMatch::Any => {}
         PathMatch::Exact(path) => words.push(path.clone()),
         PathMatch::Prefix(path) => words.push(format!("{path}*")),
+        PathMatch::ElementPrefix(path) => {
+            words.push(format!("{}/...", path.strip_suffix('/').unwrap_or(path)));
+        }
         PathMatch::Regex(path) => words.push(format!("~{path}")),
     }
     let named = [
