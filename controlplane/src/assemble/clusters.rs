@@ -144,7 +144,7 @@ pub(super) fn endpoint_sets(
     sets
 }
 
-fn cluster_name(host: &str, subset: &str, port: u16) -> String {
+pub(super) fn cluster_name(host: &str, subset: &str, port: u16) -> String {
     format!("outbound|{port}|{subset}|{host}")
 }
 

@@ -11,7 +11,7 @@ use ringmain_config::{
 
 use super::{attach::Attached, precedence::Specificity};
 use crate::{
-    assemble::{Assembly, routes::matches_all},
+    assemble::{Assembly, clusters::cluster_name, routes::matches_all},
     resource::{
         self,
         gateway_api::{
@@ -19,7 +19,6 @@ use crate::{
             RpcPattern, Rule, RuleAction, Target,
         },
         span::Spanned,
-        virtual_service,
     },
 };
 
@@ -79,8 +78,7 @@ fn route_match(matched: &Match) -> RouteMatch {
 fn path(condition: &PathCondition) -> PathMatch {
     match condition {
         PathCondition::Exact(path) => PathMatch::Exact(path.clone()),
-        PathCondition::Prefix(prefix) if prefix == "/" => PathMatch::Any,
-        PathCondition::Prefix(prefix) => PathMatch::Prefix(prefix.clone()),
+        PathCondition::Prefix(prefix) => PathMatch::ElementPrefix(prefix.clone()),
         PathCondition::Regex(pattern) => PathMatch::Regex(pattern.clone()),
     }
 }
@@ -143,11 +141,14 @@ fn destination(
     kind: RouteKind,
     backend: &Spanned<Backend>,
 ) -> Destination {
-    let found = cluster(assembly, kind, &backend.reference);
-    let is_sound = found.is_some() && backend.is_usable;
+    let reference = &backend.reference;
+    let found = match backend.is_usable {
+        true => cluster(assembly, kind, reference),
+        false => None,
+    };
     Destination {
-        cluster: found.unwrap_or_else(|| missing(assembly, &backend.reference)),
-        answer: (!is_sound).then(|| kind.failure_status()),
+        answer: found.is_none().then(|| kind.failure_status()),
+        cluster: found.unwrap_or_else(|| name_of(reference)),
         weight: backend.weight,
         request_headers: backend.request_headers.clone(),
         response_headers: backend.response_headers.clone(),
@@ -174,13 +175,11 @@ fn cluster(
 }
 
 /// What is not there has a name in logs all the same.
-fn missing(assembly: &mut Assembly<'_>, reference: &BackendReference) -> String {
-    let destination = virtual_service::Destination {
-        host: Spanned::new(reference.shown.clone(), Default::default()),
-        subset: None,
-        port: reference.port,
-    };
-    assembly.clusters.of_destination(&destination, 0)
+fn name_of(reference: &BackendReference) -> String {
+    match (&reference.host, &reference.port) {
+        (Some(host), Some(port)) => cluster_name(host, "", port.value),
+        _ => reference.shown.clone(),
+    }
 }
 
 /// Copies go to the backends that are there; `check` names the others.

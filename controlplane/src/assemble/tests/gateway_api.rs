@@ -111,7 +111,7 @@ fn a_listener_its_table_and_what_it_leads_to() {
                 &format!("{ROUTES}/0"),
                 json!({
                     "name": "all",
-                    "match": {"path": "any"},
+                    "match": {"path": {"element_prefix": "/"}},
                     "action": {"forward": {"destinations": [{"cluster": WEB, "weight": 1}]}},
                     "origin": {
                         "resource": "HTTPRoute default/shop", "file": "test.yaml", "line": 30,
@@ -175,8 +175,7 @@ fn a_gateway_listens_at_its_addresses() {
 #[test]
 fn matches() {
     for (condition, expected) in [
-        ("{}", json!({"path": "any"})),
-        ("{path: {value: /}}", json!({"path": "any"})),
+        ("{}", json!({"path": {"element_prefix": "/"}})),
         (
             "{path: {value: /a/}}",
             json!({"path": {"element_prefix": "/a"}}),
@@ -193,7 +192,7 @@ fn matches() {
             "{headers: [{name: X-A, value: a}], queryParams: [{name: q, type: RegularExpression, \
              value: b+}]}",
             json!({
-                "path": "any",
+                "path": {"element_prefix": "/"},
                 "headers": [{"name": "x-a", "value": {"exact": "a"}}],
                 "query": [{"name": "q", "value": {"regex": "b+"}}],
             }),

@@ -206,12 +206,16 @@ fn what_is_wrong_with_a_rule() {
             "error: spec.rules[0].matches[0].method.service: `a/b` is not the name of a gRPC \
              service; write it like `package.Service`, or use `type: RegularExpression`",
         ),
-        (
-            format!("{BACKEND}, filters: [{{type: CORS}}]"),
-            "error: spec.rules[0].filters[0].type: `CORS` is not one of `RequestHeaderModifier`, \
-             `ResponseHeaderModifier`, `RequestMirror`, `ExtensionRef`",
-        ),
     ] {
         check_rule("GRPCRoute", &rule, &[expected]);
     }
+    check_rule(
+        "GRPCRoute",
+        &format!("{BACKEND}, filters: [{{type: CORS}}]"),
+        &[
+            "error: spec.rules[0].filters[0].cors: `cors` is missing",
+            "error: spec.rules[0].filters[0].type: `CORS` is not one of `RequestHeaderModifier`, \
+             `ResponseHeaderModifier`, `RequestMirror`, `ExtensionRef`",
+        ],
+    );
 }
