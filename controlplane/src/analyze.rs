@@ -4,6 +4,7 @@
 //! brackets are those of `istioctl analyze`, for whoever knows them.
 
 mod dead;
+mod gateway_api;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,12 +51,13 @@ pub fn analyze(world: &World, extent: Extent) -> Vec<Problem> {
             | Resource::WorkloadEntry(_)
             | Resource::Sidecar(_)
             | Resource::Service(_)
-            | Resource::ApiGateway(_)
-            | Resource::ApiRoute(_) => {}
+            | Resource::ApiGateway(_) => {}
+            Resource::ApiRoute(route) => findings.api_route(route),
         }
     }
     findings.mesh_conflicts();
     findings.sidecar_conflicts();
+    findings.gateway_api_places();
     findings.problems.extend(dead::analyze(world.resources()));
     findings.problems.into_iter().collect()
 }

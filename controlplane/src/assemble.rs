@@ -13,7 +13,7 @@ mod clusters;
 mod domains;
 mod egress;
 mod gateway;
-mod gateway_api;
+pub(crate) mod gateway_api;
 mod ingress;
 mod routes;
 mod tcp;

@@ -126,18 +126,18 @@ fn open_tcp(assembly: &mut Assembly<'_>, address: SocketAddr, servers: &[Bound<'
 
 /// A server of a Gateway.
 #[derive(Clone, Copy)]
-struct Bound<'a> {
-    gateway: &'a Gateway,
-    server: &'a Spanned<Server>,
+pub(super) struct Bound<'a> {
+    pub(super) gateway: &'a Gateway,
+    pub(super) server: &'a Spanned<Server>,
     /// Its place in the Gateway.
-    index: usize,
+    pub(super) index: usize,
 }
 
 /// A VirtualService that answers for a host at a gateway.
-struct Bearer<'a> {
-    service: &'a VirtualService,
+pub(super) struct Bearer<'a> {
+    pub(super) service: &'a VirtualService,
     gateway: &'a GatewayReference,
-    host: &'a Spanned<String>,
+    pub(super) host: &'a Spanned<String>,
 }
 
 /// A virtual host for each host of the VirtualServices that are bound to `servers`, but for those
@@ -203,7 +203,7 @@ fn add_hosts(
 }
 
 /// Adds `service` to the hosts that it has in common with the server, each once.
-fn bind<'a>(
+pub(super) fn bind<'a>(
     by_host: &mut BTreeMap<&'a str, Vec<Bearer<'a>>>,
     service: &'a VirtualService,
     bound: &Bound<'a>,
@@ -244,4 +244,4 @@ fn bind<'a>(
 }
 
 /// Where a server without `bind` listens.
-const EVERY_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+pub(super) const EVERY_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);

@@ -161,6 +161,11 @@ impl World {
         self.namings(self.gateway_api.at_hosts.get(host))
     }
 
+    /// Hosts that some route names as its parent's.
+    pub(crate) fn hosts_with_routes(&self) -> impl Iterator<Item = &str> {
+        self.gateway_api.at_hosts.keys().map(String::as_str)
+    }
+
     fn namings<'a>(
         &'a self,
         namings: Option<&'a Vec<Naming>>,

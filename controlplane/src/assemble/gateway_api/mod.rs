@@ -5,13 +5,10 @@
 //! Gateway API are attached, a VirtualService's rules for it are not used, and a warning says so.
 
 pub(crate) mod attach;
-mod precedence;
+pub(crate) mod precedence;
 mod rules;
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-};
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use ringmain_config::{
     listener::Direction,
@@ -24,17 +21,19 @@ use self::attach::{Attached, Bound};
 use super::{
     Assembly, Wanted,
     domains::{VirtualHosts, with_port},
+    gateway::{self, EVERY_ADDRESS},
 };
 use crate::{
     registry::Service,
     resource::{gateway_api::Gateway, span::Span, virtual_service::VirtualService},
+    world::World,
 };
 
 /// The listeners of `gateways` by where they listen.
-pub(super) fn listeners<'a>(gateways: &[&'a Gateway]) -> BTreeMap<SocketAddr, Vec<Bound<'a>>> {
+pub(crate) fn listeners<'a>(gateways: &[&'a Gateway]) -> BTreeMap<SocketAddr, Vec<Bound<'a>>> {
     let mut by_address: BTreeMap<SocketAddr, Vec<Bound<'a>>> = BTreeMap::new();
     for gateway in gateways {
-        let every = [IpAddr::V4(Ipv4Addr::UNSPECIFIED)];
+        let every = [EVERY_ADDRESS];
         let addresses = match gateway.addresses.as_slice() {
             [] => &every,
             named => named,
@@ -127,7 +126,7 @@ pub(super) fn mesh_routes(assembly: &mut Assembly<'_>, service: &Service, port: 
     rules::routes(assembly, &attached)
 }
 
-fn origin_of(attached: &[Attached<'_>]) -> Option<Origin> {
+pub(crate) fn origin_of(attached: &[Attached<'_>]) -> Option<Origin> {
     let first = attached.first()?;
     Some(first.route.metadata.origin_at(first.span))
 }
@@ -160,6 +159,40 @@ pub(crate) fn two_kinds(
     let metadata = &route.metadata;
     let problem = metadata.problem(Severity::Warning, attached.span, "spec", message);
     problem.hint("give the two kinds hosts of their own")
+}
+
+/// Hosts of VirtualServices whose rules are not used where one proxy serves all Gateways of both
+/// APIs.
+pub(crate) fn contested(world: &World) -> Vec<Problem> {
+    let gateways: Vec<_> = world.api_gateways().collect();
+    let listeners = listeners(&gateways);
+    let mut problems = Vec::new();
+    for gateway in world.gateways() {
+        for (index, server) in gateway.servers.iter().enumerate() {
+            let address = server.bind.unwrap_or(EVERY_ADDRESS);
+            let address = SocketAddr::new(address, server.port.number);
+            let Some(bounds) = listeners.get(&address) else {
+                continue;
+            };
+            let bound = gateway::Bound {
+                gateway,
+                server,
+                index,
+            };
+            let mut bearers = BTreeMap::new();
+            for service in world.virtual_services() {
+                gateway::bind(&mut bearers, service, &bound);
+            }
+            for (host, attached) in attach::by_host(world, bounds) {
+                let holder = origin_of(&attached);
+                for bearer in bearers.get(host).into_iter().flatten() {
+                    let (service, span) = (bearer.service, bearer.host.span);
+                    problems.push(taken(service, span, host, address.port(), &holder));
+                }
+            }
+        }
+    }
+    problems
 }
 
 /// Of a VirtualService's host that routes of the Gateway API have at a gateway's port.

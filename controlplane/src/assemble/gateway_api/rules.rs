@@ -9,9 +9,12 @@ use ringmain_config::{
     },
 };
 
-use super::{attach::Attached, precedence::Specificity};
+use super::{
+    attach::Attached,
+    precedence::{self, Place},
+};
 use crate::{
-    assemble::{Assembly, clusters::cluster_name, routes::matches_all},
+    assemble::{Assembly, clusters::cluster_name},
     resource::{
         self,
         gateway_api::{
@@ -25,41 +28,41 @@ use crate::{
 /// The rules of `attached` routes in their order of precedence, up to the first that every request
 /// matches: what follows it is never reached.
 pub(super) fn routes(assembly: &mut Assembly<'_>, attached: &[Attached<'_>]) -> Vec<Route> {
-    let mut ranked = Vec::new();
-    for route in attached.iter().map(|attached| attached.route) {
-        for (index, rule) in route.rules.iter().enumerate() {
-            let name = match rule.name.as_str() {
-                "" => format!(
-                    "{}.{}.{index}",
-                    route.metadata.namespace, route.metadata.name
-                ),
-                name => name.to_owned(),
-            };
-            for matched in &rule.matches {
-                let made = Route {
-                    name: name.clone(),
-                    matches: route_match(matched),
-                    action: action(assembly, route.kind, rule, matched),
-                    filters: Filters {
-                        fault: None,
-                        cors: rule.cors.clone(),
-                    },
-                    request_headers: rule.request_headers.clone(),
-                    response_headers: rule.response_headers.clone(),
-                    timeout: rule.timeout,
-                    origin: Some(route.metadata.origin_at(matched.span)),
-                };
-                ranked.push((Specificity::of(matched), made));
-            }
+    let mut routes = Vec::new();
+    for place in precedence::in_order(attached) {
+        routes.push(route(assembly, &place));
+        if place.matched.takes_everything() {
+            break;
         }
     }
-    // Stable: equals stay in the order of their routes, and then as written.
-    ranked.sort_by(|(left, _), (right, _)| right.cmp(left));
-    let mut routes: Vec<Route> = ranked.into_iter().map(|(_, route)| route).collect();
-    if let Some(all) = routes.iter().position(matches_all) {
-        routes.truncate(all + 1);
-    }
     routes
+}
+
+fn route(assembly: &mut Assembly<'_>, place: &Place<'_>) -> Route {
+    let Place {
+        route,
+        rule_index,
+        rule,
+        matched,
+        ..
+    } = place;
+    let metadata = &route.metadata;
+    Route {
+        name: match rule.name.as_str() {
+            "" => format!("{}.{}.{rule_index}", metadata.namespace, metadata.name),
+            name => name.to_owned(),
+        },
+        matches: route_match(matched),
+        action: action(assembly, route.kind, rule, matched),
+        filters: Filters {
+            fault: None,
+            cors: rule.cors.clone(),
+        },
+        request_headers: rule.request_headers.clone(),
+        response_headers: rule.response_headers.clone(),
+        timeout: rule.timeout,
+        origin: Some(metadata.origin_at(matched.span)),
+    }
 }
 
 fn route_match(matched: &Match) -> RouteMatch {

@@ -203,6 +203,19 @@ pub struct Match {
     pub query: Vec<QueryMatch>,
 }
 
+impl Match {
+    /// Every request meets it.
+    pub fn takes_everything(&self) -> bool {
+        let every_target = match &self.target {
+            Target::Path(PathCondition::Prefix(prefix)) => prefix == "/",
+            Target::Path(PathCondition::Regex(pattern)) => pattern == ".*",
+            Target::Path(PathCondition::Exact(_)) => false,
+            Target::Rpc(rpc) => rpc.service.is_none() && rpc.method.is_none(),
+        };
+        every_target && self.method.is_none() && self.headers.is_empty() && self.query.is_empty()
+    }
+}
+
 /// What is asked for: a path, or a method of a gRPC service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
