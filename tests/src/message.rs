@@ -78,8 +78,10 @@ impl Message {
 
     /// The sender closes the connection behind it.
     pub fn closes(&self) -> bool {
-        self.get("connection")
-            .is_some_and(|value| value.eq_ignore_ascii_case("close"))
+        self.get("connection").is_some_and(|value| {
+            let mut options = value.split(',').map(str::trim);
+            options.any(|option| option.eq_ignore_ascii_case("close"))
+        })
     }
 }
 

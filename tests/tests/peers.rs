@@ -304,8 +304,8 @@ fn http10_client(io: Io) {
         "%{http_code}",
         &mesh.url("/"),
     ]);
-    check(&output, "505");
-    assert_eq!(mesh.finish_one().verdict(), "505 DPE");
+    check(&output, "426");
+    assert_eq!(mesh.finish_one().verdict(), "426 DPE");
 }
 
 fn many_at_once(io: Io) {

@@ -21,7 +21,7 @@ const LONGER: [(&str, usize); 6] = [
     ("controlplane", 74),
     ("core", 14),
     ("dataplane", 10),
-    ("tests", 32),
+    ("tests", 23),
 ];
 
 fn root() -> PathBuf {

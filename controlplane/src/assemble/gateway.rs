@@ -6,12 +6,17 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
-use ringmain_config::{listener::Direction, origin::Origin, problem::Severity, route::VirtualHost};
+use ringmain_config::{
+    listener::Direction,
+    origin::Origin,
+    problem::Severity,
+    route::{RouteTable, VirtualHost},
+};
 
 use super::{
     Assembly, Wanted,
     domains::{VirtualHosts, intersection, with_port},
-    gateway_api,
+    gateway_api, retries,
     routes::{Place, matches_all, routes},
     tcp,
 };
@@ -74,7 +79,12 @@ pub(super) fn assemble(
             span: first.server.span,
             path: &format!("spec.servers[{}]", first.index),
         };
-        assembly.listen(wanted, table, hosts.finish());
+        let table = RouteTable {
+            name: table,
+            retry: Some(retries::of_table()),
+            virtual_hosts: hosts.finish(),
+        };
+        assembly.listen(&wanted, table, Vec::new());
     }
     gateway_api::assemble(assembly, api);
     for (address, servers) in tcp {

@@ -2,6 +2,8 @@
 
 mod gateway_api;
 mod gateways;
+mod policies;
+mod protocols;
 mod sidecars;
 mod tcp;
 

@@ -135,6 +135,11 @@ impl World {
         })
     }
 
+    /// The proxy serves a Gateway of either API.
+    pub(crate) fn is_gateway(&self, node: &Node) -> bool {
+        !self.gateways_of(node).is_empty() || self.api_gateways_of(node).next().is_some()
+    }
+
     /// The proxy serves every Gateway of either API.
     pub(crate) fn serves_every_gateway(&self, node: &Node) -> bool {
         self.gateways_of(node).len() == self.gateways().count()

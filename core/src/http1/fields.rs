@@ -271,14 +271,10 @@ fn is_protected(name: &[u8]) -> bool {
             .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
     };
     Known::of(name).is_some_and(|known| !matches!(known, Known::Trailer))
-        || [
-            b"x-forwarded-".as_slice(),
-            b"x-envoy-",
-            b"x-b3-",
-            b"content-",
-        ]
-        .into_iter()
-        .any(starts)
+        || PROTECTED_PREFIXES.into_iter().any(starts)
+        || PROTECTED
+            .iter()
+            .any(|protected| name.eq_ignore_ascii_case(protected))
 }
 
 /// Names what the tokenizer refused. Only called for a section that it did refuse.
@@ -316,6 +312,37 @@ pub(crate) fn check_line(line: &[u8]) -> Result<(&[u8], &[u8]), Reject> {
     }
     Ok((name, value.trim_ascii()))
 }
+
+/// What a proxy before this one may have said of the client, and what is about the message itself.
+const PROTECTED_PREFIXES: [&[u8]; 14] = [
+    b"access-control-",
+    b"cf-",
+    b"content-",
+    b"grpc-",
+    b"if-",
+    b"x-amzn-",
+    b"x-api-",
+    b"x-auth-",
+    b"x-b3-",
+    b"x-client-",
+    b"x-envoy-",
+    b"x-forwarded-",
+    b"x-original-",
+    b"x-real-",
+];
+
+/// The same, by whole names.
+const PROTECTED: [&[u8]; 9] = [
+    b"accept",
+    b"accept-encoding",
+    b"b3",
+    b"baggage",
+    b"max-forwards",
+    b"origin",
+    b"range",
+    b"true-client-ip",
+    b"x-rewrite-url",
+];
 
 /// Options of Connection that are looked at. Real messages have up to three.
 const OPTIONS_MAX: usize = 32;

@@ -11,7 +11,8 @@ pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// Appends a whole answer: head with `headers`, `content-length`, and `body`, which is left out
 /// when a HEAD is answered. 1xx, 204 and 304 have no body and no length; `body` is then ignored.
-/// `keep_alive` false writes `connection: close`.
+/// `keep_alive` false writes `connection: close`. 426 says what to upgrade to: HTTP/1.1 (RFC 9110
+/// section 15.5.22).
 pub fn encode_local_response(
     out: &mut Vec<u8>,
     status: u16,
@@ -27,9 +28,13 @@ pub fn encode_local_response(
     for (name, value) in headers {
         push_field(out, name, value);
     }
-    if !keep_alive {
-        out.extend_from_slice(b"connection: close\r\n");
-    }
+    let connection: &[u8] = match (status, keep_alive) {
+        (426, true) => b"upgrade: HTTP/1.1\r\nconnection: upgrade\r\n",
+        (426, false) => b"upgrade: HTTP/1.1\r\nconnection: upgrade, close\r\n",
+        (_, true) => b"",
+        (_, false) => b"connection: close\r\n",
+    };
+    out.extend_from_slice(connection);
     if has_body {
         push_framing(out, Framing::Length(body.len() as u64));
     }

@@ -12,7 +12,10 @@ pub enum Reject {
     Method,
     /// CONNECT: tunnels are not offered.
     Connect,
-    /// HTTP/1.0 request, or any other version that is not HTTP/1.1.
+    /// HTTP/1.0 request, whatever its fields say: no chunks could be sent to it, and who speaks it
+    /// disagrees with others about what keeps a connection open (RFC 9112 appendix C.2.2).
+    LowVersion,
+    /// A version that is neither HTTP/1.1 nor HTTP/1.0.
     Version,
     /// HTTP/2 connection preface where HTTP/1.1 is spoken (RFC 9113 section 3.4).
     Http2Preface,
@@ -142,6 +145,7 @@ impl Reject {
             Self::BodyTooLarge => 413,
             Self::TargetTooLong => 414,
             Self::Expectation => 417,
+            Self::LowVersion => 426,
             Self::HeadTooLarge | Self::TooManyHeaders | Self::TrailersTooLarge => 431,
             Self::Connect | Self::TransferCoding => 501,
             Self::StatusLine | Self::SwitchingProtocols => 502,
@@ -156,6 +160,7 @@ impl Reject {
             Self::EmptyLine => "http1.empty_line",
             Self::Method => "http1.method",
             Self::Connect => "http1.connect",
+            Self::LowVersion => "http1.low_version",
             Self::Version => "http1.version",
             Self::Http2Preface => "http1.http2_preface",
             Self::TargetForm => "http1.target_form",

@@ -186,6 +186,7 @@ fn refuse(line: &[u8]) -> Reject {
     let mut words = line.split(|&byte| byte == b' ');
     let version = words.nth(2).and_then(|word| word.strip_prefix(b"HTTP/"));
     match version {
+        Some(b"1.0") if words.next().is_none() => Reject::LowVersion,
         Some([b'0'..=b'9', b'.', b'0'..=b'9'] | [b'0'..=b'9']) if words.next().is_none() => {
             Reject::Version
         }

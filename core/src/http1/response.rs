@@ -162,7 +162,8 @@ impl ResponseHead {
         self.keep_alive = !seen.connection.close
             && (!self.line.is_http10 || seen.connection.keep_alive)
             && self.framing != Framing::UntilClose
-            && !self.opens_tunnel(request);
+            && !self.opens_tunnel(request)
+            && !self.has_doubtful_body();
         if seen.connection.names_fields {
             self.fields.drop_connection_options(bytes);
         }
@@ -181,6 +182,12 @@ impl ResponseHead {
             MethodKind::Upgrade => self.line.status == 101,
             MethodKind::Head | MethodKind::Options | MethodKind::Other => false,
         }
+    }
+
+    /// It cannot have the body that it declares, so whoever sent it may have sent one all the same,
+    /// which would be read as the answer to the next request.
+    fn has_doubtful_body(&self) -> bool {
+        self.line.status == 204 && !matches!(self.declared, Framing::None | Framing::Length(0))
     }
 
     /// 100 to 999.

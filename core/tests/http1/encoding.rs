@@ -201,6 +201,12 @@ fn connection_names_fields() {
         "traceparent",
         "X-B3-TraceId",
         "User-Agent",
+        "X-Real-IP",
+        "True-Client-Ip",
+        "X-Auth-Request-User",
+        "X-Original-URL",
+        "B3",
+        "If-Match",
     ] {
         let received = format!("Connection: {name}\r\n{name}: 1\r\n");
         plain(&received, &format!("{name}: 1\r\n"));
@@ -503,6 +509,16 @@ fn local_responses() {
     check(
         (200, &[], b"body", true, true),
         "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n",
+    );
+    check(
+        (426, &[], b"", false, false),
+        "HTTP/1.1 426 Upgrade Required\r\nupgrade: HTTP/1.1\r\n\
+         connection: upgrade, close\r\ncontent-length: 0\r\n\r\n",
+    );
+    check(
+        (426, &[], b"", true, true),
+        "HTTP/1.1 426 Upgrade Required\r\nupgrade: HTTP/1.1\r\n\
+         connection: upgrade\r\ncontent-length: 0\r\n\r\n",
     );
     check(
         (204, &[], b"ignored", true, false),

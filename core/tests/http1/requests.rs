@@ -84,10 +84,18 @@ fn request_lines() {
         &[b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n"],
     );
     refused(
+        426,
+        Reject::LowVersion,
+        &[
+            b"GET / HTTP/1.0\r\nHost: a\r\n\r\n",
+            b"GET / HTTP/1.0\r\n\r\n",
+            b"GET /a?b HTTP/1.0\r\n",
+        ],
+    );
+    refused(
         505,
         Reject::Version,
         &[
-            b"GET / HTTP/1.0\r\nHost: a\r\n\r\n",
             b"GET / HTTP/0.9\r\n\r\n",
             b"GET / HTTP/1.2\r\nHost: a\r\n\r\n",
             b"GET / HTTP/2.0\r\nHost: a\r\n\r\n",
@@ -313,7 +321,7 @@ fn heads_are_reused() {
     assert_eq!(head.decode(first, &limits), Ok(Some(first.len())));
     assert_eq!(
         head.decode(b"GET / HTTP/1.0\r\n\r\n", &limits),
-        Err(Reject::Version)
+        Err(Reject::LowVersion)
     );
     assert_eq!(
         head.decode(b"GET /unfinished HTTP/1.1\r\nHost: aaaaaaaaaaa", &limits),

@@ -14,7 +14,7 @@ use ringmain_config::{
     listener::Direction,
     origin::Origin,
     problem::{Problem, Severity},
-    route::{Route, VirtualHost},
+    route::{Route, RouteTable, VirtualHost},
 };
 
 use self::attach::{Attached, Bound};
@@ -22,6 +22,7 @@ use super::{
     Assembly, Wanted,
     domains::{VirtualHosts, with_port},
     gateway::{self, EVERY_ADDRESS},
+    retries,
 };
 use crate::{
     registry::Service,
@@ -75,7 +76,12 @@ pub(super) fn assemble(
             span: first.listener.span,
             path: &format!("spec.listeners[{}]", first.index),
         };
-        assembly.listen(wanted, table, hosts.finish());
+        let table = RouteTable {
+            name: table,
+            retry: Some(retries::of_table()),
+            virtual_hosts: hosts.finish(),
+        };
+        assembly.listen(&wanted, table, Vec::new());
     }
 }
 

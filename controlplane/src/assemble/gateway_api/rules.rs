@@ -14,7 +14,7 @@ use super::{
     precedence::{self, Place},
 };
 use crate::{
-    assemble::{Assembly, clusters::cluster_name},
+    assemble::{Assembly, clusters::cluster_name, retries},
     resource::{
         self,
         gateway_api::{
@@ -128,13 +128,16 @@ fn action(assembly: &mut Assembly<'_>, kind: RouteKind, rule: &Rule, matched: &M
     let destinations: Vec<_> = backends
         .map(|backend| destination(assembly, kind, backend))
         .collect();
+    let names = destinations.iter().filter(|to| to.answer.is_none());
+    let mut names = names.map(|to| to.cluster.as_str()).peekable();
+    let chosen_by_hash = names.peek().is_some() && assembly.clusters.choose_by_hash(names);
     Action::Forward(Forward {
         destinations,
         rewrite: forward
             .rewrite
             .as_ref()
             .map(|rewrite| of_match(rewrite, matched)),
-        retry: retry(rule),
+        retry: retry(rule, chosen_by_hash),
         mirrors: mirrors(assembly, kind, rule),
     })
 }
@@ -221,33 +224,31 @@ fn of_match(rewrite: &resource::gateway_api::Rewrite, matched: &Match) -> Rewrit
     made
 }
 
-/// A limit for each try is a part of the policy, which is then the default one but for the limit.
-fn retry(rule: &Rule) -> Option<RetryPolicy> {
+/// A limit for each try is a part of the policy, which is then the table's but for the limit. To
+/// avoid endpoints that were tried would undo a choice by hash.
+fn retry(rule: &Rule, chosen_by_hash: bool) -> Option<RetryPolicy> {
     let default = RetryPolicy {
-        attempts: ATTEMPTS,
         per_try_timeout: rule.backend_timeout,
-        on: vec![RetryOn::ConnectFailure, RetryOn::RefusedStream],
-        ..RetryPolicy::default()
+        avoids_previous_endpoints: !chosen_by_hash,
+        ..retries::of_table()
     };
     let Some(retry) = &rule.retry else {
-        return rule.backend_timeout.map(|_| default);
+        return (rule.backend_timeout.is_some() || chosen_by_hash).then_some(default);
     };
-    let mut on = vec![
-        RetryOn::ConnectFailure,
-        RetryOn::RefusedStream,
-        RetryOn::Reset,
-    ];
-    if !retry.status_codes.is_empty() {
-        on.push(RetryOn::RetriableStatusCodes);
+    if retry.attempts == Some(0) {
+        return Some(RetryPolicy {
+            per_try_timeout: rule.backend_timeout,
+            ..RetryPolicy::default()
+        });
     }
+    // The API has what ends a connection tried again where anything is (`HTTPRouteRetry`).
+    let mut on = default.on;
+    on.push(RetryOn::Reset);
     Some(RetryPolicy {
-        attempts: retry.attempts.unwrap_or(ATTEMPTS),
+        attempts: retry.attempts.unwrap_or(default.attempts),
         on,
         status_codes: retry.status_codes.clone(),
         back_off: retry.back_off.unwrap_or(default.back_off),
         ..default
     })
 }
-
-/// Istio's number of further tries.
-const ATTEMPTS: u32 = 2;

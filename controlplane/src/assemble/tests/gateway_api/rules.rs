@@ -196,7 +196,8 @@ fn time_and_retries() {
                 json!({
                     "attempts": 5,
                     "per_try_timeout": "2s",
-                    "on": ["connect-failure", "refused-stream", "reset", "retriable-status-codes"],
+                    "on": ["connect-failure", "refused-stream", "unavailable", "cancelled",
+                        "retriable-status-codes", "reset"],
                     "status_codes": [503],
                     "back_off": "1s",
                 }),
@@ -207,7 +208,44 @@ fn time_and_retries() {
         &format!("{BACKEND}, retry: {{attempts: 0}}"),
         &[("action/forward/retry/attempts", json!(0))],
     );
+    check_rule(
+        &format!("{BACKEND}, timeouts: {{backendRequest: 2s}}"),
+        &[(
+            "action/forward/retry",
+            json!({
+                "attempts": 2,
+                "per_try_timeout": "2s",
+                "on": ["connect-failure", "refused-stream", "unavailable", "cancelled",
+                    "retriable-status-codes"],
+            }),
+        )],
+    );
     check_rule(BACKEND, &[("action/forward/retry", Value::Null)]);
+}
+
+#[test]
+fn a_choice_by_hash_is_kept_by_retries() {
+    let hashed = "---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: web}
+spec:
+  host: web
+  trafficPolicy: {loadBalancer: {consistentHash: {httpCookie: {name: session, ttl: 0s}}}}
+";
+    for (rule, expected) in [
+        (BACKEND.to_owned(), json!(false)),
+        (format!("{BACKEND}, retry: {{codes: [500]}}"), json!(false)),
+        (
+            "backendRefs: [{name: web, port: 80}, {name: other, namespace: prod, port: 81}]"
+                .to_owned(),
+            Value::Null,
+        ),
+    ] {
+        let path = format!("{ROUTES}/0/action/forward/retry/avoids_previous_endpoints");
+        let yaml = format!("{}{hashed}", with_rule(&rule));
+        check(&yaml, &edge(), &[(&path, expected)]);
+    }
 }
 
 #[test]
