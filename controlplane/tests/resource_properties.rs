@@ -171,7 +171,7 @@ fn check_next_document(text: &str) {
 fn the_seed_is_sound() {
     let loaded = check(SEED);
     assert_eq!(loaded.problems, []);
-    assert_eq!(loaded.resources.len(), 7);
+    assert_eq!(loaded.resources.len(), 10);
 }
 
 /// Something put into the seed, and how many characters give way to it.
