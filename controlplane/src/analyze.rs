@@ -147,7 +147,9 @@ impl Findings<'_> {
                     })
                     .collect();
                 let wanted = format!("{namespace}/{name}");
-                let hint = did_you_mean(&wanted, names.iter().map(String::as_str));
+                let hint = self
+                    .hint_for_other_api(namespace, name)
+                    .or_else(|| did_you_mean(&wanted, names.iter().map(String::as_str)));
                 self.warn_missing(&service.metadata, reference.span, &path, message, hint);
                 continue;
             };

@@ -84,7 +84,8 @@ spec:
     port: 80
     protocol: HTTP
     hostname: "*.example.com"
-    allowedRoutes: {namespaces: {from: Selector, selector: {matchLabels: {kubernetes.io/metadata.name: b}}}}
+    allowedRoutes:
+      namespaces: {from: Selector, selector: {matchLabels: {kubernetes.io/metadata.name: b}}}
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
@@ -110,7 +111,9 @@ metadata: {name: calls}
 spec:
   parentRefs: [{name: edge}]
   rules:
-  - matches: [{method: {service: a.B, method: C}}, {method: {type: RegularExpression, service: "a.*"}}]
+  - matches:
+    - {method: {service: a.B, method: C}}
+    - {method: {type: RegularExpression, service: "a.*"}}
     backendRefs: [{name: reviews, port: 9080}]
 ---
 apiVersion: v1

@@ -112,6 +112,18 @@ impl Findings<'_> {
         did_you_mean(name, names.iter().map(String::as_str))
     }
 
+    /// Of a VirtualService that names a Gateway of the Gateway API.
+    pub(super) fn hint_for_other_api(&self, namespace: &str, name: &str) -> Option<String> {
+        let mut gateways = self.world.api_gateways();
+        let named = gateways.find(|gateway| {
+            gateway.metadata.namespace == namespace && gateway.metadata.name == name
+        });
+        named.map(|_| {
+            "there is one of gateway.networking.k8s.io, which takes HTTPRoutes and GRPCRoutes only"
+                .to_owned()
+        })
+    }
+
     fn parent_service(&mut self, route: &Route, parent: &Spanned<Parent>, path: &str) {
         let host = full_name(&parent.name, &parent.namespace);
         match self.world.registry().service(&host) {

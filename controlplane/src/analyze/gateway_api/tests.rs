@@ -170,6 +170,19 @@ fn a_gateway_of_the_other_api() {
 }
 
 #[test]
+fn a_virtual_service_at_a_gateway_of_the_other_api() {
+    let spec = "hosts: [b.x], gateways: [edge], http: [{route: [{destination: {host: web, port: \
+                {number: 80}}}]}]";
+    check(
+        &[("VirtualService", "v", spec)],
+        &[
+            "8 VirtualService default/v > spec.gateways[0]: there is no Gateway default/edge; \
+             there is one of gateway.networking.k8s.io, which takes HTTPRoutes and GRPCRoutes only",
+        ],
+    );
+}
+
+#[test]
 fn backends() {
     for (kind, rule, expected) in [
         (
