@@ -97,9 +97,7 @@ pub(crate) fn by_host<'a>(
                         continue;
                     }
                     let routes = by_host.entry(host).or_default();
-                    if !routes.iter().any(|held| std::ptr::eq(held.route, route)) {
-                        routes.push(Attached { route, span });
-                    }
+                    routes.push(Attached { route, span });
                 }
             }
         }
@@ -107,8 +105,14 @@ pub(crate) fn by_host<'a>(
     for routes in by_host.values_mut() {
         // Those of several Gateways; stable.
         routes.sort_by(|left, right| age(left.route).cmp(&age(right.route)));
+        each_once(routes);
     }
     by_host
+}
+
+/// A route may name a parent twice, or be taken by several listeners. Its entries are neighbours.
+fn each_once(routes: &mut Vec<Attached<'_>>) {
+    routes.dedup_by(|left, right| std::ptr::eq(left.route, right.route));
 }
 
 /// A listener with a more specific hostname has `host`.
@@ -120,7 +124,7 @@ pub(crate) fn is_of_another(bound: &Bound<'_>, bounds: &[Bound<'_>], host: &str)
 
 /// The order of routes of which neither is more specific: the older, then by namespace and name. A
 /// file without `creationTimestamp` is newer than any with one, and as old as any other without.
-fn age(route: &Route) -> (bool, Option<&str>, &str, &str) {
+fn age(route: &Route) -> (bool, Option<&str>, &str, &str, RouteKind) {
     let metadata = &route.metadata;
     let creation = metadata.creation.as_deref();
     (
@@ -128,6 +132,7 @@ fn age(route: &Route) -> (bool, Option<&str>, &str, &str) {
         creation,
         &metadata.namespace,
         &metadata.name,
+        route.kind,
     )
 }
 
@@ -143,14 +148,13 @@ pub(crate) fn for_client<'a>(
     let own = |wanted: &str| -> Vec<Attached<'a>> {
         let mut routes: Vec<Attached<'_>> = Vec::new();
         for (route, parent) in world.routes_at_host(&service.host) {
-            let is_meant = route.metadata.namespace == wanted
-                && parent.port.is_none_or(|named| named == port)
-                && !routes.iter().any(|held| std::ptr::eq(held.route, route));
-            if is_meant {
+            let is_own = route.metadata.namespace == wanted;
+            if is_own && parent.port.is_none_or(|named| named == port) {
                 let span = parent.span;
                 routes.push(Attached { route, span });
             }
         }
+        each_once(&mut routes);
         routes
     };
     let of_client = own(namespace);
