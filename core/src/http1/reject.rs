@@ -82,6 +82,8 @@ pub enum Reject {
     BodyTooLarge,
     /// First line of a response that is not `version SP status SP reason` (RFC 9112 section 4).
     StatusLine,
+    /// More interim responses before the final one than 64.
+    InterimHeads,
     /// 101, which answers an upgrade that was not asked for.
     SwitchingProtocols,
 }
@@ -122,7 +124,7 @@ impl Reject {
             Self::LowVersion => 426,
             Self::HeadTooLarge | Self::TooManyHeaders | Self::TrailersTooLarge => 431,
             Self::Connect | Self::TransferCoding => 501,
-            Self::StatusLine | Self::SwitchingProtocols => 502,
+            Self::StatusLine | Self::InterimHeads | Self::SwitchingProtocols => 502,
             Self::Version | Self::Http2Preface => 505,
         }
     }
@@ -167,6 +169,7 @@ impl Reject {
             Self::TrailersTooLarge => "http1.trailers_too_large",
             Self::BodyTooLarge => "http1.body_too_large",
             Self::StatusLine => "http1.status_line",
+            Self::InterimHeads => "http1.interim_heads",
             Self::SwitchingProtocols => "http1.switching_protocols",
         }
     }
