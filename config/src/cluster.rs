@@ -67,7 +67,8 @@ impl Protocol {
     }
 }
 
-/// How an endpoint is chosen (`DestinationRule.trafficPolicy.loadBalancer.simple`).
+/// How an endpoint is chosen (`DestinationRule.trafficPolicy.loadBalancer`: `simple` and
+/// `consistentHash`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Balancer {
@@ -79,6 +80,18 @@ pub enum Balancer {
     RoundRobin,
     /// At random, by weight.
     Random,
+    /// The next of its places on a ring from the request's hash on, by weight.
+    RingHash {
+        /// Places on the ring, at least: 1 to 8,388,608. Unequal weights may ask for more, up to 16
+        /// times and up to as many.
+        entries_min: u64,
+    },
+    /// Found in a table at the request's hash, by weight; its shares are more even than a ring's
+    /// and move more when endpoints change.
+    Maglev {
+        /// Places in the table: a prime number up to 5,000,011.
+        entries: u64,
+    },
 }
 
 /// What of a request is hashed (`DestinationRule.trafficPolicy.loadBalancer.consistentHash`).

@@ -49,4 +49,12 @@ pub enum ListenerProtocol {
         /// The first that matches decides. A connection that none matches is closed.
         routes: Vec<TcpRoute>,
     },
+    /// What the first bytes of each connection say: HTTP when they are those of a request or of
+    /// HTTP/2's preface, else bytes. Bytes also when the client says nothing for a while.
+    Detect {
+        /// As of `Http`.
+        route_table: String,
+        /// As of `Tcp`.
+        routes: Vec<TcpRoute>,
+    },
 }

@@ -131,6 +131,9 @@ pub enum PathMatch {
     Exact(String),
     /// A string prefix: `/foo` matches `/foobar` (VirtualService).
     Prefix(String),
+    /// A prefix of whole elements: `/foo` matches `/foo`, `/foo/` and `/foo/x`, never `/foobar`. A
+    /// slash at its end counts for nothing, so `/` matches every path (Gateway API `PathPrefix`).
+    ElementPrefix(String),
     /// The whole path, RE2 syntax.
     Regex(String),
 }
@@ -224,7 +227,8 @@ pub struct Destination {
 #[serde(default)]
 pub struct Rewrite {
     /// Replaces what the route's path condition matched: the prefix, or the whole path. Put before
-    /// the path when the route matches every path.
+    /// the path when the route matches every path. For a prefix of elements, a slash at its end
+    /// counts for nothing (Gateway API `ReplacePrefixMatch`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// Replaces parts of the path, instead of `path`.
@@ -240,8 +244,8 @@ pub struct Rewrite {
 pub struct RegexRewrite {
     /// Every match in the path, without the query, is replaced; RE2 syntax.
     pub pattern: String,
-    /// `\1` to `\9` stand for what the groups of the pattern matched, `\0` for the whole match, `\\\\`
-    /// for a backslash.
+    /// `\1` to `\9` stand for what the groups of the pattern matched, `\0` for the whole match,
+    /// `\\` for a backslash.
     pub substitution: String,
 }
 

@@ -1,7 +1,7 @@
 //! The wire as its two ends see it: what was said is what is heard, however the bytes were cut; and
 //! bytes that are not ours are an error, never a panic.
 
-#[path = "wire/arbitrary.rs"]
+#[path = "wire/arbitrary/mod.rs"]
 mod arbitrary;
 
 use proptest::{collection::vec, prelude::*};

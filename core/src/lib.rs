@@ -9,11 +9,13 @@
 
 pub mod access_log;
 pub mod balance;
+pub mod detect;
 pub mod ending;
 pub mod explain;
 pub mod failure;
 pub mod header;
 pub mod http1;
+pub mod http2;
 pub mod limit;
 pub mod metrics;
 pub mod path;

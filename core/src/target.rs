@@ -160,6 +160,10 @@ fn default_port(scheme: &str) -> Option<&'static str> {
 fn replaced(condition: &PathCondition, path: &str, replacement: &str) -> Result<String, Refused> {
     let rest = match condition {
         PathCondition::Any => path,
+        PathCondition::ElementPrefix { text, .. } => {
+            let rest = path.get(text.len()..).unwrap_or_default();
+            return elements_replaced(replacement, rest);
+        }
         PathCondition::Prefix { text, .. } => path.get(text.len()..).unwrap_or_default(),
         PathCondition::Exact { .. } | PathCondition::Regex(_) => "",
     };
@@ -177,6 +181,26 @@ fn replaced(condition: &PathCondition, path: &str, replacement: &str) -> Result<
     }
     made.push_str(replacement);
     made.push_str(rest);
+    canonical(made)
+}
+
+/// What is left behind a prefix of elements is empty or begins with `/`, so the replacement's own
+/// slash at its end is one too many.
+fn elements_replaced(replacement: &str, rest: &str) -> Result<String, Refused> {
+    let replacement = replacement.strip_suffix('/').unwrap_or(replacement);
+    let mut made = String::with_capacity(1 + replacement.len() + rest.len());
+    if !replacement.is_empty() && !replacement.starts_with('/') {
+        made.push('/');
+    }
+    made.push_str(replacement);
+    made.push_str(rest);
+    if made.is_empty() {
+        made.push('/');
+    }
+    canonical(made)
+}
+
+fn canonical(made: String) -> Result<String, Refused> {
     match path::is_canonical(&made) {
         true => Ok(made),
         false => Err(Refused::Escapes),

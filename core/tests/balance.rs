@@ -9,13 +9,13 @@ use ringmain_core::{
     snapshot::{Endpoint, Endpoints},
 };
 
-fn endpoints(id: u64, weights: &[u32]) -> Endpoints {
+fn endpoints(id: u64, weights: &[u32], policy: Balancer) -> Endpoints {
     let endpoints = weights.iter().zip(1..).map(|(weight, port)| Endpoint {
         address: SocketAddr::from(([127, 0, 0, 1], port)),
         weight: *weight,
         workload: Default::default(),
     });
-    Endpoints::new(id, endpoints)
+    Endpoints::new(id, endpoints).for_balancer(policy)
 }
 
 /// splitmix64: any seed gives an even sequence.
@@ -31,7 +31,13 @@ fn random(seed: u64) -> impl FnMut() -> u64 {
 }
 
 fn policies() -> impl Strategy<Value = Balancer> {
-    prop::sample::select(POLICIES.to_vec())
+    let policies = POLICIES.map(|policy| match policy {
+        // Small tables are made in no time and have collisions.
+        Balancer::RingHash { .. } => Balancer::RingHash { entries_min: 16 },
+        Balancer::Maglev { .. } => Balancer::Maglev { entries: 23 },
+        Balancer::LeastRequest | Balancer::RoundRobin | Balancer::Random => policy,
+    });
+    prop::sample::select(policies.to_vec())
 }
 
 fn weights() -> impl Strategy<Value = Vec<u32>> {
@@ -47,14 +53,16 @@ proptest! {
         weights in weights(),
         excluded in prop::collection::vec(any::<bool>(), 20),
         active in prop::collection::vec(0..4_u32, 20),
+        hashes in prop::collection::vec(any::<Option<u64>>(), 50),
         seed: u64,
     ) {
-        let endpoints = endpoints(1, &weights);
+        let endpoints = endpoints(1, &weights, policy);
         let mut state = State::new(policy);
         let mut random = random(seed);
         let is_left = excluded[..weights.len()].contains(&false);
-        for _ in 0..50 {
-            let picked = state.pick(&endpoints, |at| active[at], |at| excluded[at], &mut random);
+        for hash in hashes {
+            let is_excluded = |at: usize| excluded[at];
+            let picked = state.pick(&endpoints, hash, |at| active[at], is_excluded, &mut random);
             prop_assert_eq!(picked.is_some(), is_left);
             if let Some(picked) = picked {
                 prop_assert!(picked < weights.len());
@@ -65,11 +73,13 @@ proptest! {
 
     #[test]
     fn same_seed_same_picks(policy in policies(), weights in weights(), seed: u64) {
-        let endpoints = endpoints(1, &weights);
+        let endpoints = endpoints(1, &weights, policy);
         let run = || {
             let mut state = State::new(policy);
             let mut random = random(seed);
-            let picks = (0..50).map(|_| state.pick(&endpoints, |_| 0, |_| false, &mut random));
+            let hash = |at: u64| at.is_multiple_of(2).then_some(at << 56);
+            let picks = (0..50)
+                .map(|at| state.pick(&endpoints, hash(at), |_| 0, |_| false, &mut random));
             picks.collect::<Vec<_>>()
         };
         prop_assert_eq!(run(), run());
@@ -85,9 +95,10 @@ proptest! {
         let mut state = State::new(policy);
         let mut random = random(seed);
         for (weights, id) in lists.iter().zip(0..) {
-            let endpoints = endpoints(id, weights);
-            for _ in 0..5 {
-                let picked = state.pick(&endpoints, |_| 0, |_| false, &mut random);
+            let endpoints = endpoints(id, weights, policy);
+            for at in 0..5_u64 {
+                let hash = at.is_multiple_of(2).then_some(at << 56);
+                let picked = state.pick(&endpoints, hash, |_| 0, |_| false, &mut random);
                 prop_assert_eq!(picked.is_some(), !weights.is_empty());
                 prop_assert!(picked.is_none_or(|picked| picked < weights.len()));
             }
@@ -98,14 +109,14 @@ proptest! {
 /// Shares of `picks` picks must be those of the weights, within `tolerance` of all picks.
 fn check_shares(policy: Balancer, weights: &[u32], excluded: &[usize], tolerance: f64) {
     const PICKS: u32 = 10_000;
-    let endpoints = endpoints(1, weights);
+    let endpoints = endpoints(1, weights, policy);
     let mut state = State::new(policy);
     let mut random = random(7);
     let mut counts: HashMap<usize, u32> = HashMap::new();
     for _ in 0..PICKS {
         let is_excluded = |at: usize| excluded.contains(&at);
         let picked = state
-            .pick(&endpoints, |_| 0, is_excluded, &mut random)
+            .pick(&endpoints, None, |_| 0, is_excluded, &mut random)
             .expect("not all are excluded");
         *counts.entry(picked).or_default() += 1;
     }
@@ -144,14 +155,14 @@ fn shares_are_those_of_the_weights() {
 #[test]
 fn round_robin_is_smooth() {
     for weights in [vec![1, 1, 1], vec![5, 1, 1], vec![3, 2, 7, 1]] {
-        let endpoints = endpoints(1, &weights);
+        let endpoints = endpoints(1, &weights, Balancer::RoundRobin);
         let mut state = State::new(Balancer::RoundRobin);
         let mut random = random(3);
         let sum: u32 = weights.iter().sum();
         let mut counts = vec![0_u32; weights.len()];
         for picks in 1..=10 * sum {
             counts[state
-                .pick(&endpoints, |_| 0, |_| false, &mut random)
+                .pick(&endpoints, None, |_| 0, |_| false, &mut random)
                 .unwrap()] += 1;
             for (count, weight) in counts.iter().zip(&weights) {
                 let share = f64::from(picks * weight) / f64::from(sum);
@@ -166,11 +177,11 @@ fn round_robin_is_smooth() {
 #[test]
 fn round_robin_begins_anywhere() {
     for weights in [vec![1; 4], vec![1, 2, 2, 1]] {
-        let endpoints = endpoints(1, &weights);
+        let endpoints = endpoints(1, &weights, Balancer::RoundRobin);
         let first = |seed| {
             let mut state = State::new(Balancer::RoundRobin);
             state
-                .pick(&endpoints, |_| 0, |_| false, &mut random(seed))
+                .pick(&endpoints, None, |_| 0, |_| false, &mut random(seed))
                 .unwrap()
         };
         let firsts: std::collections::HashSet<usize> = (0..64).map(first).collect();
@@ -182,13 +193,13 @@ fn round_robin_begins_anywhere() {
 #[test]
 fn least_request_evens_out_the_load() {
     for weights in [vec![1; 10], vec![1, 2, 3, 4]] {
-        let endpoints = endpoints(1, &weights);
+        let endpoints = endpoints(1, &weights, Balancer::LeastRequest);
         let mut state = State::new(Balancer::LeastRequest);
         let mut random = random(11);
         let mut active = vec![0_u32; weights.len()];
         let sum: u32 = weights.iter().sum();
         for _ in 0..1000 * sum {
-            let picked = state.pick(&endpoints, |at| active[at], |_| false, &mut random);
+            let picked = state.pick(&endpoints, None, |at| active[at], |_| false, &mut random);
             active[picked.unwrap()] += 1;
         }
         for (active, weight) in active.iter().zip(&weights) {
@@ -204,11 +215,11 @@ fn least_request_evens_out_the_load() {
 /// An endpoint that is slow has more active requests and so gets fewer new ones.
 #[test]
 fn least_request_avoids_the_busy() {
-    let endpoints = endpoints(1, &[1, 1]);
+    let endpoints = endpoints(1, &[1, 1], Balancer::LeastRequest);
     let mut state = State::new(Balancer::LeastRequest);
     let mut random = random(5);
     for _ in 0..100 {
-        let picked = state.pick(&endpoints, |at| [9, 8][at], |_| false, &mut random);
+        let picked = state.pick(&endpoints, None, |at| [9, 8][at], |_| false, &mut random);
         assert_eq!(picked, Some(1));
     }
 }
@@ -223,4 +234,112 @@ fn repeated_addresses_count_once() {
     let endpoints = Endpoints::new(1, [twice(2), twice(3)]);
     assert_eq!(endpoints.len(), 1);
     assert_eq!(endpoints[0].weight, 2);
+}
+
+const HASHING: [Balancer; 4] = [
+    Balancer::RingHash { entries_min: 1024 },
+    Balancer::RingHash { entries_min: 64 },
+    Balancer::Maglev { entries: 65_537 },
+    Balancer::Maglev { entries: 101 },
+];
+
+/// The endpoint of each hash, without those that are excluded.
+fn hashed(endpoints: &Endpoints, policy: Balancer, excluded: &[usize]) -> Vec<usize> {
+    let mut state = State::new(policy);
+    let mut no_draw = || panic!("a hash decides alone");
+    let mut random = random(1);
+    let picks = (0..20_000).map(|_| {
+        let is_excluded = |at: usize| excluded.contains(&at);
+        let hash = Some(random());
+        state.pick(endpoints, hash, |_| 0, is_excluded, &mut no_draw)
+    });
+    picks
+        .map(|picked| picked.expect("not all are excluded"))
+        .collect()
+}
+
+/// Only keys of an excluded endpoint go elsewhere, and they spread over the others.
+#[test]
+fn an_excluded_endpoint_moves_only_its_keys() {
+    for policy in HASHING {
+        let endpoints = endpoints(1, &[1; 6], policy);
+        let before = hashed(&endpoints, policy, &[]);
+        let after = hashed(&endpoints, policy, &[2]);
+        let mut heirs = std::collections::HashSet::new();
+        for (before, after) in before.iter().zip(&after) {
+            match before {
+                2 => heirs.extend([*after]),
+                _ => assert_eq!(before, after, "{policy:?}"),
+            }
+        }
+        assert!(
+            heirs.len() > 1 && !heirs.contains(&2),
+            "{policy:?}: {heirs:?}"
+        );
+    }
+}
+
+/// An endpoint that is gone for good: a ring moves nothing but its keys, a table little else.
+#[test]
+fn a_removed_endpoint_moves_few_keys() {
+    for (policy, others_max) in [
+        (Balancer::RingHash { entries_min: 1024 }, 0),
+        (Balancer::Maglev { entries: 65_537 }, 1000),
+    ] {
+        let six = endpoints(1, &[1; 6], policy);
+        let five = endpoints(2, &[1; 5], policy);
+        let moved = hashed(&six, policy, &[])
+            .into_iter()
+            .zip(hashed(&five, policy, &[]));
+        let others = moved.filter(|(before, after)| *before != 5 && before != after);
+        let others = others.count();
+        assert!(others <= others_max, "{policy:?}: {others} of 20000");
+    }
+}
+
+#[test]
+fn hashes_spread_by_weight() {
+    for (policy, tolerance) in [
+        (
+            Balancer::RingHash {
+                entries_min: 1 << 16,
+            },
+            0.02,
+        ),
+        (Balancer::Maglev { entries: 65_537 }, 0.02),
+    ] {
+        for weights in [vec![1; 4], vec![90, 10], vec![5, 1, 3], vec![1, 1000]] {
+            let picks = hashed(&endpoints(1, &weights, policy), policy, &[]);
+            let sum: u32 = weights.iter().sum();
+            for (at, weight) in weights.iter().enumerate() {
+                let count = picks.iter().filter(|picked| **picked == at).count();
+                let found = count as f64 / picks.len() as f64;
+                let expected = f64::from(*weight) / f64::from(sum);
+                let off = (found - expected).abs();
+                assert!(off < tolerance, "{policy:?} {weights:?}: {at} has {found}");
+            }
+        }
+    }
+}
+
+/// Every proxy sends a key to the same endpoint, in whatever order it knows them.
+#[test]
+fn the_order_of_endpoints_does_not_matter() {
+    let at = |port: u16| Endpoint {
+        address: SocketAddr::from(([10, 0, 0, 1], port)),
+        weight: 1,
+        workload: Default::default(),
+    };
+    for policy in HASHING {
+        let forth = Endpoints::new(1, (1..6).map(at)).for_balancer(policy);
+        let back = Endpoints::new(2, (1..6).rev().map(at)).for_balancer(policy);
+        let ports = |endpoints: &Endpoints| -> Vec<u16> {
+            let picks = hashed(endpoints, policy, &[]);
+            picks
+                .iter()
+                .map(|at| endpoints[*at].address.port())
+                .collect()
+        };
+        assert!(ports(&forth) == ports(&back), "{policy:?}");
+    }
 }

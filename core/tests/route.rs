@@ -106,6 +106,12 @@ mod naive {
             PathMatch::Any => true,
             PathMatch::Exact(text) => fold(request.path) == fold(text),
             PathMatch::Prefix(text) => fold(request.path).starts_with(&fold(text)),
+            PathMatch::ElementPrefix(text) if text == "/" => true,
+            PathMatch::ElementPrefix(text) => {
+                let text = fold(text.strip_suffix('/').unwrap_or(text));
+                let path = fold(request.path);
+                path == text || path.starts_with(&(text + "/"))
+            }
             PathMatch::Regex(pattern) => is_regex_met(pattern, request.path),
         };
         let optional = |condition: &Option<StringMatch>, found: &str| {
@@ -193,6 +199,7 @@ fn path_match() -> impl Strategy<Value = PathMatch> {
         1 => Just(PathMatch::Any),
         4 => path().prop_map(PathMatch::Exact),
         4 => path().prop_map(PathMatch::Prefix),
+        4 => path().prop_map(PathMatch::ElementPrefix),
         1 => Just(PathMatch::Prefix(String::new())),
         2 => prop::sample::select(&PATTERNS[..]).prop_map(regex),
     ]
@@ -490,5 +497,37 @@ fn actions() {
     match table_of(&snapshot).decide(&get("a", "/none"), 0) {
         Decision::NoRoute { virtual_host } => assert_eq!(&*virtual_host.unwrap().name, "v"),
         other => panic!("{other:?}"),
+    }
+}
+
+/// `PathPrefix` of the Gateway API: whole elements.
+#[test]
+fn prefixes_of_elements() {
+    for (prefix, path, expected) in [
+        ("/foo", "/foo", true),
+        ("/foo", "/foo/", true),
+        ("/foo", "/foo/bar", true),
+        ("/foo", "/foobar", false),
+        ("/foo", "/fo", false),
+        ("/foo", "/FOO", false),
+        ("/foo", "/", false),
+        ("/foo/", "/foo", true),
+        ("/foo/", "/foo/bar", true),
+        ("/foo/", "/foobar", false),
+        ("/", "/", true),
+        ("/", "/foo", true),
+        ("/", "*", true),
+    ] {
+        for ignore_case in [false, true] {
+            let mut route = route("r", PathMatch::ElementPrefix(prefix.to_owned()));
+            route.matches.ignore_case = ignore_case;
+            let snapshot = compile_hosts(vec![virtual_host("v", &["*"], vec![route])]);
+            let expected = match expected || (ignore_case && path == "/FOO") {
+                true => "v/r",
+                false => "v/",
+            };
+            let found = decided(table_of(&snapshot), &get("a", path));
+            assert_eq!(found, expected, "{prefix} {path} {ignore_case}");
+        }
     }
 }

@@ -89,6 +89,34 @@ fn rewritten_paths() {
     }
 }
 
+/// The table of `ReplacePrefixMatch` in the Gateway API, and more.
+#[test]
+fn rewritten_elements() {
+    for (condition, replacement, path, expected) in [
+        ("/foo", "/xyz", "/foo/bar", "/xyz/bar"),
+        ("/foo", "/xyz/", "/foo/bar", "/xyz/bar"),
+        ("/foo/", "/xyz", "/foo/bar", "/xyz/bar"),
+        ("/foo/", "/xyz/", "/foo/bar", "/xyz/bar"),
+        ("/foo", "/xyz", "/foo", "/xyz"),
+        ("/foo", "/xyz", "/foo/", "/xyz/"),
+        ("/foo", "", "/foo/bar", "/bar"),
+        ("/foo", "", "/foo/", "/"),
+        ("/foo", "", "/foo", "/"),
+        ("/foo", "/", "/foo/bar", "/bar"),
+        ("/foo", "/", "/foo/", "/"),
+        ("/foo", "/", "/foo", "/"),
+        ("/foo", "xyz", "/foo/bar", "/xyz/bar"),
+        ("/", "/xyz", "/foo", "/xyz/foo"),
+        ("/", "/xyz", "/", "/xyz/"),
+        ("/", "/", "/foo", "/foo"),
+        ("/foo", "/xyz", "/foo//bar", "/xyz//bar"),
+        ("/foo", "/xyz", "/foo/..bar", "/xyz/..bar"),
+    ] {
+        let condition = PathMatch::ElementPrefix(condition.to_owned());
+        check_path(condition, replacement, path, Ok(expected));
+    }
+}
+
 /// `/files..` is an innocent name until what stands before the dots is replaced.
 #[test]
 fn no_rewrite_leads_out_of_its_prefix() {

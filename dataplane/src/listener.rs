@@ -88,7 +88,7 @@ pub fn admit(worker: &Rc<Worker>, listener: ListenerId, accepted: Accepted) {
         Some(ListenerProtocol::Tcp(_)) => {
             io::spawn(tunnel::serve(Rc::clone(worker), session, place));
         }
-        Some(ListenerProtocol::Http(_)) | None => {
+        Some(ListenerProtocol::Http(_) | ListenerProtocol::Detect(..)) | None => {
             io::spawn(connection::serve(Rc::clone(worker), session, place));
         }
     }

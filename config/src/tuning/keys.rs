@@ -94,6 +94,11 @@ section! {
         body_bytes: u64 = 0, between(0, i64::MAX as u64);
         /// Time from a request's first byte to the end of its head. Over it: 408.
         request_head_timeout: Duration = Duration::from_secs(10), between(TIMEOUT_MIN, TIMEOUT_MAX);
+        /// Time in which a client's first bytes must say what it speaks, on a listener that finds
+        /// out for itself. After it, the connection carries bytes, not requests: who waits for the
+        /// server to speak first waits so long.
+        protocol_detection_timeout: Duration = Duration::from_secs(5),
+            between(TIMEOUT_MIN, TIMEOUT_MAX);
         /// A downstream connection without a request is closed after it.
         connection_idle_timeout: Duration = Duration::from_secs(3600),
             between(TIMEOUT_MIN, TIMEOUT_MAX);

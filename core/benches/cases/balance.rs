@@ -30,7 +30,7 @@ fn picks(policy: usize, weight: fn(u8) -> u32) -> Run {
     Box::new(move |times| {
         for _ in 0..times {
             let active = black_box(&active);
-            let picked = state.pick(&endpoints, |at| active[at], |_| false, &mut random);
+            let picked = state.pick(&endpoints, Some(1), |at| active[at], |_| false, &mut random);
             black_box(picked);
         }
     })

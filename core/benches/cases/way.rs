@@ -95,7 +95,7 @@ impl Proxy {
         let mut random = || 0x9e37_79b9_7f4a_7c15;
         let picked = self
             .balancer
-            .pick(&entry.endpoints, |_| 0, |_| false, &mut random);
+            .pick(&entry.endpoints, Some(1), |_| 0, |_| false, &mut random);
         black_box((picked, route.timeout, &self.out));
     }
 

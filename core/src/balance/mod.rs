@@ -1,25 +1,36 @@
 //! Which endpoint of a cluster a request goes to.
 //!
 //! One file per policy; [`POLICIES`] and [`State`] list them. A worker owns one [`State`] per
-//! cluster and shares it with nobody; random bits, active requests and who is excluded are
+//! cluster and shares it with nobody; random bits, hashes, active requests and who is excluded are
 //! arguments. Adding a policy: a file, a line in each of the two, and the property suite in
 //! `tests/balance.rs` runs it.
 
 mod draw;
+mod hash;
 mod least_request;
+mod maglev;
 mod random;
+mod ring_hash;
 mod round_robin;
 
 use ringmain_config::cluster::Balancer;
 
-use crate::snapshot::Endpoints;
+pub(crate) use hash::HashTable;
+pub use hash::hash;
+
+use crate::{
+    place::{Place, Problems},
+    snapshot::Endpoints,
+};
 use round_robin::RoundRobin;
 
-/// Every policy.
-pub const POLICIES: [Balancer; 3] = [
+/// Every policy; those with settings have Istio's.
+pub const POLICIES: [Balancer; 5] = [
     Balancer::LeastRequest,
     Balancer::RoundRobin,
     Balancer::Random,
+    Balancer::RingHash { entries_min: 1024 },
+    Balancer::Maglev { entries: 65_537 },
 ];
 
 /// What one worker remembers of its picks among the endpoints of one cluster.
@@ -31,6 +42,8 @@ enum Policy {
     LeastRequest,
     RoundRobin(RoundRobin),
     Random,
+    /// What it looks at is in the endpoints, for all workers.
+    Hash(Balancer),
 }
 
 impl State {
@@ -40,6 +53,7 @@ impl State {
             Balancer::LeastRequest => Policy::LeastRequest,
             Balancer::RoundRobin => Policy::RoundRobin(RoundRobin::default()),
             Balancer::Random => Policy::Random,
+            Balancer::RingHash { .. } | Balancer::Maglev { .. } => Policy::Hash(balancer),
         })
     }
 
@@ -49,6 +63,7 @@ impl State {
             Policy::LeastRequest => Balancer::LeastRequest,
             Policy::RoundRobin(_) => Balancer::RoundRobin,
             Policy::Random => Balancer::Random,
+            Policy::Hash(balancer) => balancer,
         }
     }
 
@@ -57,9 +72,12 @@ impl State {
     ///
     /// `active` is the number of this worker's requests at an endpoint; `is_excluded` says which
     /// must not be picked (ejected, or tried before); `random` gives 64 evenly distributed bits.
+    /// `hash` is the request's, for the policies that look at it; without one, and with endpoints
+    /// that were not [made for it](Endpoints::for_balancer), they draw at random, by weight.
     pub fn pick(
         &mut self,
         endpoints: &Endpoints,
+        hash: Option<u64>,
         active: impl Fn(usize) -> u32,
         is_excluded: impl Fn(usize) -> bool,
         random: &mut impl FnMut() -> u64,
@@ -71,6 +89,34 @@ impl State {
             Policy::LeastRequest => least_request::pick(endpoints, active, is_excluded, random),
             Policy::RoundRobin(state) => state.pick(endpoints, is_excluded, random),
             Policy::Random => random::pick(endpoints, is_excluded, random),
+            Policy::Hash(_) => match hash.zip(endpoints.hash_table()) {
+                Some((hash, table)) => table.pick(hash, endpoints.len(), &is_excluded),
+                None => random::pick(endpoints, is_excluded, random),
+            },
         }
     }
+}
+
+/// Reports settings that no table can be made with, and says whether there are none.
+pub(crate) fn check(balancer: Balancer, place: &Place<'_>, problems: &mut Problems) -> bool {
+    let (message, hint) = match balancer {
+        Balancer::LeastRequest | Balancer::RoundRobin | Balancer::Random => return true,
+        Balancer::RingHash { entries_min } => {
+            if (1..=ring_hash::ENTRIES_MAX).contains(&entries_min) {
+                return true;
+            }
+            let message = format!("a ring of {entries_min} entries, which must be 1 to 8388608");
+            (message, "1024 is usual")
+        }
+        Balancer::Maglev { entries } => {
+            if entries <= maglev::ENTRIES_MAX && maglev::is_prime(entries) {
+                return true;
+            }
+            let message =
+                format!("a table of {entries} entries, which must be a prime number up to 5000011");
+            (message, "65537 is usual")
+        }
+    };
+    problems.add_with_hint(place, message, hint);
+    false
 }

@@ -9,7 +9,7 @@ pub fn is_authority(text: &str) -> bool {
 
 /// An authority that was checked, split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Authority<'a> {
+pub(crate) struct Authority<'a> {
     host: &'a [u8],
     port: Option<u16>,
 }
@@ -17,7 +17,7 @@ pub(super) struct Authority<'a> {
 impl<'a> Authority<'a> {
     /// `None` when it is not `host` or `host:port`: also when there is user information, an empty
     /// host, or a colon without a port.
-    pub(super) fn parse(text: &'a [u8]) -> Option<Self> {
+    pub(crate) fn parse(text: &'a [u8]) -> Option<Self> {
         let host_end = if text.first() == Some(&b'[') {
             let end = text.iter().position(|&byte| byte == b']')? + 1;
             let address = std::str::from_utf8(&text[1..end - 1]).ok()?;
@@ -49,7 +49,7 @@ impl<'a> Authority<'a> {
     }
 
     /// The same host and port, a missing port being `default_port`.
-    pub(super) fn is_same(self, other: Self, default_port: u16) -> bool {
+    pub(crate) fn is_same(self, other: Self, default_port: u16) -> bool {
         self.host.eq_ignore_ascii_case(other.host)
             && self.port.unwrap_or(default_port) == other.port.unwrap_or(default_port)
     }

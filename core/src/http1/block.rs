@@ -90,7 +90,7 @@ pub(super) fn is_control(byte: u8) -> bool {
 /// A byte that a target cannot hold (RFC 9112 section 3.2): a space, a control character, `#`, or
 /// what is not ASCII.
 #[inline(always)]
-pub(super) fn is_not_in_target(byte: u8) -> bool {
+pub(crate) fn is_not_in_target(byte: u8) -> bool {
     !(0x21..0x7f).contains(&byte) | (byte == b'#')
 }
 

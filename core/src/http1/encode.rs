@@ -1,19 +1,22 @@
-//! Writes a decoded head for the next hop.
+//! Writes a decoded head for the next hop, as text.
 //!
-//! What is written, in this order: the first line; `Host` (requests); the fields that were received
-//! and go on, in their case and order; those that the proxy sets; those that the route's edits
-//! append; what is about this connection and about framing, from typed values only.
-//!
-//! Left behind are: fields bound to the connection they came on (`Known::is_connection_bound`) and
-//! those that `Connection` names, except fields meant for everyone on the way; fields that the
-//! edits drop; fields that the proxy sets itself. The proxy's own fields stand before the edits,
-//! so a route can replace or remove them, as in Envoy.
+//! What is written, in this order: the first line; `Host` (requests); the fields that
+//! [`super::passing`] says, the received ones in their case and order; what is about this
+//! connection and about framing, from typed values only.
+
+use std::ops::Range;
 
 use super::{
-    block, chunk::CRLF, fields::Fields, framing::Framing, known::Known, request::RequestHead,
-    request_line::MethodKind, response::ResponseHead,
+    block,
+    chunk::CRLF,
+    fields::{Field, Fields},
+    framing::Framing,
+    passing::{Plan, Sink, is_writable_name, response_framing},
+    request::RequestHead,
+    request_line::MethodKind,
+    response::ResponseHead,
 };
-use crate::header::{Edits, is_control_byte, is_token_byte};
+use crate::header::{Edits, is_control_byte};
 
 /// What is written of a request besides its received head.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,6 +39,9 @@ pub struct RequestWrite<'a> {
     pub framing: Framing,
     /// Writes `expect: 100-continue`; the received field is never passed on by itself.
     pub expect_continue: bool,
+    /// Asks the next hop to speak this protocol after its answer; a received wish is never passed
+    /// on by itself. What [`RequestHead::upgrade`] says, and then there is no body.
+    pub upgrade: Option<&'a str>,
 }
 
 /// What is written of a response besides its received head.
@@ -80,8 +86,10 @@ pub fn encode_request(
     out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
     push_value(out, write.authority.as_bytes());
     out.extend_from_slice(CRLF);
-    plan.push_fields(out, head.fields(), bytes);
-    if head.accepts_trailers() {
+    push_fields(out, &plan, head.fields(), bytes);
+    if let Some(protocol) = write.upgrade {
+        push_upgrade(out, protocol);
+    } else if head.accepts_trailers() {
         out.extend_from_slice(b"te: trailers\r\nconnection: te\r\n");
     }
     if write.expect_continue {
@@ -98,12 +106,7 @@ pub fn encode_response(
     bytes: &[u8],
     write: &ResponseWrite<'_>,
 ) {
-    let framing = match (write.framing, head.declared()) {
-        _ if matches!(head.status(), 100..=199 | 204) => Framing::None,
-        (Framing::None, declared) if write.request == MethodKind::Head => declared,
-        (Framing::None, Framing::Length(length)) if head.status() == 304 => Framing::Length(length),
-        (framing, _) => framing,
-    };
+    let framing = response_framing(head, write.framing, write.request);
     let plan = Plan {
         edits: write.edits,
         set: write.set,
@@ -114,140 +117,85 @@ pub fn encode_response(
     push_status(out, head.status());
     out.extend_from_slice(head.reason(bytes));
     out.extend_from_slice(CRLF);
-    plan.push_fields(out, head.fields(), bytes);
+    push_fields(out, &plan, head.fields(), bytes);
     let closes = !write.keep_alive || write.framing == Framing::UntilClose;
-    if closes && !head.is_interim() {
+    if let Some(protocol) = head.upgrade(bytes) {
+        push_upgrade(out, protocol);
+    } else if closes && !head.is_interim() {
         out.extend_from_slice(b"connection: close\r\n");
     }
     push_framing(out, framing);
     out.extend_from_slice(CRLF);
 }
 
-/// Which fields are written.
-struct Plan<'a> {
-    edits: &'a [&'a Edits],
-    set: &'a [(&'a str, &'a [u8])],
-    append: &'a [(&'a str, &'a [u8])],
-    trailers_follow: bool,
+/// Appends fields as lines.
+struct Lines<'a> {
+    out: &'a mut Vec<u8>,
+    /// What the received fields were decoded from.
+    bytes: &'a [u8],
+    /// Neighbours that stand in the buffer as they will be sent: they are copied together.
+    run: Range<usize>,
 }
 
-impl Plan<'_> {
-    /// Enough room for nearly every head, so that it is written without growing.
-    fn size_hint(&self, fields: &Fields) -> usize {
-        let own = |fields: &[(&str, &[u8])]| -> usize {
-            let sizes = fields
-                .iter()
-                .map(|(name, value)| name.len() + value.len() + 4);
-            sizes.sum()
-        };
-        fields.length() + own(self.set) + own(self.append) + 256
+impl Sink for Lines<'_> {
+    #[inline(always)]
+    fn received(&mut self, field: &Field) {
+        let name_start = field.name.range().start;
+        let line_end = field.value.range().end + CRLF.len();
+        if field.canonical && self.run.end == name_start {
+            self.run.end = line_end;
+            return;
+        }
+        self.out.extend_from_slice(&self.bytes[self.run.clone()]);
+        if field.canonical {
+            self.run = name_start..line_end;
+            return;
+        }
+        self.run = 0..0;
+        self.out.extend_from_slice(field.name.of(self.bytes));
+        self.out.extend_from_slice(b": ");
+        self.out.extend_from_slice(field.value.of(self.bytes));
+        self.out.extend_from_slice(CRLF);
     }
 
-    fn push_fields(&self, out: &mut Vec<u8>, fields: &Fields, bytes: &[u8]) {
-        self.push_received(out, fields, bytes);
-        for (name, value) in self.set {
-            if !edits_drop(name.as_bytes(), self.edits) {
-                push_field(out, name, value);
-            }
-        }
-        for (name, value) in self.append {
-            if !edits_drop(name.as_bytes(), self.edits) {
-                push_joined(out, name, value, fields, bytes);
-            }
-        }
-        for (position, edits) in self.edits.iter().enumerate() {
-            for (name, value) in &edits.appended {
-                if !edits_drop(name.as_bytes(), &self.edits[position + 1..]) {
-                    push_field(out, name, value.as_bytes());
-                }
-            }
-        }
+    #[inline(always)]
+    fn end_of_received(&mut self) {
+        self.out.extend_from_slice(&self.bytes[self.run.clone()]);
     }
 
-    /// The received fields that go on. Neighbours that stand in the buffer as they will be sent are
-    /// copied together.
-    fn push_received(&self, out: &mut Vec<u8>, fields: &Fields, bytes: &[u8]) {
-        let lengths = self.dropped_lengths();
-        let mut run = 0..0;
-        for field in fields.iter() {
-            let name = field.name.of(bytes);
-            let goes_on = field.passes
-                && (field.known != Some(Known::Trailer) || self.trailers_follow)
-                && (lengths & length_bit(name.len()) == 0 || !self.drops(name));
-            if !goes_on {
-                continue;
-            }
-            let name_start = field.name.range().start;
-            let line_end = field.value.range().end + CRLF.len();
-            if field.canonical && run.end == name_start {
-                run.end = line_end;
-                continue;
-            }
-            out.extend_from_slice(&bytes[run]);
-            if field.canonical {
-                run = name_start..line_end;
-                continue;
-            }
-            run = 0..0;
-            out.extend_from_slice(name);
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(field.value.of(bytes));
-            out.extend_from_slice(CRLF);
-        }
-        out.extend_from_slice(&bytes[run]);
+    #[inline(always)]
+    fn own(&mut self, name: &str, value: &[u8]) {
+        push_field(self.out, name, value);
     }
 
-    /// A bit for the length of each dropped name: most fields differ in length from all of them,
-    /// and then no name is compared.
-    fn dropped_lengths(&self) -> u64 {
-        let mut lengths = 0;
-        for (name, _) in self.set {
-            lengths |= length_bit(name.len());
+    #[inline(always)]
+    fn joined<'b>(&mut self, name: &str, received: impl Iterator<Item = &'b [u8]>, value: &[u8]) {
+        debug_assert!(is_writable_name(name), "{name:?}");
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b": ");
+        for element in received {
+            self.out.extend_from_slice(element);
+            self.out.extend_from_slice(b", ");
         }
-        for (name, _) in self.append {
-            lengths |= length_bit(name.len());
-        }
-        for edits in self.edits {
-            for name in &edits.dropped {
-                lengths |= length_bit(name.len());
-            }
-        }
-        lengths
-    }
-
-    fn drops(&self, name: &[u8]) -> bool {
-        let is_same = |(other, _): &(&str, &[u8])| name.eq_ignore_ascii_case(other.as_bytes());
-        self.set.iter().any(is_same)
-            || self.append.iter().any(is_same)
-            || edits_drop(name, self.edits)
+        push_value(self.out, value);
+        self.out.extend_from_slice(CRLF);
     }
 }
 
-#[inline]
-fn edits_drop(name: &[u8], edits: &[&Edits]) -> bool {
-    edits.iter().any(|edits| {
-        let mut dropped = edits.dropped.iter();
-        dropped.any(|dropped| name.eq_ignore_ascii_case(dropped.as_bytes()))
-    })
+fn push_fields(out: &mut Vec<u8>, plan: &Plan<'_>, fields: &Fields, bytes: &[u8]) {
+    let mut lines = Lines {
+        out,
+        bytes,
+        run: 0..0,
+    };
+    plan.push_fields(&mut lines, fields, bytes);
 }
 
-fn length_bit(length: usize) -> u64 {
-    1 << (length & 63)
-}
-
-/// The received fields of this name and `value`, as one list.
-fn push_joined(out: &mut Vec<u8>, name: &str, value: &[u8], fields: &Fields, bytes: &[u8]) {
-    debug_assert!(is_writable_name(name), "{name:?}");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    for field in fields.iter() {
-        let is_same = field.name.of(bytes).eq_ignore_ascii_case(name.as_bytes());
-        if field.passes && is_same && !field.value.is_empty() {
-            out.extend_from_slice(field.value.of(bytes));
-            out.extend_from_slice(b", ");
-        }
-    }
-    push_value(out, value);
+/// What a request asks for, or a 101 agrees to.
+#[cold]
+fn push_upgrade(out: &mut Vec<u8>, protocol: &str) {
+    out.extend_from_slice(b"connection: upgrade\r\nupgrade: ");
+    push_value(out, protocol.as_bytes());
     out.extend_from_slice(CRLF);
 }
 
@@ -258,11 +206,6 @@ pub(super) fn push_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b": ");
     push_value(out, value);
     out.extend_from_slice(CRLF);
-}
-
-fn is_writable_name(name: &str) -> bool {
-    let is_token = !name.is_empty() && name.bytes().all(is_token_byte);
-    is_token && !Known::of(name.as_bytes()).is_some_and(Known::is_connection_bound)
 }
 
 /// A value, with a space for every control character: whoever made the value, it cannot begin

@@ -9,20 +9,20 @@ use crate::header::{Headers, is_control_byte, is_token_byte};
 
 /// One header field.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Field {
-    pub(super) name: Span,
+pub(crate) struct Field {
+    pub(crate) name: Span,
     /// Without white space around it.
-    pub(super) value: Span,
-    pub(super) known: Option<Known>,
+    pub(crate) value: Span,
+    pub(crate) known: Option<Known>,
     /// Not bound to the connection it came on.
-    pub(super) passes: bool,
+    pub(crate) passes: bool,
     /// Stands in the buffer as `name: value CRLF`, byte for byte, so it can be copied as it is.
-    pub(super) canonical: bool,
+    pub(crate) canonical: bool,
 }
 
 /// The header fields of one head. Reused from message to message.
 #[derive(Clone, Debug)]
-pub(super) struct Fields {
+pub(crate) struct Fields {
     list: Vec<Field>,
     /// Known names that are there: a bit for each.
     present: u64,
@@ -95,6 +95,21 @@ impl Fields {
     pub(super) fn first<'a>(&self, bytes: &'a [u8], known: Known) -> Option<&'a [u8]> {
         let position = self.position(known)?;
         Some(self.list[position].value.of(bytes))
+    }
+
+    /// The one protocol that Upgrade names (RFC 9110 section 7.8): `None` when it is missing,
+    /// names several, or none.
+    pub(super) fn upgrade<'a>(&self, bytes: &'a [u8]) -> Option<&'a str> {
+        let mut fields = self.list[self.position(Known::Upgrade)?..]
+            .iter()
+            .filter(|field| field.known == Some(Known::Upgrade));
+        let protocol = fields.next()?.value.of(bytes);
+        let mut parts = protocol.splitn(2, |&byte| byte == b'/');
+        let is_token = |part: &[u8]| !part.is_empty() && part.iter().copied().all(is_token_byte);
+        match fields.next().is_none() && parts.all(is_token) {
+            true => std::str::from_utf8(protocol).ok(),
+            false => None,
+        }
     }
 
     fn position(&self, known: Known) -> Option<usize> {
@@ -201,6 +216,8 @@ impl Fields {
 pub(super) struct ConnectionOptions {
     pub(super) close: bool,
     pub(super) keep_alive: bool,
+    /// Whoever sent it wants to speak another protocol: Upgrade says which.
+    pub(super) upgrade: bool,
     /// It names fields.
     pub(super) names_fields: bool,
     count: usize,
@@ -232,6 +249,8 @@ impl ConnectionOptions {
                 self.close = true;
             } else if option.eq_ignore_ascii_case(b"keep-alive") {
                 self.keep_alive = true;
+            } else if option.eq_ignore_ascii_case(b"upgrade") {
+                self.upgrade = true;
             } else if !option.is_empty() {
                 self.names_fields = true;
             }
@@ -272,7 +291,7 @@ fn diagnose(section: &[u8]) -> Reject {
 }
 
 /// One field line without its CRLF, not empty, as name and value.
-pub(super) fn check_line(line: &[u8]) -> Result<(&[u8], &[u8]), Reject> {
+pub(crate) fn check_line(line: &[u8]) -> Result<(&[u8], &[u8]), Reject> {
     if line.contains(&b'\r') {
         return Err(Reject::BareLineEnd);
     }

@@ -1,5 +1,7 @@
 //! Field names that this proxy reads, writes or drops, as small numbers.
 
+use http::HeaderName;
+
 use super::block::{self, Block};
 
 macro_rules! known {
@@ -19,9 +21,16 @@ macro_rules! known {
             pub const fn name(self) -> &'static str {
                 NAMES[self as usize]
             }
+
+            /// For a map of fields.
+            pub(crate) fn header_name(self) -> HeaderName {
+                HEADER_NAMES[self as usize].clone()
+            }
         }
 
         const NAMES: &[&str] = &[$($name,)*];
+
+        static HEADER_NAMES: [HeaderName; NAMES.len()] = [$(HeaderName::from_static($name),)*];
     };
 }
 

@@ -9,24 +9,25 @@
 //!
 //! What is refused, and with which status, is the list in [`reject`].
 
-mod authority;
+pub(crate) mod authority;
 pub(crate) mod block;
 mod body;
 mod chunk;
 mod encode;
-mod fields;
+pub(crate) mod fields;
 mod framing;
 mod known;
 mod limits;
 mod local;
+pub(crate) mod passing;
 mod quick;
 pub mod reject;
 mod request;
 mod request_line;
 mod response;
 mod scan;
-mod span;
-mod trailers;
+pub(crate) mod span;
+pub(crate) mod trailers;
 
 pub use authority::is_authority;
 pub use body::{BodyDecoder, Decoded, EndOfStream};

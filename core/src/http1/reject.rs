@@ -1,4 +1,5 @@
-//! Every reason for which a message is not HTTP/1.1 as we accept it.
+//! Every reason for which a message is not HTTP as we accept it. A message that came over HTTP/2 is
+//! decoded as HTTP/1.1 text in the end (`crate::http2`), so most rules are about both.
 
 /// Why a message was refused. One variant for each rule, so that the log names the rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,8 +85,26 @@ pub enum Reject {
     StatusLine,
     /// More interim responses before the final one than 64.
     InterimHeads,
-    /// 101, which answers an upgrade that was not asked for.
+    /// 101 that nobody asked for, or that does not say what is spoken now; 101 over HTTP/2, which
+    /// has none (RFC 9113 section 8.6).
     SwitchingProtocols,
+    /// HTTP/2: scheme that is neither `http` nor `https`.
+    Scheme,
+    /// HTTP/2: field that is about one connection (RFC 9113 section 8.2.2).
+    ConnectionField,
+    /// HTTP/2: TE that says anything but `trailers` (RFC 9113 section 8.2.2).
+    Te,
+    /// HTTP/2: field value with white space around it (RFC 9113 section 8.2.1).
+    HeaderSpace,
+    /// HTTP/2: the message ends with its head although Content-Length is not 0 (RFC 9113 section
+    /// 8.1.1).
+    LengthAndEndStream,
+    /// HTTP/2: CONNECT or extended CONNECT that says something of a body, or ends with its head
+    /// (RFC 9110 section 9.3.6, RFC 8441 section 5).
+    TunnelBody,
+    /// HTTP/2: `:protocol` that is not a token (RFC 8441 section 4), and an upgrade that has none:
+    /// of a request that is not a GET (RFC 8441 section 5).
+    ExtendedConnect,
 }
 
 impl Reject {
@@ -117,7 +136,14 @@ impl Reject {
             | Self::ChunkExtension
             | Self::ChunkExtensionTooLong
             | Self::ChunkEnd
-            | Self::Trailer => 400,
+            | Self::Trailer
+            | Self::Scheme
+            | Self::ConnectionField
+            | Self::Te
+            | Self::HeaderSpace
+            | Self::LengthAndEndStream
+            | Self::TunnelBody
+            | Self::ExtendedConnect => 400,
             Self::BodyTooLarge => 413,
             Self::TargetTooLong => 414,
             Self::Expectation => 417,
@@ -171,6 +197,13 @@ impl Reject {
             Self::StatusLine => "http1.status_line",
             Self::InterimHeads => "http1.interim_heads",
             Self::SwitchingProtocols => "http1.switching_protocols",
+            Self::Scheme => "http2.scheme",
+            Self::ConnectionField => "http2.connection_field",
+            Self::Te => "http2.te",
+            Self::HeaderSpace => "http2.header_space",
+            Self::LengthAndEndStream => "http2.length_and_end_stream",
+            Self::TunnelBody => "http2.tunnel_body",
+            Self::ExtendedConnect => "http2.extended_connect",
         }
     }
 }

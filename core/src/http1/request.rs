@@ -173,6 +173,21 @@ impl RequestHead {
         self.line.kind
     }
 
+    /// The protocol that the client asks to speak on this connection after a 101, such as
+    /// `websocket` (RFC 9110 section 7.8). `None` when it asks for none, or in a way that is not
+    /// passed on, as a server may: several protocols, one before a body (what the client sends
+    /// before the 101 must be nothing), `h2c` (RFC 9113 section 3.1), or with HEAD.
+    pub fn upgrade<'a>(&self, bytes: &'a [u8]) -> Option<&'a str> {
+        if !self.connection.upgrade
+            || !matches!(self.framing, Framing::None | Framing::Length(0))
+            || self.line.kind == MethodKind::Head
+        {
+            return None;
+        }
+        let protocol = self.fields.upgrade(bytes)?;
+        (!protocol.eq_ignore_ascii_case("h2c")).then_some(protocol)
+    }
+
     /// A token, in the case it was sent in.
     pub fn method<'a>(&self, bytes: &'a [u8]) -> &'a str {
         match self.line.method_name {
@@ -258,7 +273,7 @@ impl RequestHead {
         self.line.method.of(bytes)
     }
 
-    pub(super) fn fields(&self) -> &Fields {
+    pub(crate) fn fields(&self) -> &Fields {
         &self.fields
     }
 }

@@ -19,6 +19,12 @@ pub enum MethodKind {
     Head,
     /// May be about the server as a whole (`*`).
     Options,
+    /// A tunnel follows its response when that says so by a status of 200 to 299.
+    Connect,
+    /// Of a request that asks for another protocol, and may be answered with 101
+    /// ([`RequestHead::upgrade`](super::RequestHead::upgrade)). Never that of a received request
+    /// by itself: who passes the wish on decodes the response with it.
+    Upgrade,
     /// Any other.
     #[default]
     Other,

@@ -152,6 +152,11 @@ impl ResponseHead {
         request: MethodKind,
         end: usize,
     ) -> Result<usize, Reject> {
+        if self.line.status == 101
+            && (request != MethodKind::Upgrade || self.fields.upgrade(bytes).is_none())
+        {
+            return Err(Reject::SwitchingProtocols);
+        }
         self.interim_heads = match self.is_interim() {
             true if self.interim_heads == INTERIM_HEADS_MAX => return Err(Reject::InterimHeads),
             true => self.interim_heads + 1,
@@ -160,12 +165,14 @@ impl ResponseHead {
         self.declared = seen.declared.finish()?;
         self.framing = match self.declared {
             _ if self.never_has_body() || request == MethodKind::Head => Framing::None,
+            _ if self.opens_tunnel(request) => Framing::None,
             Framing::None => Framing::UntilClose,
             declared => declared,
         };
         self.keep_alive = !seen.connection.close
             && (!self.line.is_http10 || seen.connection.keep_alive)
             && self.framing != Framing::UntilClose
+            && !self.opens_tunnel(request)
             && !self.has_doubtful_body();
         if seen.connection.names_fields {
             self.fields.drop_connection_options(bytes);
@@ -176,6 +183,15 @@ impl ResponseHead {
     /// Its status has no body, whatever the fields say (RFC 9112 section 6.3).
     fn never_has_body(&self) -> bool {
         matches!(self.line.status, 100..=199 | 204 | 304)
+    }
+
+    /// What follows on the connection is no HTTP/1 any more (RFC 9110 sections 7.8 and 9.3.6).
+    fn opens_tunnel(&self, request: MethodKind) -> bool {
+        match request {
+            MethodKind::Connect => matches!(self.line.status, 200..=299),
+            MethodKind::Upgrade => self.line.status == 101,
+            MethodKind::Head | MethodKind::Options | MethodKind::Other => false,
+        }
     }
 
     /// It cannot have the body that it declares, so whoever sent it may have sent one all the same,
@@ -194,13 +210,21 @@ impl ResponseHead {
         self.line.reason.of(bytes)
     }
 
-    /// 1xx: the final response is still to come.
+    /// 1xx but 101: the final response is still to come.
     pub fn is_interim(&self) -> bool {
-        matches!(self.line.status, 100..=199)
+        matches!(self.line.status, 100 | 102..=199)
+    }
+
+    /// The protocol that is spoken behind this head: of a 101, and only of one.
+    pub fn upgrade<'a>(&self, bytes: &'a [u8]) -> Option<&'a str> {
+        match self.line.status {
+            101 => self.fields.upgrade(bytes),
+            _ => None,
+        }
     }
 
     /// How the end of the body is found. [`Framing::None`] for a response to HEAD, for 1xx, 204 and
-    /// 304.
+    /// 304, and for what opens a tunnel.
     pub fn framing(&self) -> Framing {
         self.framing
     }
@@ -235,7 +259,7 @@ impl ResponseHead {
         }
     }
 
-    pub(super) fn fields(&self) -> &Fields {
+    pub(crate) fn fields(&self) -> &Fields {
         &self.fields
     }
 }
@@ -340,9 +364,6 @@ impl StatusLine {
         let status = digits
             .iter()
             .fold(0, |status, &digit| status * 10 + u16::from(digit - b'0'));
-        if status == 101 {
-            return Err(Reject::SwitchingProtocols);
-        }
         Ok(Self {
             status,
             reason: Span::new(line.end - reason.len()..line.end),

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// Half-open range of positions. A head is far shorter than 4 GiB (see `Limits`), so 32 bits do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Span {
+pub(crate) struct Span {
     pub(super) start: u32,
     pub(super) end: u32,
 }
@@ -26,7 +26,7 @@ impl Span {
         self.start == self.end
     }
 
-    pub(super) fn of(self, bytes: &[u8]) -> &[u8] {
+    pub(crate) fn of(self, bytes: &[u8]) -> &[u8] {
         &bytes[self.range()]
     }
 

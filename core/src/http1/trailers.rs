@@ -60,7 +60,7 @@ impl Trailers {
 /// Fields that must not be sent as trailers, since someone on the way may merge them into the head:
 /// framing, routing, authentication, request modifiers, response control, content format, and what
 /// is bound to a connection (RFC 9110 section 6.5.1).
-fn is_forbidden(name: &[u8]) -> bool {
+pub(crate) fn is_forbidden(name: &[u8]) -> bool {
     let name = name.to_ascii_lowercase();
     let is_allowed_known = |known| matches!(known, Known::GrpcStatus);
     Known::of(&name).is_some_and(|known| !is_allowed_known(known))
@@ -96,4 +96,4 @@ const FORBIDDEN_PREFIXES: &[&[u8]] = &[
 ];
 
 /// Of a trailer section. Real ones are a status and a checksum.
-const TRAILER_BYTES_MAX: usize = 8 * 1024;
+pub(crate) const TRAILER_BYTES_MAX: usize = 8 * 1024;

@@ -3,6 +3,7 @@
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 use ringmain_config::{
+    filter::Share,
     origin::Origin,
     route::{Redirect, Rewrite},
 };
@@ -28,6 +29,24 @@ pub struct Route {
     pub name: Box<str>,
     /// What few requests need.
     pub details: Box<Details>,
+    /// What few routes have.
+    pub extras: Option<Box<Extras>>,
+}
+
+/// What a route does besides its action.
+#[derive(Debug)]
+pub struct Extras {
+    /// Copies of requests, each drawn for itself.
+    pub mirrors: Box<[Mirror]>,
+}
+
+/// A copy of each of some requests, whose answer nobody waits for.
+#[derive(Debug)]
+pub struct Mirror {
+    /// Where to.
+    pub cluster: ClusterIndex,
+    /// Of how many.
+    pub share: Share,
 }
 
 /// What is asked of a route only when its path alone does not decide, or to explain it.
@@ -90,14 +109,26 @@ struct Several {
 /// A cluster and its share.
 #[derive(Debug)]
 pub struct Destination {
-    /// Where to.
+    /// Where to; [`ClusterIndex::NOWHERE`] with an answer.
     pub cluster: ClusterIndex,
+    /// Its share is answered so. No request that is sent on needs to ask for it: only one whose
+    /// cluster is not found.
+    pub answer: Option<Box<Answer>>,
     /// Relative to [`Destinations::weight_sum`]; 0 is never drawn.
     pub weight: u32,
     /// On the request, before the route's; absent when it changes nothing.
     pub request_headers: Option<Box<Edits>>,
     /// On the response, before the route's; absent when it changes nothing.
     pub response_headers: Option<Box<Edits>>,
+}
+
+/// The answer to requests for something that is not there.
+#[derive(Debug)]
+pub struct Answer {
+    /// 500 to 599.
+    pub status: u16,
+    /// What is not there.
+    pub name: Box<str>,
 }
 
 impl Destinations {

@@ -1,6 +1,7 @@
 //! From the route table of a Document to one that can be asked. Everything wrong is reported.
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet},
     sync::Arc,
 };
@@ -8,7 +9,7 @@ use std::{
 use ringmain_config::route::{self as config, HeaderEdits, PathMatch, RedirectPath, StringMatch};
 
 use super::{
-    Action, Destination, Destinations, Details, Direct, Forward, Places, Route, RouteTable,
+    Action, Answer, Destination, Destinations, Details, Direct, Forward, Places, Route, RouteTable,
     VirtualHost,
     hosts::{Domains, Hosts, Refusal},
     matcher::{Condition, Matcher, PathCondition, Text},
@@ -47,6 +48,9 @@ impl RouteTable {
             is_sound: true,
         };
         let hosts = compiler.hosts(source, place);
+        if let Some(policy) = &source.retry {
+            compiler.check_retry(policy, place);
+        }
         let mut paths = Builder::default();
         let mut routes = Vec::new();
         let mut places = Vec::new();
@@ -81,15 +85,22 @@ impl RouteTable {
 
     /// Every cluster it sends to, with duplicates.
     pub(crate) fn clusters(&self) -> impl Iterator<Item = ClusterIndex> {
-        let forwards = self.routes.iter().filter_map(|route| match &route.action {
-            Action::Forward(forward) => Some(forward),
-            Action::Redirect(_) | Action::Direct(_) => None,
-        });
-        forwards.flat_map(|forward| forward.destinations.iter().map(|to| to.cluster))
+        self.routes.iter().flat_map(|route| {
+            let destinations = match &route.action {
+                Action::Forward(forward) => &*forward.destinations,
+                Action::Redirect(_) | Action::Direct(_) => &[],
+            };
+            let extras = route.extras.iter();
+            let mirrors = extras.flat_map(|extras| &extras.mirrors);
+            let destinations = destinations.iter().map(|to| to.cluster);
+            destinations
+                .filter(|cluster| *cluster != ClusterIndex::NOWHERE)
+                .chain(mirrors.map(|mirror| mirror.cluster))
+        })
     }
 }
 
-struct Compiler<'a, C> {
+pub(super) struct Compiler<'a, C> {
     clusters: &'a C,
     problems: &'a mut Problems,
     /// The same pattern stands in many routes as a rule; each is compiled once per table.
@@ -98,7 +109,7 @@ struct Compiler<'a, C> {
 }
 
 impl<C: Clusters> Compiler<'_, C> {
-    fn problem(&mut self, place: &Place<'_>, message: impl Into<String>) {
+    pub(super) fn problem(&mut self, place: &Place<'_>, message: impl Into<String>) {
         self.is_sound = false;
         self.problems.add(place, message);
     }
@@ -140,6 +151,7 @@ impl<C: Clusters> Compiler<'_, C> {
 
     fn route(&mut self, source: &config::Route, place: &Place<'_>) -> Route {
         let place = Place::below(place, "route", &source.name, source.origin.as_ref());
+        self.check_filters(&source.filters, &place);
         Route {
             name: source.name.as_str().into(),
             details: Box::new(Details {
@@ -150,6 +162,7 @@ impl<C: Clusters> Compiler<'_, C> {
             request_headers: self.edits(&source.request_headers, "request headers", &place),
             response_headers: self.edits(&source.response_headers, "response headers", &place),
             timeout: source.timeout,
+            extras: self.extras(source, &place),
         }
     }
 
@@ -202,13 +215,23 @@ impl<C: Clusters> Compiler<'_, C> {
                 text: text.as_str().into(),
                 ignore_case,
             },
+            PathMatch::ElementPrefix(text) => {
+                if !text.starts_with('/') {
+                    let message = format!("{text:?} does not begin with `/`, as every path does");
+                    self.problem(place, message);
+                }
+                PathCondition::ElementPrefix {
+                    text: text.strip_suffix('/').unwrap_or(text).into(),
+                    ignore_case,
+                }
+            }
             PathMatch::Regex(pattern) => self
                 .regex(pattern, place)
                 .map_or(PathCondition::Any, PathCondition::Regex),
         }
     }
 
-    fn text(&mut self, source: &StringMatch, place: &Place<'_>) -> Text {
+    pub(super) fn text(&mut self, source: &StringMatch, place: &Place<'_>) -> Text {
         match source {
             StringMatch::Exact(text) => Text::Exact(text.as_str().into()),
             StringMatch::Prefix(text) => Text::Prefix(text.as_str().into()),
@@ -219,7 +242,7 @@ impl<C: Clusters> Compiler<'_, C> {
         }
     }
 
-    fn regex(&mut self, pattern: &str, place: &Place<'_>) -> Option<Arc<Regex>> {
+    pub(super) fn regex(&mut self, pattern: &str, place: &Place<'_>) -> Option<Arc<Regex>> {
         if let Some(held) = self.regexes.get(pattern) {
             return Some(held.clone());
         }
@@ -298,9 +321,18 @@ impl<C: Clusters> Compiler<'_, C> {
             if let Some(path) = &rewrite.path {
                 self.rewritten_path(path, &place);
             }
+            if let Some(regex) = &rewrite.regex {
+                self.check_regex_rewrite(regex, &place);
+                if rewrite.path.is_some() {
+                    self.problem(&place, "it has both a path and a regex to replace by");
+                }
+            }
             if let Some(authority) = &rewrite.authority {
                 self.authority(authority, &place);
             }
+        }
+        if let Some(policy) = &source.retry {
+            self.check_retry(policy, place);
         }
         Forward {
             destinations,
@@ -310,19 +342,37 @@ impl<C: Clusters> Compiler<'_, C> {
 
     fn destination(&mut self, source: &config::Destination, place: &Place<'_>) -> Destination {
         let place = Place::below(place, "cluster", &source.cluster, None);
-        let cluster = self.clusters.index(&source.cluster);
-        if cluster.is_none() {
-            self.is_sound = false;
-            let names = self.clusters.names();
-            self.problems
-                .add_missing(&place, "no such cluster", &source.cluster, names);
-        }
+        let answer = source.answer.map(|status| {
+            if !(500..600).contains(&status) {
+                self.problem(&place, format!("answer {status} is not 500 to 599"));
+            }
+            Box::new(Answer {
+                status,
+                name: source.cluster.as_str().into(),
+            })
+        });
+        let cluster = match &answer {
+            Some(_) => ClusterIndex::NOWHERE,
+            None => self.cluster(&source.cluster, &place),
+        };
         Destination {
-            cluster: cluster.unwrap_or_default(),
+            cluster,
+            answer,
             weight: source.weight,
             request_headers: self.edits(&source.request_headers, "request headers", &place),
             response_headers: self.edits(&source.response_headers, "response headers", &place),
         }
+    }
+
+    /// Of no importance when there is no such cluster, which is reported.
+    pub(super) fn cluster(&mut self, name: &str, place: &Place<'_>) -> ClusterIndex {
+        self.clusters.index(name).unwrap_or_else(|| {
+            self.is_sound = false;
+            let names = self.clusters.names();
+            self.problems
+                .add_missing(place, "no such cluster", name, names);
+            ClusterIndex::NOWHERE
+        })
     }
 
     fn check_redirect(&mut self, source: &config::Redirect, place: &Place<'_>) {
@@ -375,27 +425,28 @@ fn virtual_host_place<'a>(source: &'a config::VirtualHost, place: &'a Place<'a>)
 }
 
 impl Builder {
-    /// Adds the tree of those routes that do, or do not, ignore the case of paths.
+    /// Adds the tree of those routes that do, or do not, ignore the case of paths. A route for a
+    /// prefix of elements stands in it twice: for the whole path, and for what is below it.
     fn add_routes(&mut self, routes: &[Route], ignore_case: bool) -> Root {
-        let mut folded = Vec::new();
-        let of_case = routes.iter().zip(0..);
-        let of_case = of_case.filter(|(route, _)| ignores_case(route) == ignore_case);
-        let of_case: Vec<(&Route, u32)> = of_case.collect();
-        if ignore_case {
-            let text = |route: &Route| path_bytes(route).0.to_ascii_lowercase();
-            folded.extend(of_case.iter().map(|(route, _)| text(route)));
-        }
-        let keys = of_case.iter().enumerate();
-        let keys = keys.map(|(place, (route, position))| {
-            let (bytes, is_exact) = path_bytes(route);
+        let routes = routes.iter().zip(0..);
+        let mut texts = Vec::new();
+        for (route, position) in routes.filter(|(route, _)| ignores_case(route) == ignore_case) {
             let matcher = &route.details.matcher;
             let is_regex = matches!(matcher.path, PathCondition::Regex(_));
             let is_asked = is_regex || !matcher.conditions.is_empty();
-            Key {
-                candidate: Candidate::new(*position, is_asked),
-                bytes: folded.get(place).map_or(bytes, Vec::as_slice),
-                is_exact,
-            }
+            let candidate = Candidate::new(position, is_asked);
+            let own = path_texts(&matcher.path).into_iter().flatten();
+            texts.extend(own.map(|(mut text, is_exact)| {
+                if ignore_case {
+                    text.to_mut().make_ascii_lowercase();
+                }
+                (text, is_exact, candidate)
+            }));
+        }
+        let keys = texts.iter().map(|(text, is_exact, candidate)| Key {
+            candidate: *candidate,
+            bytes: text,
+            is_exact: *is_exact,
         });
         self.add(keys.collect())
     }
@@ -404,18 +455,25 @@ impl Builder {
 fn ignores_case(route: &Route) -> bool {
     match &route.details.matcher.path {
         PathCondition::Any | PathCondition::Regex(_) => false,
-        PathCondition::Exact { ignore_case, .. } | PathCondition::Prefix { ignore_case, .. } => {
-            *ignore_case
-        }
+        PathCondition::Exact { ignore_case, .. }
+        | PathCondition::Prefix { ignore_case, .. }
+        | PathCondition::ElementPrefix { ignore_case, .. } => *ignore_case,
     }
 }
 
-/// What a path must begin with, or be, for the route to be asked.
-fn path_bytes(route: &Route) -> (&[u8], bool) {
-    match &route.details.matcher.path {
-        PathCondition::Any => (b"", false),
-        PathCondition::Exact { text, .. } => (text.as_bytes(), true),
-        PathCondition::Prefix { text, .. } => (text.as_bytes(), false),
-        PathCondition::Regex(regex) => (regex.literal_prefix(), false),
+/// What a path must be (true), or begin with, for the route to be asked: one of them.
+fn path_texts(condition: &PathCondition) -> [Option<(Cow<'_, [u8]>, bool)>; 2] {
+    let one = |text, is_exact| [Some((Cow::<[u8]>::Borrowed(text), is_exact)), None];
+    match condition {
+        PathCondition::Any => one(b"", false),
+        PathCondition::Exact { text, .. } => one(text.as_bytes(), true),
+        PathCondition::Prefix { text, .. } => one(text.as_bytes(), false),
+        PathCondition::ElementPrefix { text, .. } if text.is_empty() => one(b"", false),
+        PathCondition::ElementPrefix { text, .. } => {
+            let below = [text.as_bytes(), b"/"].concat();
+            let whole = Cow::Borrowed(text.as_bytes());
+            [Some((whole, true)), Some((Cow::Owned(below), false))]
+        }
+        PathCondition::Regex(regex) => one(regex.literal_prefix(), false),
     }
 }

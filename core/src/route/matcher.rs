@@ -34,7 +34,10 @@ impl Matcher {
     ) -> bool {
         let path = match &self.path {
             PathCondition::Regex(regex) => regex.is_match(request.path.as_bytes()),
-            PathCondition::Any | PathCondition::Exact { .. } | PathCondition::Prefix { .. } => true,
+            PathCondition::Any
+            | PathCondition::Exact { .. }
+            | PathCondition::Prefix { .. }
+            | PathCondition::ElementPrefix { .. } => true,
         };
         path && self.first_unmet_beyond_path(request).is_none()
     }
@@ -68,6 +71,13 @@ pub enum PathCondition {
         /// ASCII case is ignored.
         ignore_case: bool,
     },
+    /// A prefix of whole elements.
+    ElementPrefix {
+        /// What it must begin with, without a slash at the end; empty for every path.
+        text: Box<str>,
+        /// ASCII case is ignored.
+        ignore_case: bool,
+    },
     /// The whole path.
     Regex(Arc<Regex>),
 }
@@ -82,6 +92,12 @@ impl PathCondition {
             Self::Prefix { text, ignore_case } => path
                 .get(..text.len())
                 .is_some_and(|start| same(start, text.as_bytes(), *ignore_case)),
+            Self::ElementPrefix { text, ignore_case } => path
+                .split_at_checked(text.len())
+                .is_some_and(|(start, rest)| {
+                    let is_element = text.is_empty() || matches!(rest, [] | [b'/', ..]);
+                    is_element && same(start, text.as_bytes(), *ignore_case)
+                }),
             Self::Regex(regex) => regex.is_match(path),
         }
     }
@@ -229,6 +245,13 @@ impl fmt::Display for PathCondition {
             Self::Any => return formatter.write_str("any path"),
             Self::Exact { text, ignore_case } => ("is", &**text, *ignore_case),
             Self::Prefix { text, ignore_case } => ("begins with", &**text, *ignore_case),
+            Self::ElementPrefix { text, ignore_case } => {
+                let text = match &**text {
+                    "" => "/",
+                    text => text,
+                };
+                ("is or is below", text, *ignore_case)
+            }
             Self::Regex(regex) => ("matches", regex.pattern(), false),
         };
         write!(formatter, "path {verb} {text:?}")?;

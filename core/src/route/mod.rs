@@ -6,6 +6,7 @@
 //! (target, authority, header fields) is in [`crate::target`].
 
 mod action;
+mod check;
 mod compile;
 mod hosts;
 pub mod matcher;
@@ -17,7 +18,9 @@ use std::sync::Arc;
 
 use ringmain_config::{origin::Origin, route as config};
 
-pub use action::{Action, Destination, Destinations, Details, Direct, Forward, Route};
+pub use action::{
+    Action, Answer, Destination, Destinations, Details, Direct, Extras, Forward, Mirror, Route,
+};
 pub(crate) use compile::Clusters;
 pub(crate) use hosts::split_port;
 

@@ -7,13 +7,17 @@ use std::{
 };
 
 use ringmain_config::{
-    cluster::Cluster, document::Document, endpoint::EndpointSet, listener as config,
-    problem::Problem, tcp::TcpRoute,
+    cluster::{Balancer, Cluster},
+    document::Document,
+    endpoint::EndpointSet,
+    listener as config,
+    problem::Problem,
+    tcp::TcpRoute,
 };
 
 use super::{
     ClusterEntry, ClusterId, ClusterIndex, Endpoints, Listener, ListenerId, ListenerProtocol,
-    Resolved, SLOT_BITS, Snapshot, endpoints,
+    Resolved, SLOT_BITS, Snapshot, check, endpoints,
 };
 use crate::{
     place::{Place, Problems},
@@ -134,12 +138,23 @@ impl<'a> Compiler<'a> {
                 endpoints::has_names(&source)
             }
         };
-        let endpoints = match same_source {
+        let is_sound = held.is_some_and(|held| Arc::ptr_eq(&held.cluster, cluster))
+            || check::cluster(cluster, &mut self.problems);
+        let balancer = match is_sound {
+            true => cluster.balancer,
+            false => Balancer::default(),
+        };
+        // A balancer may need another table, and workers see by the pointer that there is one.
+        let same_balancer = held.filter(|held| held.cluster.balancer == balancer);
+        let endpoints = match same_source.and(same_balancer) {
             Some(held) if !has_names => held.endpoints.clone(),
             _ => {
                 let made = Endpoints::new(self.id(), endpoints::resolve(&source, resolved));
-                let same = held.filter(|held| **held.endpoints == *made);
-                same.map_or_else(|| Arc::new(made), |held| held.endpoints.clone())
+                let same = same_balancer.filter(|held| **held.endpoints == *made);
+                match same {
+                    Some(held) => held.endpoints.clone(),
+                    None => Arc::new(made.for_balancer(balancer)),
+                }
             }
         };
         if let Some(held) = same_source
@@ -175,7 +190,9 @@ impl<'a> Compiler<'a> {
         let document = self.document;
         let mut users: HashMap<&str, &config::Listener> = HashMap::new();
         for listener in document.listeners.values() {
-            if let config::ListenerProtocol::Http { route_table } = &listener.value.protocol {
+            if let config::ListenerProtocol::Http { route_table }
+            | config::ListenerProtocol::Detect { route_table, .. } = &listener.value.protocol
+            {
                 users.entry(route_table).or_insert(&*listener.value);
             }
         }
@@ -220,11 +237,20 @@ impl<'a> Compiler<'a> {
         let mut listeners = Vec::with_capacity(document.listeners.len());
         for (part, held) in document.listeners.values().zip(held) {
             let protocol = match &part.value.protocol {
-                config::ListenerProtocol::Http { route_table } => {
-                    self.http(&part.value, route_table, tables)
-                }
-                config::ListenerProtocol::Tcp { routes } => {
-                    self.tcp(&part.value, routes, held, clusters)
+                config::ListenerProtocol::Http { route_table } => self
+                    .http(&part.value, route_table, tables)
+                    .map(ListenerProtocol::Http),
+                config::ListenerProtocol::Tcp { routes } => self
+                    .tcp(&part.value, routes, held, clusters)
+                    .map(ListenerProtocol::Tcp),
+                config::ListenerProtocol::Detect {
+                    route_table,
+                    routes,
+                } => {
+                    let table = self.http(&part.value, route_table, tables);
+                    let routes = self.tcp(&part.value, routes, held, clusters);
+                    let both = table.zip(routes);
+                    both.map(|(table, routes)| ListenerProtocol::Detect(table, routes))
                 }
             };
             let Some(protocol) = protocol else {
@@ -257,9 +283,9 @@ impl<'a> Compiler<'a> {
         listener: &config::Listener,
         route_table: &str,
         tables: &Tables<'a>,
-    ) -> Option<ListenerProtocol> {
+    ) -> Option<Arc<RouteTable>> {
         match tables.get(route_table) {
-            Some(table) => table.clone().map(ListenerProtocol::Http),
+            Some(table) => table.clone(),
             None => {
                 let place = listener_place(listener);
                 let place = Place::below(&place, "route table", route_table, None);
@@ -278,17 +304,17 @@ impl<'a> Compiler<'a> {
         routes: &[TcpRoute],
         held: Option<&Arc<Listener>>,
         clusters: &Clusters,
-    ) -> Option<ListenerProtocol> {
+    ) -> Option<Arc<TcpRoutes>> {
         if let Some(held) = held
-            && let ListenerProtocol::Tcp(routes) = &held.protocol
+            && let Some(routes) = held.protocol.tcp_routes()
             && Arc::ptr_eq(&held.config, listener)
             && clusters.still_has_all(routes.clusters(), self.previous)
         {
-            return Some(held.protocol.clone());
+            return Some(routes.clone());
         }
         let place = listener_place(listener);
         let routes = TcpRoutes::compile(routes, &place, clusters, &mut self.problems);
-        routes.map(|routes| ListenerProtocol::Tcp(Arc::new(routes)))
+        routes.map(Arc::new)
     }
 
     /// Port 0 asks the kernel for any free port, so it is never taken twice.
@@ -320,22 +346,25 @@ fn listener_place(listener: &config::Listener) -> Place<'_> {
 }
 
 fn is_same(held: &Listener, config: &Arc<config::Listener>, protocol: &ListenerProtocol) -> bool {
-    let is_same = match (&held.protocol, protocol) {
-        (ListenerProtocol::Http(held), ListenerProtocol::Http(table)) => Arc::ptr_eq(held, table),
-        (ListenerProtocol::Tcp(held), ListenerProtocol::Tcp(routes)) => Arc::ptr_eq(held, routes),
-        (ListenerProtocol::Http(_), ListenerProtocol::Tcp(_))
-        | (ListenerProtocol::Tcp(_), ListenerProtocol::Http(_)) => false,
-    };
-    is_same && Arc::ptr_eq(&held.config, config)
+    let tables = (held.protocol.route_table(), protocol.route_table());
+    let routes = (held.protocol.tcp_routes(), protocol.tcp_routes());
+    is_same_part(tables) && is_same_part(routes) && Arc::ptr_eq(&held.config, config)
+}
+
+fn is_same_part<P>(parts: (Option<&Arc<P>>, Option<&Arc<P>>)) -> bool {
+    match parts {
+        (Some(held), Some(part)) => Arc::ptr_eq(held, part),
+        (held, part) => held.is_none() && part.is_none(),
+    }
 }
 
 /// Connections that one accepted can be served by the other.
 fn is_alike(held: &ListenerProtocol, config: &config::ListenerProtocol) -> bool {
-    match (held, config) {
-        (ListenerProtocol::Http(_), config::ListenerProtocol::Http { .. })
-        | (ListenerProtocol::Tcp(_), config::ListenerProtocol::Tcp { .. }) => true,
-        (ListenerProtocol::Http(_), config::ListenerProtocol::Tcp { .. })
-        | (ListenerProtocol::Tcp(_), config::ListenerProtocol::Http { .. }) => false,
+    use config::ListenerProtocol as Config;
+    match config {
+        Config::Http { .. } => matches!(held, ListenerProtocol::Http(_)),
+        Config::Tcp { .. } => matches!(held, ListenerProtocol::Tcp(_)),
+        Config::Detect { .. } => matches!(held, ListenerProtocol::Detect(..)),
     }
 }
 

@@ -8,12 +8,16 @@ use std::{
 
 use foldhash::fast::FixedState;
 use ringmain_config::{
+    cluster::Balancer,
     document::Document,
     endpoint::{EndpointAddress, EndpointSet, Workload},
 };
 
 use super::{ClusterEntry, Snapshot};
-use crate::place::{Place, Problems};
+use crate::{
+    balance::HashTable,
+    place::{Place, Problems},
+};
 
 /// Addresses of the host names that endpoints have, as the supervisor last resolved them. A name
 /// that is not in it has no addresses.
@@ -58,6 +62,8 @@ pub struct Endpoints {
     list: Box<[Endpoint]>,
     /// Sums of the weights up to and with each endpoint; empty when all weights are equal.
     weights_upto: Box<[u64]>,
+    /// For a balancer that looks at hashes.
+    hash_table: Option<HashTable>,
 }
 
 impl Endpoints {
@@ -86,7 +92,16 @@ impl Endpoints {
                 false => weights_upto.collect(),
             },
             list,
+            hash_table: None,
         }
+    }
+
+    /// With what `balancer` needs worked out: for one that looks at hashes, a table, which takes
+    /// milliseconds.
+    #[must_use]
+    pub fn for_balancer(mut self, balancer: Balancer) -> Self {
+        self.hash_table = HashTable::new(balancer, &self.list);
+        self
     }
 
     /// See [`Self::new`].
@@ -97,6 +112,11 @@ impl Endpoints {
     /// Sums of the weights up to and with each endpoint; `None` when all weights are equal.
     pub(crate) fn weights_upto(&self) -> Option<&[u64]> {
         (!self.weights_upto.is_empty()).then_some(&self.weights_upto)
+    }
+
+    /// See [`Self::for_balancer`].
+    pub(crate) fn hash_table(&self) -> Option<&HashTable> {
+        self.hash_table.as_ref()
     }
 }
 

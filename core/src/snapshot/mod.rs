@@ -5,6 +5,7 @@
 //! long as there is one of its name, so a route table that did not change stays as it is when
 //! clusters come and go around it.
 
+mod check;
 mod compile;
 mod endpoints;
 
@@ -52,6 +53,11 @@ impl ListenerId {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClusterIndex(pub u32);
 
+impl ClusterIndex {
+    /// That of no cluster in any snapshot.
+    pub const NOWHERE: Self = Self(u32::MAX);
+}
+
 /// Names a cluster as long as one of its name is there without a break, and is never used for
 /// another. A worker that skipped a snapshot may find another cluster in a slot; state belongs to
 /// the id.
@@ -76,6 +82,26 @@ pub enum ListenerProtocol {
     Http(Arc<RouteTable>),
     /// Bytes, routed by who connected to what.
     Tcp(Arc<TcpRoutes>),
+    /// The one or the other, by the first bytes of each connection (see [`crate::detect`]).
+    Detect(Arc<RouteTable>, Arc<TcpRoutes>),
+}
+
+impl ListenerProtocol {
+    /// Where requests on it are routed; `None` when it carries none.
+    pub fn route_table(&self) -> Option<&Arc<RouteTable>> {
+        match self {
+            Self::Http(table) | Self::Detect(table, _) => Some(table),
+            Self::Tcp(_) => None,
+        }
+    }
+
+    /// Where connections on it are routed that carry bytes; `None` when none do.
+    pub fn tcp_routes(&self) -> Option<&Arc<TcpRoutes>> {
+        match self {
+            Self::Http(_) => None,
+            Self::Tcp(routes) | Self::Detect(_, routes) => Some(routes),
+        }
+    }
 }
 
 /// A cluster and its endpoints.

@@ -235,6 +235,29 @@ fn trailers_are_announced_where_they_can_be() {
 }
 
 #[test]
+fn upgrades_are_written_from_values() {
+    let received = "Connection: upgrade\r\nUpgrade: websocket\r\nTE: trailers\r\n";
+    let write = RequestWrite {
+        upgrade: Some("websocket"),
+        ..RequestWrite::default()
+    };
+    check_fields(
+        received,
+        write,
+        "connection: upgrade\r\nupgrade: websocket\r\n",
+    );
+    plain(received, "te: trailers\r\nconnection: te\r\n");
+    check_response(
+        "HTTP/1.1 101 Now\r\nUpgrade: a\r\nX: 1\r\nConnection: Upgrade\r\nContent-Length: 5\r\n\r\n",
+        ResponseWrite {
+            request: MethodKind::Upgrade,
+            ..ResponseWrite::default()
+        },
+        "HTTP/1.1 101 Now\r\nX: 1\r\nconnection: upgrade\r\nupgrade: a\r\n\r\n",
+    );
+}
+
+#[test]
 fn framing_is_written_from_values() {
     plain("Content-Length: 007, 7\r\n", "content-length: 7\r\n");
     plain("Content-Length: 0\r\n", "content-length: 0\r\n");

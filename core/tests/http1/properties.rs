@@ -327,6 +327,7 @@ proptest! {
             append: &[("x-forwarded-for", &values[1])],
             framing: head.framing(),
             expect_continue: head.expects_continue(),
+            upgrade: None,
         };
         let mut out = Vec::new();
         encode_request(&mut out, &head, &bytes, &write);

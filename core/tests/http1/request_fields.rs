@@ -348,3 +348,40 @@ fn header_values() {
     check("cookie", None);
     check("x-none", None);
 }
+
+#[test]
+fn upgrades() {
+    let check = |method: &str, lines: &str, expected: Option<&str>| {
+        let head = format!("{method} /path HTTP/1.1\r\nHost: a\r\n{lines}\r\n\r\n");
+        let decoded = accepted(&head);
+        assert_eq!(decoded.upgrade(head.as_bytes()), expected, "{head:?}");
+    };
+    let asked = "Connection: Upgrade\r\nUpgrade: websocket";
+    check("GET", asked, Some("websocket"));
+    check("POST", asked, Some("websocket"));
+    check("HEAD", asked, None);
+    let asked = "Upgrade: IRC/6.9\r\nConnection: keep-alive, upgrade";
+    check("GET", asked, Some("IRC/6.9"));
+    check("GET", "Upgrade: websocket", None);
+    check("GET", "Connection: upgrade", None);
+    check("GET", "Connection: upgrade\r\nUpgrade: ", None);
+    check("GET", "Connection: upgrade\r\nUpgrade: a/", None);
+    check("GET", "Connection: upgrade\r\nUpgrade: a/b/c", None);
+    check("GET", "Connection: upgrade\r\nUpgrade: a b", None);
+    check("GET", "Connection: upgrade\r\nUpgrade: a, b", None);
+    check(
+        "GET",
+        "Connection: upgrade\r\nUpgrade: a\r\nUpgrade: b",
+        None,
+    );
+    check(
+        "GET",
+        "Connection: upgrade, http2-settings\r\nUpgrade: H2C",
+        None,
+    );
+    let asked = "Connection: Upgrade\r\nUpgrade: websocket";
+    let with = |line: &str| format!("{asked}\r\n{line}");
+    check("GET", &with("Content-Length: 0"), Some("websocket"));
+    check("POST", &with("Content-Length: 5"), None);
+    check("POST", &with("Transfer-Encoding: chunked"), None);
+}

@@ -282,3 +282,40 @@ fn interim_responses_are_limited() {
         }
     }
 }
+
+/// Only who asked for another protocol is told of it, and told which.
+#[test]
+fn upgrades() {
+    let head = |lines: &str| format!("HTTP/1.1 101 Switching Protocols\r\n{lines}\r\n");
+    let agreed = head("Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 5\r\n");
+    let decoded = accepted(&agreed, MethodKind::Upgrade);
+    assert_eq!(decoded.upgrade(agreed.as_bytes()), Some("websocket"));
+    assert_eq!(decoded.framing(), Framing::None);
+    assert!(!decoded.is_interim() && !decoded.keep_alive());
+    for request in [MethodKind::Other, MethodKind::Head, MethodKind::Connect] {
+        let (_, verdict) = decode_response(agreed.as_bytes(), &Limits::default(), request);
+        assert_eq!(verdict, Err(Reject::SwitchingProtocols), "{request:?}");
+    }
+    for lines in ["", "Connection: upgrade\r\n", "Upgrade: a, b\r\n"] {
+        let head = head(lines);
+        let (_, verdict) =
+            decode_response(head.as_bytes(), &Limits::default(), MethodKind::Upgrade);
+        assert_eq!(verdict, Err(Reject::SwitchingProtocols), "{lines:?}");
+    }
+    let refused = "HTTP/1.1 403 Forbidden\r\nUpgrade: websocket\r\nContent-Length: 5\r\n\r\n";
+    let decoded = accepted(refused, MethodKind::Upgrade);
+    assert_eq!(decoded.upgrade(refused.as_bytes()), None);
+    assert_eq!(decoded.framing(), Framing::Length(5));
+}
+
+#[test]
+fn tunnels() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+    let decoded = accepted(head, MethodKind::Connect);
+    assert_eq!(decoded.framing(), Framing::None);
+    assert!(!decoded.keep_alive());
+    let head = "HTTP/1.1 403 Forbidden\r\nContent-Length: 5\r\n\r\n";
+    let decoded = accepted(head, MethodKind::Connect);
+    assert_eq!(decoded.framing(), Framing::Length(5));
+    assert!(decoded.keep_alive());
+}

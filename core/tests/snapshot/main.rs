@@ -8,11 +8,19 @@ use std::{net::IpAddr, sync::Arc};
 
 use document::*;
 use ringmain_config::{
+    cluster::Balancer,
     document::{Document, Part, PartKey, PartKind},
     endpoint::EndpointSet,
+    filter::{Mirror, Share},
+    listener::ListenerProtocol as Protocol,
+    route::Action,
+    tcp::{TcpDestination, TcpMatch, TcpRoute},
 };
-use ringmain_core::snapshot::{
-    ClusterIndex, ListenerId, ListenerProtocol, Resolved, Snapshot, names_to_resolve,
+use ringmain_core::{
+    balance::State,
+    snapshot::{
+        ClusterIndex, Listener, ListenerId, ListenerProtocol, Resolved, Snapshot, names_to_resolve,
+    },
 };
 
 /// One listener, one table with a route to each cluster, and the clusters.
@@ -322,4 +330,119 @@ fn names_are_replaced_by_their_addresses() {
     );
     resolved.insert("one.example".to_owned(), vec![address("127.0.0.1")]);
     check(&resolved, &["127.0.0.1:80 3"], false);
+}
+
+/// A listener that finds out what is spoken has both, and each part is kept for itself.
+#[test]
+fn both_parts_of_a_detecting_listener() {
+    let detecting = |cluster: &str| {
+        let Part::Listener(mut listener) = listener("web", "127.0.0.1:80", "t") else {
+            unreachable!()
+        };
+        Arc::make_mut(&mut listener).protocol = Protocol::Detect {
+            route_table: "t".to_owned(),
+            routes: vec![TcpRoute {
+                matches: TcpMatch::default(),
+                destinations: vec![TcpDestination {
+                    cluster: cluster.to_owned(),
+                    weight: 1,
+                }],
+                origin: None,
+            }],
+        };
+        Part::Listener(listener)
+    };
+    let mut document = mesh(&["a", "b"]);
+    let before = compile(&document);
+    document.upsert(detecting("a"));
+    let first = next(&before, &document);
+    let second = next(&first, &document);
+    assert_ne!(before.listeners()[0].id, first.listeners()[0].id);
+    assert!(Arc::ptr_eq(&first.listeners()[0], &second.listeners()[0]));
+
+    document.upsert(table("t", vec![virtual_host("w", &["*"], vec![])]));
+    let third = next(&second, &document);
+    let [second, third] = [&second, &third].map(|snapshot| &snapshot.listeners()[0]);
+    assert_eq!(second.id, third.id);
+    let routes = |listener: &Listener| listener.protocol.tcp_routes().unwrap().clone();
+    assert!(Arc::ptr_eq(&routes(second), &routes(third)));
+    let table = third.protocol.route_table().unwrap();
+    assert_eq!(&*table.virtual_hosts()[0].name, "w");
+
+    document.upsert(detecting("c"));
+    document.upsert(listener("other", "127.0.0.1:81", "t"));
+    let problems = try_compile(Some(&first), &document).unwrap_err();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(
+        problems[0].path.ends_with("cluster \"c\""),
+        "{}",
+        problems[0]
+    );
+}
+
+/// The same list, but with the table that the new balancer needs.
+#[test]
+fn another_balancer_is_another_list_of_endpoints() {
+    let with = |balancer| {
+        let Part::Cluster(mut cluster) = cluster_alone("a") else {
+            unreachable!()
+        };
+        Arc::make_mut(&mut cluster).balancer = balancer;
+        let mut document = mesh(&["a"]);
+        document.upsert(endpoints_of("a", &[("127.0.0.1:1", 1), ("127.0.0.1:2", 1)]));
+        document.upsert(Part::Cluster(cluster));
+        document
+    };
+    let pick = |snapshot: &Snapshot| {
+        let entry = snapshot.cluster_named("a").unwrap().1;
+        let mut state = State::new(entry.cluster.balancer);
+        let mut drawn = 0;
+        let mut random = || {
+            drawn += 1;
+            0
+        };
+        let picked = state.pick(&entry.endpoints, Some(7), |_| 0, |_| false, &mut random);
+        (picked, drawn, entry.endpoints.id())
+    };
+    let random = compile(&with(Balancer::Random));
+    let ring = next(&random, &with(Balancer::RingHash { entries_min: 64 }));
+    let again = next(&ring, &with(Balancer::RingHash { entries_min: 64 }));
+    let larger = next(&again, &with(Balancer::RingHash { entries_min: 4096 }));
+    assert_eq!(pick(&random).1, 1);
+    assert_eq!(pick(&ring).1, 0);
+    assert_ne!(pick(&random).2, pick(&ring).2);
+    assert_eq!(pick(&ring), pick(&again));
+    assert_ne!(pick(&ring).2, pick(&larger).2);
+}
+
+/// A table stays only as long as everything is there that it sends to, copies included; what is
+/// answered in place of a cluster needs none.
+#[test]
+fn a_mirror_uses_its_cluster() {
+    let Action::Forward(mut to_b) = forward(&[("b", 1)]) else {
+        unreachable!()
+    };
+    to_b.mirrors.push(Mirror {
+        cluster: "a".to_owned(),
+        share: Share::ALL,
+    });
+    let mut gone = to_b.destinations[0].clone();
+    gone.cluster = "gone".to_owned();
+    gone.answer = Some(500);
+    to_b.destinations.push(gone);
+    let route = route_to("r", prefix("/"), Action::Forward(to_b));
+    let mut document = mesh(&["a", "b", "c"]);
+    document.upsert(table("t", vec![virtual_host("v", &["*"], vec![route])]));
+    let first = compile(&document);
+    remove_cluster(&mut document, "c");
+    let second = next(&first, &document);
+    assert!(Arc::ptr_eq(
+        &first.route_tables()[0],
+        &second.route_tables()[0]
+    ));
+    remove_cluster(&mut document, "a");
+    let problems = try_compile(Some(&second), &document).unwrap_err();
+    assert_eq!(problems.len(), 1);
+    let path = &problems[0].path;
+    assert!(path.ends_with("mirror > cluster \"a\""), "{path}");
 }

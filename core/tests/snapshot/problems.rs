@@ -1,13 +1,16 @@
 //! Everything that is wrong with a Document, said at once.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{document::*, mesh, next, remove_cluster};
 use ringmain_config::{
-    document::Document,
+    cluster::{Balancer, Cluster, HashCookie, HashKey, HttpConnections, KeepAlive},
+    document::{Document, Part},
+    filter::{Abort, AbortWith, Cors, Delay, Fault, Filters, Mirror, Share},
+    retry::{RetryBudget, RetryPolicy},
     route::{
         Action, DirectResponse, Forward, HeaderEdits, PathMatch, Redirect, RedirectPath,
-        RedirectPort, Rewrite, Route, RouteMatch,
+        RedirectPort, RegexRewrite, Rewrite, Route, RouteMatch, StringMatch,
     },
 };
 
@@ -191,19 +194,334 @@ fn actions_are_checked() {
         (direct(200, (1 << 20) + 1), Some("over 1 MiB")),
         (direct(100, 0), Some("status 100 is not 200 to 599")),
     ] {
-        let document = with_route(route_to("r", PathMatch::Any, action));
-        match (try_compile(None, &document), expected) {
-            (Ok(_), None) => {}
-            (Err(problems), Some(expected)) => {
-                assert_eq!(problems.len(), 1, "{problems:?}");
-                assert!(
-                    problems[0].to_string().contains(expected),
-                    "{}",
-                    problems[0]
-                );
-            }
-            (found, expected) => panic!("{:?} instead of {expected:?}", found.map(|_| ())),
+        check(&with_route(route_to("r", PathMatch::Any, action)), expected);
+    }
+}
+
+/// One problem with this text, or none.
+fn check(document: &Document, expected: Option<&str>) {
+    match (try_compile(None, document), expected) {
+        (Ok(_), None) => {}
+        (Err(problems), Some(expected)) => {
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            let problem = problems[0].to_string();
+            assert!(problem.contains(expected), "{problem}\n{expected}");
         }
+        (found, expected) => panic!("{:?} instead of {expected:?}", found.map(|_| ())),
+    }
+}
+
+#[test]
+fn what_a_route_does_besides_is_checked() {
+    let forward = |change: &dyn Fn(&mut Forward)| {
+        let Action::Forward(mut forward) = forward(&[("c", 1)]) else {
+            unreachable!()
+        };
+        change(&mut forward);
+        route_to("r", PathMatch::Any, Action::Forward(forward))
+    };
+    let retry = |policy: RetryPolicy| forward(&|forward| forward.retry = Some(policy.clone()));
+    let mirror = |cluster: &str, share| {
+        forward(&|forward| {
+            forward.mirrors = vec![Mirror {
+                cluster: cluster.to_owned(),
+                share: Share(share),
+            }];
+        })
+    };
+    let answer = |status| {
+        forward(&|forward| {
+            forward.destinations[0].answer = Some(status);
+            forward.destinations[0].cluster = "not there".to_owned();
+        })
+    };
+    let rewrite = |path: Option<&str>, pattern: &str, substitution: &str| {
+        let regex = RegexRewrite {
+            pattern: pattern.to_owned(),
+            substitution: substitution.to_owned(),
+        };
+        forward(&|forward| {
+            forward.rewrite = Some(Rewrite {
+                path: path.map(str::to_owned),
+                regex: Some(regex.clone()),
+                authority: None,
+            });
+        })
+    };
+    let retries = |status_codes: &[u16], per_try_timeout| {
+        retry(RetryPolicy {
+            status_codes: status_codes.to_vec(),
+            per_try_timeout,
+            ..RetryPolicy::default()
+        })
+    };
+    for (route, expected) in [
+        (retries(&[200, 599], None), None),
+        (
+            retries(&[99], None),
+            Some("retry: status 99 is not 200 to 599"),
+        ),
+        (
+            retries(&[600], None),
+            Some("retry: status 600 is not 200 to 599"),
+        ),
+        (
+            retries(&[], Some(Duration::ZERO)),
+            Some("retry: a timeout of 0 for each try"),
+        ),
+        (mirror("c", 1_000_000), None),
+        (
+            mirror("d", 1),
+            Some("mirror > cluster \"d\": no such cluster; did you mean \"c\"?"),
+        ),
+        (
+            mirror("c", 1_000_001),
+            Some("a share of 1000001 millionths is over 1000000"),
+        ),
+        (answer(500), None),
+        (
+            answer(499),
+            Some("cluster \"not there\": answer 499 is not 500 to 599"),
+        ),
+        (rewrite(None, "/v([0-9])/", r"/\1/"), None),
+        (
+            rewrite(None, "(", ""),
+            Some("rewrite > regex: \"(\" is not a regular expression"),
+        ),
+        (
+            rewrite(None, &format!("({})", "[ab]*a[ab]{30}"), ""),
+            Some("needs an automaton of more than"),
+        ),
+        (
+            rewrite(Some("/a"), "a", "b"),
+            Some("rewrite: it has both a path and a regex"),
+        ),
+    ] {
+        check(&with_route(route), expected);
+    }
+}
+
+#[test]
+fn filters_are_checked() {
+    let fault = |delay: Option<u32>, abort: Option<(AbortWith, u32)>| Filters {
+        fault: Some(Fault {
+            delay: delay.map(|share| Delay {
+                duration: Duration::from_secs(1),
+                share: Share(share),
+            }),
+            abort: abort.map(|(with, share)| Abort {
+                with,
+                share: Share(share),
+            }),
+        }),
+        cors: None,
+    };
+    let cors = |change: &dyn Fn(&mut Cors)| {
+        let mut cors = Cors::default();
+        change(&mut cors);
+        Filters {
+            fault: None,
+            cors: Some(cors),
+        }
+    };
+    let texts = |texts: &[&str]| {
+        texts
+            .iter()
+            .map(|text| (*text).to_owned())
+            .collect::<Vec<_>>()
+    };
+    for (filters, expected) in [
+        (
+            fault(Some(1_000_000), Some((AbortWith::Http(200), 0))),
+            None,
+        ),
+        (
+            fault(Some(1_000_001), None),
+            Some("fault > delay: a share of 1000001 millionths"),
+        ),
+        (
+            fault(None, Some((AbortWith::Http(199), 1))),
+            Some("abort: status 199 is not 200 to 599"),
+        ),
+        (
+            fault(None, Some((AbortWith::Http(600), 1))),
+            Some("abort: status 600"),
+        ),
+        (fault(None, Some((AbortWith::Grpc(16), 1))), None),
+        (
+            fault(None, Some((AbortWith::Grpc(17), 1))),
+            Some("gRPC status 17 is not 0 to 16"),
+        ),
+        (
+            fault(None, Some((AbortWith::Http(503), 1_000_001))),
+            Some("fault > abort: a share of"),
+        ),
+        (
+            cors(&|cors| cors.allow_methods = texts(&["GET", "*"])),
+            None,
+        ),
+        (
+            cors(&|cors| cors.allow_methods = texts(&["GET\r\nx: 1"])),
+            Some("cors > method \"GET\\r\\nx: 1\": empty, or not visible ASCII"),
+        ),
+        (
+            cors(&|cors| cors.allow_headers = texts(&[""])),
+            Some("cors > allowed header: empty"),
+        ),
+        (
+            cors(&|cors| cors.expose_headers = texts(&["x\u{e9}"])),
+            Some("exposed header \"xé\": empty, or"),
+        ),
+        (
+            cors(&|cors| cors.allow_origins = vec![StringMatch::Regex("(".to_owned())]),
+            Some("cors > origin: \"(\" is not a regular expression"),
+        ),
+    ] {
+        let route = Route {
+            filters,
+            ..route("r", PathMatch::Any)
+        };
+        check(&with_route(route), expected);
+    }
+}
+
+#[test]
+fn a_tables_own_retries_are_checked() {
+    let Part::RouteTable(mut table) = table("t", Vec::new()) else {
+        unreachable!()
+    };
+    Arc::make_mut(&mut table).retry = Some(RetryPolicy {
+        status_codes: vec![1],
+        ..RetryPolicy::default()
+    });
+    let mut document = mesh(&["c"]);
+    document.upsert(Part::RouteTable(table));
+    let expected = "listener \"web\" > route table \"t\" > retry: status 1 is not 200 to 599";
+    check(&document, Some(expected));
+}
+
+#[test]
+fn clusters_are_checked() {
+    let cookie = |name: &str, path: &str, attribute: (&str, &str)| {
+        HashKey::Cookie(HashCookie {
+            name: name.to_owned(),
+            path: path.to_owned(),
+            ttl: None,
+            attributes: vec![(attribute.0.to_owned(), attribute.1.to_owned())],
+        })
+    };
+    let http = HttpConnections::default;
+    let alive = |interval, timeout| HttpConnections {
+        keep_alive: Some(KeepAlive {
+            interval: Duration::from_secs(interval),
+            timeout: Duration::from_secs(timeout),
+        }),
+        ..http()
+    };
+    type Change = Box<dyn Fn(&mut Cluster)>;
+    let hash = |key: HashKey| -> Change { Box::new(move |to| to.hash = Some(key.clone())) };
+    let balancer = |balancer| -> Change { Box::new(move |to| to.balancer = balancer) };
+    let connections = |http| -> Change { Box::new(move |to| to.connections.http = http) };
+    let budget = |share| -> Change {
+        Box::new(move |to| {
+            to.retry_budget = Some(RetryBudget {
+                share,
+                concurrency_min: 3,
+            });
+        })
+    };
+    for (change, expected) in [
+        (
+            balancer(Balancer::RingHash {
+                entries_min: 8 << 20,
+            }),
+            None,
+        ),
+        (
+            balancer(Balancer::RingHash { entries_min: 0 }),
+            Some("balancer: a ring of 0 entries"),
+        ),
+        (
+            balancer(Balancer::RingHash {
+                entries_min: (8 << 20) + 1,
+            }),
+            Some("which must be 1 to 8388608; 1024 is usual"),
+        ),
+        (balancer(Balancer::Maglev { entries: 5_000_011 }), None),
+        (
+            balancer(Balancer::Maglev { entries: 65_536 }),
+            Some("a table of 65536 entries, which must be a prime number up to 5000011"),
+        ),
+        (
+            balancer(Balancer::Maglev { entries: 5_000_077 }),
+            Some("a table of 5000077 entries"),
+        ),
+        (hash(HashKey::Header("x-user".to_owned())), None),
+        (
+            hash(HashKey::Header("x user".to_owned())),
+            Some("hash: \"x user\" is not a header name"),
+        ),
+        (
+            hash(HashKey::QueryParameter(String::new())),
+            Some("name of the query parameter is empty"),
+        ),
+        (hash(HashKey::SourceAddress), None),
+        (hash(cookie("session", "/a", ("SameSite", "Lax"))), None),
+        (
+            hash(cookie("a b", "", ("Secure", ""))),
+            Some("cookie \"a b\": not the name of a cookie"),
+        ),
+        (
+            hash(cookie("a", "/;x", ("Secure", ""))),
+            Some("path \"/;x\" holds `;`"),
+        ),
+        (
+            hash(cookie("a", "", ("Same Site", ""))),
+            Some("attribute \"Same Site\""),
+        ),
+        (
+            hash(cookie("a", "", ("SameSite", "a\nb"))),
+            Some("attribute \"SameSite\""),
+        ),
+        (connections(alive(1, 1)), None),
+        (
+            connections(alive(0, 1)),
+            Some("connections > keep alive: its interval is 0"),
+        ),
+        (connections(alive(1, 0)), Some("its timeout is 0")),
+        (
+            connections(HttpConnections {
+                streams_max: Some(0),
+                ..http()
+            }),
+            Some("connections: 0 requests at a time on an HTTP/2 connection"),
+        ),
+        (budget(10_000), None),
+        (
+            budget(10_001),
+            Some("retry budget: a share of 10001 hundredths of a percent"),
+        ),
+    ] {
+        let Part::Cluster(mut cluster) = cluster_alone("c") else {
+            unreachable!()
+        };
+        change(Arc::make_mut(&mut cluster));
+        let mut document = mesh(&["c"]);
+        document.upsert(Part::Cluster(cluster));
+        check(&document, expected);
+    }
+}
+
+/// What the Gateway API calls `PathPrefix` is a path.
+#[test]
+fn a_prefix_of_elements_begins_with_a_slash() {
+    for (text, expected) in [
+        ("/a/", None),
+        ("a", Some("match > path: \"a\" does not begin with `/`")),
+        ("", Some("match > path: \"\" does not begin")),
+    ] {
+        let path = PathMatch::ElementPrefix(text.to_owned());
+        check(&with_route(route("r", path)), expected);
     }
 }
 

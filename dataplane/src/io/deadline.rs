@@ -1,10 +1,11 @@
-//! Deadlines on sockets, kept by one sweeper per core.
+//! Deadlines of sockets and of tasks, kept by one sweeper per core.
 //!
 //! A request moves its connection's deadline several times; a timer for each move would cost more
 //! than the request's routing. So a deadline is a number in a table: setting it is a store, and the
 //! sweeper looks at the table when the earliest could have passed. A socket that is late is shut
 //! down; the operation that waited on it then completes by itself, with its buffer. Nothing is ever
-//! dropped in mid-operation.
+//! dropped in mid-operation. A task that waits for what may be dropped, such as a future of h2's, is
+//! woken instead: that is [`Alarm`](super::alarm::Alarm).
 
 use std::{
     cell::{Cell, RefCell},
@@ -39,14 +40,23 @@ const NEVER: Micros = Micros::MAX;
 /// also how late a deadline can be noticed.
 const SWEEP_INTERVAL_MIN: Micros = 2_000;
 
+/// One deadline.
 struct Slot {
-    fd: RawFd,
     at: Cell<Micros>,
-    expiry: Cell<Expiry>,
     expired: Cell<bool>,
+    /// Of a socket.
+    expiry: Cell<Expiry>,
+    target: Target,
 }
 
-/// The deadlines of one core's sockets.
+/// What a deadline is about.
+enum Target {
+    Socket(RawFd),
+    /// Who waits, if somebody does.
+    Task(Cell<Option<Waker>>),
+}
+
+/// The deadlines of one core.
 pub struct Deadlines {
     /// What the core runs on.
     pub(super) rung: Rung,
@@ -61,8 +71,11 @@ pub struct Deadlines {
     is_moved: Cell<bool>,
 }
 
-/// A socket's place in the table. Given back when dropped.
-pub struct Deadline {
+/// A socket's deadline.
+pub struct Deadline(Place);
+
+/// A place in the table. Given back when dropped.
+pub(super) struct Place {
     slot: Rc<Slot>,
     index: u32,
     table: Rc<Deadlines>,
@@ -90,11 +103,20 @@ impl Deadlines {
 
     /// A place for the socket `fd`, which must stay open until the place is dropped.
     pub(super) fn watch(self: &Rc<Self>, fd: RawFd) -> Deadline {
+        Deadline(self.place(Target::Socket(fd)))
+    }
+
+    /// A place for a task.
+    pub(super) fn place_for_task(self: &Rc<Self>) -> Place {
+        self.place(Target::Task(Cell::default()))
+    }
+
+    fn place(self: &Rc<Self>, target: Target) -> Place {
         let slot = Rc::new(Slot {
-            fd,
             at: Cell::new(NEVER),
-            expiry: Cell::new(Expiry::Close),
             expired: Cell::new(false),
+            expiry: Cell::new(Expiry::Close),
+            target,
         });
         let entry = Some(Rc::clone(&slot));
         let mut slots = self.slots.borrow_mut();
@@ -105,10 +127,11 @@ impl Deadlines {
             }
             None => {
                 slots.push(entry);
-                u32::try_from(slots.len() - 1).expect("sockets are limited by file descriptors")
+                // Sockets are limited by file descriptors, tasks by the streams of each.
+                u32::try_from(slots.len() - 1).expect("fewer than 2^32 deadlines")
             }
         };
-        Deadline {
+        Place {
             slot,
             index,
             table: Rc::clone(self),
@@ -177,39 +200,82 @@ impl Deadlines {
 impl Deadline {
     /// The table that it is in.
     pub(super) fn table(&self) -> &Deadlines {
-        &self.table
+        &self.0.table
     }
 
     /// From `at` on, the socket suffers `expiry`. Replaces what was set before.
+    #[inline]
     pub fn set(&self, at: Micros, expiry: Expiry) {
+        self.0.slot.expiry.set(expiry);
+        self.0.set(at);
+    }
+
+    /// As [`Self::set`], `after` from now. Zero and durations beyond a century: never.
+    pub fn set_after(&self, after: Duration, expiry: Expiry) {
+        self.0.slot.expiry.set(expiry);
+        self.0.set_after(after);
+    }
+
+    /// No deadline any more.
+    pub fn clear(&self) {
+        self.0.clear();
+    }
+
+    /// It passed, and the socket was shut down for it.
+    pub fn expired(&self) -> bool {
+        self.0.expired()
+    }
+}
+
+impl Place {
+    #[inline]
+    pub(super) fn set(&self, at: Micros) {
         self.slot.at.set(at);
-        self.slot.expiry.set(expiry);
         if at < self.table.next.get() {
             self.table.bring_forward(at);
         }
     }
 
-    /// As [`Self::set`], `after` from now. Zero and durations beyond a century: never.
-    pub fn set_after(&self, after: Duration, expiry: Expiry) {
+    pub(super) fn set_after(&self, after: Duration) {
         if after.is_zero() || after > Duration::from_secs(100 * 366 * 86_400) {
             return self.clear();
         }
         let after = u64::try_from(after.as_micros()).expect("a century in microseconds fits");
-        self.set(self.table.now() + after, expiry);
+        self.set(self.table.now() + after);
     }
 
-    /// No deadline any more.
-    pub fn clear(&self) {
+    pub(super) fn clear(&self) {
         self.slot.at.set(NEVER);
     }
 
-    /// It passed, and the socket was shut down for it.
-    pub fn expired(&self) -> bool {
+    /// It passed, and what was to happen has happened.
+    pub(super) fn expired(&self) -> bool {
         self.slot.expired.get()
+    }
+
+    /// As if it had not passed yet.
+    pub(super) fn forget_expiry(&self) {
+        self.slot.expired.set(false);
+    }
+
+    /// Of a task: who is to be woken. Whoever was before is not any more.
+    pub(super) fn wake_later(&self, waker: &Waker) {
+        if let Target::Task(waiting) = &self.slot.target {
+            let other = waiting.take().filter(|other| other.will_wake(waker));
+            waiting.set(Some(other.unwrap_or_else(|| waker.clone())));
+        }
+    }
+
+    /// Of a task: nobody is to be woken any more. Says who was.
+    pub(super) fn take_waker(&self) -> Option<Waker> {
+        match &self.slot.target {
+            Target::Task(waiting) => waiting.take(),
+            Target::Socket(_) => None,
+        }
     }
 }
 
-impl Drop for Deadline {
+impl Drop for Place {
     fn drop(&mut self) {
         self.table.slots.borrow_mut()[self.index as usize] = None;
         self.table.free.borrow_mut().push(self.index);
@@ -232,14 +298,23 @@ fn monotonic() -> Micros {
 impl Slot {
     fn expire(&self) {
         self.at.set(NEVER);
+        self.expired.set(true);
+        let fd = match &self.target {
+            Target::Socket(fd) => *fd,
+            Target::Task(waiting) => {
+                if let Some(waker) = waiting.take() {
+                    waker.wake();
+                }
+                return;
+            }
+        };
         let how = match self.expiry.get() {
             Expiry::StopReading => libc::SHUT_RD,
             Expiry::Close => libc::SHUT_RDWR,
         };
-        self.expired.set(true);
         // SAFETY: shutdown touches no memory; the descriptor is open because the stream that owns
         // it drops its Deadline first. An error means that the peer was faster.
-        unsafe { libc::shutdown(self.fd, how) };
+        unsafe { libc::shutdown(fd, how) };
     }
 }
 

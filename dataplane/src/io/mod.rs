@@ -11,6 +11,8 @@
 
 #![allow(unsafe_code)]
 
+pub mod alarm;
+pub mod bridge;
 pub mod buffer;
 pub mod deadline;
 pub mod doorbell;

@@ -10,7 +10,8 @@
 use std::{
     cell::{Cell, RefCell, UnsafeCell},
     future::{Future, poll_fn},
-    io,
+    io::{self, IoSlice},
+    mem::MaybeUninit,
     os::fd::{AsRawFd, RawFd},
     pin::{Pin, pin},
     rc::Rc,
@@ -66,16 +67,22 @@ impl Socket {
     /// Takes what has arrived, at most `room` bytes of what `buffer` has room for, without waiting;
     /// [`io::ErrorKind::WouldBlock`] when nothing has.
     pub(super) fn receive(&self, buffer: &mut Buffer, room: usize) -> io::Result<usize> {
-        let space = &mut buffer.spare()[..room];
-        let start = space.as_mut_ptr().cast::<u8>();
-        debug_assert!(room > 0, "an empty read looks like the peer's end");
-        let count = match self.is_epoll {
-            true => self.receive_registered(Space { start, room })?,
-            false => self.receive_directly(start, room)?,
-        };
+        let count = self.receive_to(&mut buffer.spare()[..room])?;
         // SAFETY: the kernel wrote so many bytes to the spare room.
         unsafe { buffer.received(count) };
         Ok(count)
+    }
+
+    /// As [`Self::receive`], to the front of `space`, which is not empty: so many bytes of it are
+    /// initialised then.
+    #[inline]
+    pub(super) fn receive_to(&self, space: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+        let (start, room) = (space.as_mut_ptr().cast::<u8>(), space.len());
+        debug_assert!(room > 0, "an empty read looks like the peer's end");
+        match self.is_epoll {
+            true => self.receive_registered(Space { start, room }),
+            false => self.receive_directly(start, room),
+        }
     }
 
     fn receive_directly(&self, start: *mut u8, room: usize) -> io::Result<usize> {
@@ -91,6 +98,20 @@ impl Socket {
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | libc::MSG_MORE;
         // SAFETY: the bytes outlive the call.
         let count = unsafe { libc::send(self.fd, bytes.as_ptr().cast(), bytes.len(), flags) };
+        usize::try_from(count).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// Sends what does not wait to be sent, of `slices` one after another.
+    /// [`io::ErrorKind::WouldBlock`] when nothing can be sent. Says how many bytes were taken.
+    pub(super) fn send_now(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        // SAFETY: all zeros is an empty message (sendmsg(2)).
+        let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+        // An `IoSlice` is an `iovec`, by its documentation; what it says is read only.
+        message.msg_iov = slices.as_ptr().cast_mut().cast();
+        message.msg_iovlen = slices.len().min(SLICES_MAX);
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        // SAFETY: the message, its slices and their bytes outlive the call.
+        let count = unsafe { libc::sendmsg(self.fd, &raw const message, flags) };
         usize::try_from(count).map_err(|_| io::Error::last_os_error())
     }
 
@@ -181,6 +202,22 @@ impl Watch {
         poll_fn(|context| self.poll(socket, context)).await
     }
 
+    /// As [`Self::seen`]: begins to wait, unless it does already. The wait goes on when it is not
+    /// polled any more.
+    pub(super) fn poll_seen(
+        &self,
+        socket: &Socket,
+        is_waiting: &mut bool,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !std::mem::replace(is_waiting, true) {
+            socket.is_armed.set(true);
+        }
+        let seen = self.poll(socket, context);
+        *is_waiting = seen.is_pending();
+        seen
+    }
+
     fn poll(&self, socket: &Socket, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if socket.is_armed.get() {
             let ended = self.0.borrow_mut().as_mut().poll(context);
@@ -205,6 +242,9 @@ async fn keep_watch(socket: Rc<Socket>) {
         .await;
     }
 }
+
+/// Of one `sendmsg(2)`: Linux's UIO_MAXIOV.
+const SLICES_MAX: usize = 1024;
 
 /// Room in somebody's buffer, for an operation that is polled once and then dropped.
 struct Space {

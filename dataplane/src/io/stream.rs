@@ -2,10 +2,12 @@
 
 use std::{
     cell::{Cell, OnceCell},
-    io,
+    io::{self, IoSlice},
+    mem::MaybeUninit,
     net::SocketAddr,
     os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
     rc::Rc,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -180,12 +182,53 @@ impl Stream {
             false => buffer.room(),
         };
         let count = self.socket.receive(buffer, room)?;
+        self.note_received(count, room);
+        Ok(Received::of(count))
+    }
+
+    #[inline]
+    fn note_received(&self, count: usize, room: usize) {
         self.has_more.set(count == room);
         self.try_first.set(count == room || self.socket.is_epoll());
         if count == 0 {
             self.ended.set(true);
         }
-        Ok(Received::of(count))
+    }
+
+    /// As [`Self::receive_now`], for the bridge: to the front of `space`, which is not empty. How
+    /// many bytes of it are initialised then; 0: the end.
+    pub(super) fn receive_to(&self, space: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+        let count = self.socket.receive_to(space)?;
+        self.note_received(count, space.len());
+        Ok(count)
+    }
+
+    /// As [`Self::readable`], for the bridge. `is_waiting` is its to keep, and false at first.
+    pub(super) fn poll_readable(
+        &self,
+        is_waiting: &mut bool,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !*is_waiting && self.try_first.take() {
+            return Poll::Ready(Ok(()));
+        }
+        let watch = || Watch::new(Rc::clone(&self.socket));
+        let watch = self.watch.get_or_init(watch);
+        watch.poll_seen(&self.socket, is_waiting, context)
+    }
+
+    /// The next receive is to be waited for, by way of the ring, although there is more.
+    pub(super) fn wait_first(&self) {
+        self.try_first.set(false);
+    }
+
+    /// Sends what fits into the send buffer, without waiting.
+    pub(super) fn send_now(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.socket.send_now(slices)
+    }
+
+    pub(super) fn is_epoll(&self) -> bool {
+        self.socket.is_epoll()
     }
 
     /// Appends what arrives next to `buffer`, which must not be full. While it waits, an empty
@@ -333,7 +376,7 @@ impl Stream {
     }
 
     /// Waits until some more can be sent.
-    async fn writable(&self) -> io::Result<()> {
+    pub(super) async fn writable(&self) -> io::Result<()> {
         self.socket.shared().writable(false).await
     }
 }

@@ -31,22 +31,29 @@ impl Turns {
     /// Lets all others of this core have their turn, and what is due happen. Returns at once when
     /// there are no descriptors left for that.
     pub async fn give_way(&self) {
-        let Some(button) = self.button.get_or_init(|| hang(&self.waiting)) else {
-            return;
-        };
         let mut is_over = false;
         poll_fn(|context| {
-            if std::mem::replace(&mut is_over, true) {
-                return Poll::Ready(());
+            let is_queued = !std::mem::replace(&mut is_over, true) && self.queue(context.waker());
+            match is_queued {
+                true => Poll::Pending,
+                false => Poll::Ready(()),
             }
-            let mut waiting = self.waiting.borrow_mut();
-            if waiting.is_empty() {
-                button.ring();
-            }
-            waiting.push(context.waker().clone());
-            Poll::Pending
         })
         .await;
+    }
+
+    /// Who is polled gives way until `waker` is woken; false when there are no descriptors left for
+    /// that, and it must go on.
+    pub(super) fn queue(&self, waker: &Waker) -> bool {
+        let Some(button) = self.button.get_or_init(|| hang(&self.waiting)) else {
+            return false;
+        };
+        let mut waiting = self.waiting.borrow_mut();
+        if waiting.is_empty() {
+            button.ring();
+        }
+        waiting.push(waker.clone());
+        true
     }
 }
 

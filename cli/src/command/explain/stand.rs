@@ -225,17 +225,11 @@ impl Stand {
 }
 
 fn http(protocol: &ListenerProtocol) -> Option<&RouteTable> {
-    match protocol {
-        ListenerProtocol::Http(table) => Some(table),
-        ListenerProtocol::Tcp(_) => None,
-    }
+    protocol.route_table().map(AsRef::as_ref)
 }
 
 fn tcp(protocol: &ListenerProtocol) -> Option<&TcpRoutes> {
-    match protocol {
-        ListenerProtocol::Http(_) => None,
-        ListenerProtocol::Tcp(routes) => Some(routes),
-    }
+    protocol.tcp_routes().map(AsRef::as_ref)
 }
 
 fn on_port<P>(listeners: &[(&Listener, P)], port: u16) -> bool {

@@ -1,0 +1,134 @@
+//! What a client speaks, by the first bytes that it sends: for listeners that find out themselves.
+//!
+//! Nothing is taken for HTTP that the HTTP/1 codec would refuse by its first byte, and what is not
+//! HTTP is carried as bytes: a wrong guess in this direction costs routing, in the other one the
+//! connection. Who says nothing gets no answer here; the data plane stops asking after
+//! `limits.protocol_detection_timeout`.
+
+use crate::header::is_token_byte;
+
+/// What the first bytes are those of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Detected {
+    /// A request of HTTP/1: a method and a space (RFC 9112 section 3).
+    Http1,
+    /// HTTP/2's preface (RFC 9113 section 3.4).
+    Http2,
+    /// A ClientHello (RFC 8446 section 5.1): bytes, as long as nobody here has a certificate.
+    Tls,
+    /// Something else.
+    Bytes,
+    /// Not known yet: ask again when there are more.
+    More,
+}
+
+/// What HTTP/2 begins with.
+pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Longest method: longer than any that is registered.
+pub const METHOD_BYTES_MAX: usize = 32;
+
+/// Bytes that are enough for an answer other than [`Detected::More`].
+pub const ENOUGH: usize = METHOD_BYTES_MAX + 2;
+
+/// Decides by `bytes`, all that were received so far.
+///
+/// Empty lines before a request line are tolerated by the codec (RFC 9112 section 2.2), but not by
+/// this: a protocol of lines may begin with one.
+pub fn detect(bytes: &[u8]) -> Detected {
+    match bytes {
+        [] | [HANDSHAKE] => return Detected::More,
+        [HANDSHAKE, 3, ..] => return Detected::Tls,
+        _ => {}
+    }
+    let common = bytes.iter().zip(PREFACE).take_while(|(a, b)| a == b);
+    match common.count() {
+        length if length == PREFACE.len() => return Detected::Http2,
+        length if length == bytes.len() => return Detected::More,
+        _ => {}
+    }
+    let method = bytes
+        .iter()
+        .take_while(|byte| is_token_byte(**byte))
+        .count();
+    match bytes.get(method..).unwrap_or_default() {
+        _ if method > METHOD_BYTES_MAX => Detected::Bytes,
+        [] | [b' '] if method > 0 => Detected::More,
+        [b' ', target, ..] if method > 0 && target.is_ascii_graphic() => Detected::Http1,
+        _ => Detected::Bytes,
+    }
+}
+
+/// Content type of a TLS record that carries a handshake.
+const HANDSHAKE: u8 = 0x16;
+
+#[cfg(test)]
+mod tests {
+    use super::{Detected, ENOUGH, METHOD_BYTES_MAX, PREFACE, detect};
+    use Detected::{Bytes, Http1, Http2, More, Tls};
+
+    #[test]
+    fn first_bytes() {
+        let longest = [b'A'; METHOD_BYTES_MAX];
+        for (bytes, expected) in [
+            (&b""[..], More),
+            (b"G", More),
+            (b"GET", More),
+            (b"GET ", More),
+            (b"GET /", Http1),
+            (b"GET / HTTP/1.1\r\n", Http1),
+            (b"CONNECT a:1 HTTP/1.1\r\n", Http1),
+            (b"OPTIONS * HTTP/1.1\r\n", Http1),
+            (b"X-OWN.METHOD /", Http1),
+            (b"PRI * HTTP/1.1\r\n", Http1),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nxy", Http2),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r", More),
+            (b"PRI * HTTP/2.0\r\n\r\nXX", Http1),
+            (b"PUT /", Http1),
+            (&longest, More),
+            (&[&longest[..], b"A"].concat(), Bytes),
+            (&[&longest[..], b" /"].concat(), Http1),
+            (b" ", Bytes),
+            (b"GET  /", Bytes),
+            (b"GET \r\n", Bytes),
+            (b"GET\r\n", Bytes),
+            (b"\r\nGET /", Bytes),
+            (b"\n", Bytes),
+            (b"\0", Bytes),
+            (b"*3\r\n$3\r\nSET\r\n", Bytes),
+            (b"SSH-2.0-OpenSSH_9\r\n", Bytes),
+            (b"\x16", More),
+            (b"\x16\x03", Tls),
+            (b"\x16\x03\x01\x02\x00\x01", Tls),
+            (b"\x16\x02", Bytes),
+            (b"\x15\x03", Bytes),
+            ("caf\u{e9} /".as_bytes(), Bytes),
+        ] {
+            assert_eq!(
+                detect(bytes),
+                expected,
+                "{:?}",
+                String::from_utf8_lossy(bytes)
+            );
+        }
+    }
+
+    /// However the bytes are cut, the first answer is the answer, and it comes in time.
+    #[test]
+    fn an_answer_is_final() {
+        let longest = [&[b'A'; METHOD_BYTES_MAX + 9][..], b" / HTTP/1.1\r\n"].concat();
+        for bytes in [
+            &b"GET / HTTP/1.1\r\nhost: a\r\n\r\n               "[..],
+            &[&PREFACE[..], &[0; 30]].concat(),
+            b"PRI * HTTP/1.1\r\nhost: a\r\n\r\n               ",
+            b"\x16\x03\x01\x02\x00\x01                                  ",
+            &longest,
+        ] {
+            let answers = (0..=bytes.len()).map(|length| detect(&bytes[..length]));
+            let mut answers = answers.skip_while(|answer| *answer == More);
+            let first = answers.next().expect("there are enough bytes");
+            assert!(answers.all(|answer| answer == first), "{first:?}");
+            assert_ne!(detect(&bytes[..ENOUGH]), More);
+        }
+    }
+}
