@@ -115,6 +115,7 @@ fn encode(head: &RequestHead, data: &[u8], out: &mut Vec<u8>) {
         append: &[("x-forwarded-for", part(3))],
         framing: head.framing(),
         expect_continue: head.expects_continue(),
+        ..RequestWrite::default()
     };
     let start = out.len();
     encode_request(out, head, data, &write);
