@@ -9,7 +9,7 @@ pub mod answer;
 pub mod back_off;
 pub mod call;
 pub mod carry;
-mod connection;
+pub mod connection;
 pub mod control;
 pub mod cpus;
 pub mod downstream;
