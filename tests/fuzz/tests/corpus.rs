@@ -34,7 +34,7 @@ fn replay(name: &str) {
 }
 
 fn target(name: &str) -> &'static Target {
-    static TARGETS_HERE: [Target; 7] = TARGETS;
+    static TARGETS_HERE: [Target; 8] = TARGETS;
     TARGETS_HERE
         .iter()
         .find(|target| target.name == name)
@@ -63,7 +63,9 @@ macro_rules! replays {
     };
 }
 
-replays!(request, response, chunked, forward, route, document, path);
+replays!(
+    request, response, chunked, forward, downgrade, route, document, path
+);
 
 #[test]
 fn corpora_are_small_and_nothing_of_them_is_broken() {

@@ -2,6 +2,7 @@
 
 mod chunked;
 mod document;
+mod downgrade;
 mod forward;
 mod path;
 mod request;
@@ -25,7 +26,7 @@ pub struct Target {
 }
 
 /// Every one.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     Target {
         name: "request",
         promise: "a request's head is read alike however it is cut, and what is accepted has one \
@@ -57,6 +58,14 @@ pub const TARGETS: [Target; 7] = [
         run: forward::run,
         seeds: tables::requests,
         words: MESSAGE_WORDS,
+    },
+    Target {
+        name: "downgrade",
+        promise: "a head that came over HTTP/2 becomes one head of HTTP/1, with the same fields \
+                  and the framing that its stream has, or is refused",
+        run: downgrade::run,
+        seeds: Vec::new,
+        words: DOWNGRADE_WORDS,
     },
     Target {
         name: "route",
@@ -158,6 +167,47 @@ const CHUNK_WORDS: &[&str] = &[
     "-",
     "+",
     "_",
+];
+
+const DOWNGRADE_WORDS: &[&str] = &[
+    "GET http a / e",
+    "POST https a:80 /a?b -",
+    "CONNECT  a:443  -",
+    "CONNECT https a / w",
+    ":status 200 -",
+    ":status 204 e",
+    ":status 304 -",
+    ":status 103 -",
+    ":status 101 -",
+    "HEAD ",
+    "\n",
+    "\r",
+    "\0",
+    " ",
+    "\t",
+    ":",
+    "\nhost: a",
+    "\nhost: b",
+    "\ncontent-length: 0",
+    "\ncontent-length: 5",
+    "\ntransfer-encoding: chunked",
+    "\nconnection: close",
+    "\nte: trailers",
+    "\nte: gzip",
+    "\ncookie: a=b",
+    "\ncookie: ",
+    "\nupgrade: x",
+    "\nexpect: 100-continue",
+    "\nx: 1",
+    "\nsec-websocket-key: x",
+    "\ntrailer: x",
+    "\u{e4}",
+    "*",
+    "#",
+    "%0d%0a",
+    "/a b",
+    "me@a",
+    "http://b/",
 ];
 
 const ROUTE_WORDS: &[&str] = &[
