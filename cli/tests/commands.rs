@@ -338,7 +338,7 @@ fn warnings_are_bad_only_when_strict() {
     let file = shop.path().join("fault.yaml");
     let fault = "apiVersion: networking.istio.io/v1\nkind: VirtualService\n\
                  metadata: { name: fault }\nspec:\n  hosts: [ratings]\n  http:\n  \
-                 - fault: { abort: { httpStatus: 500, percentage: { value: 100 } } }\n    \
+                 - fault: { abort: { httpStatus: 500 } }\n    \
                  route: [{ destination: { host: reviews } }]\n";
     std::fs::write(&file, fault).unwrap();
     let directory = shop.path().to_str().unwrap();

@@ -103,6 +103,13 @@ impl Findings<'_> {
                 let path = format!("spec.http[{rule_index}].route[{index}].destination");
                 self.destination(&service.metadata, &destination.destination, &path, ANSWERED);
             }
+            for mirror in &forward.mirrors {
+                let path = match mirror.index {
+                    Some(index) => format!("spec.http[{rule_index}].mirrors[{index}].destination"),
+                    None => format!("spec.http[{rule_index}].mirror"),
+                };
+                self.destination(&service.metadata, &mirror.destination, &path, DROPPED);
+            }
         }
     }
 
@@ -316,8 +323,9 @@ impl Findings<'_> {
     }
 }
 
-/// What becomes of a request whose destination is not there, and of a connection.
+/// What becomes of a request whose destination is not there, of a copy, and of a connection.
 const ANSWERED: &str = "requests to it are answered 503";
+const DROPPED: &str = "copies of requests for it are dropped";
 const CLOSED: &str = "connections to it are closed";
 
 fn written(service: &VirtualService, host: &str) -> Span {

@@ -14,6 +14,7 @@ mod domains;
 mod egress;
 mod gateway;
 mod ingress;
+mod retries;
 mod routes;
 mod tcp;
 
@@ -30,7 +31,7 @@ use ringmain_config::{
     node::Node,
     origin::Origin,
     problem::{Problem, Severity},
-    route::{RouteTable, VirtualHost},
+    route::RouteTable,
     tcp::TcpRoute,
 };
 
@@ -95,29 +96,26 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    /// Opens an HTTP listener with a route table of its own, named `table`.
-    fn listen(&mut self, wanted: Wanted<'_>, table: String, virtual_hosts: Vec<VirtualHost>) {
-        if !self.is_free(&wanted) {
+    /// Opens a listener for HTTP with a route table of its own, and, when there are `routes` for
+    /// bytes, for those as well: the first bytes of a connection then say which it is.
+    fn listen(&mut self, wanted: &Wanted<'_>, mut table: RouteTable, routes: Vec<TcpRoute>) {
+        if !self.is_free(wanted) {
             return;
         }
         // Two addresses may share a port, and the port alone names a sidecar's tables.
-        let name = if self.route_tables.contains_key(&table) {
-            format!("{table}.{}", wanted.address.ip())
-        } else {
-            table
-        };
-        self.open(
-            &wanted,
-            ListenerProtocol::Http {
-                route_table: name.clone(),
+        if self.route_tables.contains_key(&table.name) {
+            table.name = format!("{}.{}", table.name, wanted.address.ip());
+        }
+        let route_table = table.name.clone();
+        let protocol = match routes.is_empty() {
+            true => ListenerProtocol::Http { route_table },
+            false => ListenerProtocol::Detect {
+                route_table,
+                routes,
             },
-        );
-        let table = RouteTable {
-            name: name.clone(),
-            virtual_hosts,
-            retry: None,
         };
-        self.route_tables.insert(name, table);
+        self.open(wanted, protocol);
+        self.route_tables.insert(table.name.clone(), table);
     }
 
     /// Opens a TCP listener.

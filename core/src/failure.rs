@@ -32,6 +32,11 @@ pub enum Failure {
     ConnectTimeout,
     /// The upstream closed or reset the connection before its answer began.
     UpstreamClosed,
+    /// The upstream refused the stream, or went away before it looked at it: it was not processed
+    /// (RFC 9113 sections 6.8 and 8.7).
+    StreamRefused,
+    /// The upstream reset the stream before its answer began.
+    UpstreamReset,
     /// The upstream closed or reset the connection within its answer.
     UpstreamTruncated,
     /// The upstream's answer is not HTTP as we accept it.
@@ -63,6 +68,8 @@ pub enum Flag {
     Uf,
     /// Upstream connection termination.
     Uc,
+    /// Upstream remote reset.
+    Ur,
     /// Upstream protocol error.
     Upe,
     /// Upstream request timeout.
@@ -87,6 +94,7 @@ impl Flag {
             Self::Uo => "UO",
             Self::Uf => "UF",
             Self::Uc => "UC",
+            Self::Ur => "UR",
             Self::Upe => "UPE",
             Self::Ut => "UT",
             Self::UfUrx => "UF,URX",
@@ -197,6 +205,20 @@ impl Failure {
                 MaybeReceived,
                 "upstream_reset_before_response_started{connection_termination}",
             ),
+            Self::StreamRefused => facts(
+                503,
+                Flag::Ur,
+                Upstream,
+                Unsent,
+                "upstream_reset_before_response_started{remote_refused_stream_reset}",
+            ),
+            Self::UpstreamReset => facts(
+                503,
+                Flag::Ur,
+                Upstream,
+                MaybeReceived,
+                "upstream_reset_before_response_started{remote_reset}",
+            ),
             Self::UpstreamTruncated => facts(
                 502,
                 Flag::Uc,
@@ -236,6 +258,8 @@ impl Failure {
             Self::ConnectFailed => "the upstream could not be connected to",
             Self::ConnectTimeout => "connecting to the upstream took too long",
             Self::UpstreamClosed => "the upstream closed the connection before it answered",
+            Self::StreamRefused => "the upstream refused the request",
+            Self::UpstreamReset => "the upstream reset the request",
             Self::UpstreamTruncated => "the upstream closed the connection within its answer",
             Self::BadResponse(_) => "the upstream's answer is not valid HTTP",
             Self::RouteTimeout => "upstream request timeout",

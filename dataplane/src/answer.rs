@@ -6,11 +6,16 @@ use ringmain_core::{
     failure::Failure,
     header::Edits,
     http1::{
-        BodyDecoder, Framing, Known, MethodKind, ResponseHead, ResponseWrite, encode_response,
+        BodyDecoder, Framing, Known, MethodKind, Reject, ResponseHead, ResponseWrite,
+        encode_response,
     },
+    http2::{self, ReceivedResponse},
 };
 
 use crate::{
+    call::Call,
+    carry::{Carry, Sink, Source},
+    http2::{client::Head, server::Client, stream::Incoming},
     io::{
         buffer::Buffer,
         deadline::{Expiry, Micros},
@@ -19,6 +24,7 @@ use crate::{
     record::Record,
     relay::{Body, Broken, Relay, micros},
     session::Session,
+    upstream::{Outgoing, Upstream},
     worker::Worker,
 };
 
@@ -41,10 +47,14 @@ pub struct Progress {
 pub struct Answer<'a> {
     /// Whose core.
     pub worker: &'a Worker,
-    /// Where it goes.
+    /// Whose connection it goes to.
     pub session: &'a Session,
+    /// Whose answer it is.
+    pub call: &'a Call,
+    /// Where it goes when the client speaks HTTP/2.
+    pub client: Option<&'a Client>,
     /// Where it comes from.
-    pub upstream: &'a Stream,
+    pub upstream: &'a mut Upstream,
     /// Its head is decoded into this.
     pub head: &'a mut ResponseHead,
     /// The method that it answers.
@@ -63,7 +73,7 @@ pub struct Answer<'a> {
     /// How far it has come.
     pub progress: &'a Progress,
     /// The request, kept for as long as it may have to be sent once more.
-    pub request: Option<&'a mut Buffer>,
+    pub request: Option<&'a mut Outgoing>,
 }
 
 impl Answer<'_> {
@@ -74,53 +84,68 @@ impl Answer<'_> {
     pub async fn forward(&mut self, record: &mut Record<'_>) -> Result<bool, Failure> {
         let (mut received, head_bytes) = self.receive_head().await?;
         if let Some(request) = self.request.take() {
-            request.clear();
             request.release();
         }
         let framing = match self.head.framing() {
             Framing::UntilClose => Framing::Chunked,
             framing => framing,
         };
-        let mut outgoing = self.worker.buffers.take();
-        self.encode_head(
-            &received.filled()[..head_bytes],
-            framing,
-            &mut outgoing,
-            record,
-        );
+        let mut outgoing = self.worker.buffers.none();
+        let head = &received.filled()[..head_bytes];
+        let ends = self.send_head(head, framing, &mut outgoing, record)?;
         received.consume(head_bytes);
-
+        if ends {
+            return Ok(self.may_be_used_again(&received));
+        }
         let bytes = Cell::new(0);
-        let mut body = Body::new(BodyDecoder::new(self.head.framing()), framing, &bytes);
-        let result = self.forward_body(&mut body, &mut received, outgoing).await;
+        let result = match (&self.upstream, self.client) {
+            (Upstream::Http1(_), None) => {
+                let decoder = BodyDecoder::new(self.head.framing());
+                let mut body = Body::new(decoder, framing, &bytes);
+                self.relay_body(&mut body, &mut received, outgoing).await
+            }
+            // In a box of its own: it is large, and most answers go from socket to socket.
+            _ => Box::pin(self.carry_body(framing, &mut received, outgoing, &bytes)).await,
+        };
         record.sent(bytes.get());
         result?;
-        // Bytes behind the answer belong to nothing that we asked for.
-        Ok(self.head.keep_alive() && received.is_empty())
+        Ok(self.may_be_used_again(&received))
     }
 
-    async fn forward_body(
+    fn may_be_used_again(&self, received: &Buffer) -> bool {
+        match self.upstream {
+            // Bytes behind the answer belong to nothing that we asked for.
+            Upstream::Http1(_) => self.head.keep_alive() && received.is_empty(),
+            Upstream::Http2(_) => true,
+        }
+    }
+
+    /// From socket to socket.
+    async fn relay_body(
         &self,
         body: &mut Body<'_>,
         received: &mut Buffer,
         mut outgoing: Buffer,
     ) -> Result<(), Failure> {
-        self.progress.begun.set(true);
+        let Upstream::Http1(loan) = &*self.upstream else {
+            return Ok(());
+        };
+        let upstream: &Stream = loan.stream();
         let nothing_follows = self.head.keep_alive();
         body.stage_short(received, &mut outgoing)
             .map_err(|broken| self.failure(&broken))?;
         if body.is_done() {
             received.release();
-            self.upstream.expect_bulk(false);
+            upstream.expect_bulk(false);
             if nothing_follows {
-                self.upstream.expect_nothing();
+                upstream.expect_nothing();
             }
             let (sent, _) = self.session.stream.send(outgoing).await;
             return sent.map_err(|_| Failure::DownstreamGone);
         }
         let relay = Relay {
             worker: self.worker,
-            source: self.upstream,
+            source: upstream,
             target: &self.session.stream,
             until: self.until,
             stopped: None,
@@ -132,17 +157,71 @@ impl Answer<'_> {
             .map_err(|broken| self.failure(&broken))
     }
 
+    /// With a stream of HTTP/2 at one end or both.
+    async fn carry_body(
+        &mut self,
+        framing: Framing,
+        received: &mut Buffer,
+        outgoing: Buffer,
+        bytes: &Cell<u64>,
+    ) -> Result<(), Failure> {
+        let carry = Carry {
+            worker: self.worker,
+            call: self.call,
+            until: self.until,
+            stopped: None,
+            bytes,
+        };
+        let mut sink = match self.client {
+            Some(client) => Sink::Http2(client.outlet()),
+            None => Sink::http1(&self.session.stream, framing, 0, outgoing),
+        };
+        let mut decoder = BodyDecoder::new(self.head.framing());
+        let carried = match &mut *self.upstream {
+            Upstream::Http1(loan) => {
+                let mut source = Source::Http1 {
+                    stream: loan.stream(),
+                    received,
+                    decoder: &mut decoder,
+                };
+                let carried = carry.run(&mut source, &mut sink, None).await;
+                if carried.is_ok() && self.head.keep_alive() {
+                    loan.stream().expect_nothing();
+                }
+                carried
+            }
+            Upstream::Http2(loan) => match &mut loan.incoming {
+                Some(incoming) => {
+                    let mut source = Source::Http2(incoming);
+                    carry.run(&mut source, &mut sink, None).await
+                }
+                None => Ok(()),
+            },
+        };
+        carried.map_err(|broken| self.failure(&broken))
+    }
+
     /// The final head, at the front of the buffer; interim ones are sent on.
     async fn receive_head(&mut self) -> Result<(Buffer, usize), Failure> {
-        let mut received = self.worker.buffers.none().with_margin(MARGIN);
         self.head.reset();
         if self.complete.get() {
             let late = self.sent_at + micros(self.worker.limits.stream_idle_timeout);
-            let late = late.min(self.until.get());
-            self.upstream.deadline().set(late, Expiry::Close);
+            self.upstream
+                .set_late(self.call, late.min(self.until.get()));
         }
+        match self.upstream {
+            Upstream::Http1(_) => self.receive_head_from_socket().await,
+            Upstream::Http2(_) => self.receive_head_from_stream().await,
+        }
+    }
+
+    async fn receive_head_from_socket(&mut self) -> Result<(Buffer, usize), Failure> {
+        let mut received = self.worker.buffers.none().with_margin(MARGIN);
         loop {
-            match self.upstream.receive(&mut received).await {
+            let Upstream::Http1(loan) = &*self.upstream else {
+                return Err(Failure::UpstreamClosed);
+            };
+            match loan.stream().receive(&mut received).await {
                 Ok(Received::Bytes(_)) => self.progress.heard.set(true),
                 Ok(Received::End) | Err(_) => {
                     return Err(self.late_or(Failure::UpstreamClosed));
@@ -165,6 +244,48 @@ impl Answer<'_> {
         }
     }
 
+    async fn receive_head_from_stream(&mut self) -> Result<(Buffer, usize), Failure> {
+        let limits = &self.worker.limits.head;
+        loop {
+            let (response, ends) = {
+                let Upstream::Http2(loan) = &mut *self.upstream else {
+                    return Err(Failure::UpstreamClosed);
+                };
+                let alarm = self.call.alarm(&self.worker.deadlines);
+                let head = match alarm.guard(loan.head(limits)).await {
+                    Ok(head) => head,
+                    Err(_) => return Err(self.too_late()),
+                };
+                match head {
+                    Ok(Head::Interim(response)) => (response, false),
+                    Ok(Head::Final(response)) => {
+                        let incoming = loan.incoming.as_ref();
+                        (response, incoming.is_none_or(Incoming::is_over))
+                    }
+                    Err(failure) => return Err(self.late_or(failure)),
+                }
+            };
+            self.progress.heard.set(true);
+            let mut received = self.worker.buffers.take();
+            let (parts, ()) = response.into_parts();
+            let answered = ReceivedResponse {
+                request: self.method,
+                upgrade: None,
+                end_of_stream: ends,
+            };
+            http2::response_text(received.tail(), &parts, answered, limits)
+                .map_err(Failure::BadResponse)?;
+            match self.head.decode(received.filled(), limits, self.method) {
+                Ok(Some(length)) if self.head.is_interim() => {
+                    self.send_interim(&received.filled()[..length]).await?;
+                }
+                Ok(Some(length)) => return Ok((received, length)),
+                Ok(None) => return Err(Failure::BadResponse(Reject::HeadTooLarge)),
+                Err(reject) => return Err(Failure::BadResponse(reject)),
+            }
+        }
+    }
+
     /// A client that does not read its answer is cut off after a while.
     fn wait_for_client(&self, now: Micros) {
         let late = now + micros(self.worker.limits.stream_idle_timeout);
@@ -172,13 +293,17 @@ impl Answer<'_> {
     }
 
     async fn send_interim(&self, bytes: &[u8]) -> Result<(), Failure> {
-        self.wait_for_client(self.worker.now());
-        let mut outgoing = self.worker.buffers.take();
         let write = ResponseWrite {
             keep_alive: true,
             request: self.method,
             ..Default::default()
         };
+        if let Some(client) = self.client {
+            let response = http2::response(self.head, bytes, &write);
+            return client.inform(response).map_err(|_| Failure::DownstreamGone);
+        }
+        self.wait_for_client(self.worker.now());
+        let mut outgoing = self.worker.buffers.take();
         encode_response(outgoing.tail(), self.head, bytes, &write);
         let (sent, _) = self.session.stream.send(outgoing).await;
         // It is the rest of the request that is waited for again, or the upstream.
@@ -191,33 +316,47 @@ impl Answer<'_> {
         sent.map_err(|_| Failure::DownstreamGone)
     }
 
-    fn encode_head(
+    /// Sends the final head to a client of HTTP/2, or puts it to what is `outgoing` to one of
+    /// HTTP/1. True when it is the whole answer, and sent.
+    fn send_head(
         &self,
         bytes: &[u8],
         framing: Framing,
         outgoing: &mut Buffer,
         record: &mut Record<'_>,
-    ) {
+    ) -> Result<bool, Failure> {
         let now = self.worker.now();
-        let waited = now - self.sent_at;
-        self.wait_for_client(now);
+        let waited = now.saturating_sub(self.sent_at);
         record.upstream_service_time(waited);
         record.forwarding(self.head.status());
-        let keep_alive =
-            self.keep_alive && self.complete.get() && !self.worker.is_closing(self.session);
-        self.progress.keeps.set(keep_alive);
         let mut digits = itoa::Buffer::new();
         let service_time = digits.format(waited / 1000).as_bytes();
         let set = [(Known::XEnvoyUpstreamServiceTime.name(), service_time)];
-        let write = ResponseWrite {
+        let mut write = ResponseWrite {
             edits: self.edits,
             set: &set,
             append: &[],
             framing,
             request: self.method,
-            keep_alive,
+            keep_alive: true,
         };
+        self.progress.begun.set(true);
+        if let Some(client) = self.client {
+            let ends = match &*self.upstream {
+                Upstream::Http1(_) => BodyDecoder::new(self.head.framing()).is_done(),
+                Upstream::Http2(loan) => loan.incoming.as_ref().is_none_or(Incoming::is_over),
+            };
+            let response = http2::response(self.head, bytes, &write);
+            let sent = client.respond(response, ends);
+            return sent.map(|()| ends).map_err(|_| Failure::DownstreamGone);
+        }
+        self.wait_for_client(now);
+        let keep_alive =
+            self.keep_alive && self.complete.get() && !self.worker.is_closing(self.session);
+        self.progress.keeps.set(keep_alive);
+        write.keep_alive = keep_alive;
         encode_response(outgoing.tail(), self.head, bytes, &write);
+        Ok(false)
     }
 
     fn failure(&self, broken: &Broken) -> Failure {
@@ -225,22 +364,28 @@ impl Answer<'_> {
             Broken::Target if self.is_over() => Failure::RouteTimeout,
             Broken::Target => Failure::DownstreamGone,
             Broken::Malformed(reject) => Failure::BadResponse(*reject),
+            Broken::Late => self.too_late(),
             Broken::Ended | Broken::Source | Broken::Stopped => {
                 self.late_or(Failure::UpstreamTruncated)
             }
         }
     }
 
-    /// Why the upstream's socket ended: nobody waits any more, a deadline of ours, or else
-    /// `failure`.
+    /// Why the upstream's socket or stream ended: nobody waits any more, a deadline of ours, or
+    /// else `failure`.
     pub fn late_or(&self, failure: Failure) -> Failure {
-        if self.session.is_gone() {
+        if self.call.is_gone() {
             return Failure::DownstreamGone;
         }
-        if !self.upstream.deadline().expired() {
-            return failure;
+        match &*self.upstream {
+            Upstream::Http1(loan) if loan.stream().deadline().expired() => self.too_late(),
+            Upstream::Http1(_) | Upstream::Http2(_) => failure,
         }
+    }
+
+    fn too_late(&self) -> Failure {
         match self.is_over() {
+            _ if self.call.is_gone() => Failure::DownstreamGone,
             true => Failure::RouteTimeout,
             false => Failure::UpstreamIdle,
         }

@@ -14,9 +14,17 @@ use std::{
     task::Poll,
 };
 
+use h2::RecvStream;
+use http::Request;
+
 use crate::{
+    downstream::{Downstream, Heads},
     exchange::{After, exchange, refuse},
-    http1::{Arrival, Downstream, Heads},
+    http1::Arrival,
+    http2::{
+        self, Beginning,
+        server::{Client, watch},
+    },
     io::{
         buffer::Buffer,
         deadline::{Expiry, Micros},
@@ -27,8 +35,8 @@ use crate::{
     worker::Worker,
 };
 
-/// How the busy part of a connection ended.
-enum Pause {
+/// How a visit ended.
+pub enum Pause {
     /// All that has come is answered, the last at this time.
     Idle(Micros),
     /// The connection is over.
@@ -38,15 +46,17 @@ enum Pause {
 /// Serves a connection to its end. `place` is that of [`Worker::open`].
 pub async fn serve(worker: Rc<Worker>, session: Rc<Session>, place: usize) {
     wait_from(&worker, &session, worker.now());
+    let mut is_new = true;
     while session.stream.readable().await.is_ok() {
-        let mut received = worker.buffers.take();
-        match session.stream.receive_now(&mut received) {
-            Ok(Received::Bytes(_)) => session.set_busy(),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-            Ok(Received::End) | Err(_) => break,
-        }
-        let mut busy = worker.busy.take().unwrap_or_else(Busy::new);
-        busy.begin(&worker, &session, received);
+        let mut busy = match step(&worker, &session, &mut is_new) {
+            Step::Wait => continue,
+            Step::Over => break,
+            Step::Serve(busy) => busy,
+            Step::Detect(detection) => match detection.await {
+                Some(busy) => busy,
+                None => break,
+            },
+        };
         let pause = busy.pause().await;
         worker.busy.put(busy);
         match pause {
@@ -56,6 +66,60 @@ pub async fn serve(worker: Rc<Worker>, session: Rc<Session>, place: usize) {
     }
     drop(session);
     worker.close(place);
+}
+
+/// What a connection from which something may have come does next.
+enum Step {
+    Wait,
+    Over,
+    /// It speaks HTTP/1.
+    Serve(Busy),
+    /// It may speak HTTP/2, and is served here if it does; if not, it is to be served as it says.
+    Detect(Pin<Box<dyn Future<Output = Option<Busy>>>>),
+}
+
+fn step(worker: &Rc<Worker>, session: &Rc<Session>, is_new: &mut bool) -> Step {
+    let mut received = worker.buffers.take();
+    match session.stream.receive_now(&mut received) {
+        Ok(Received::Bytes(_)) => session.set_busy(),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Step::Wait,
+        Ok(Received::End) | Err(_) => return Step::Over,
+    }
+    let (worker, session) = (Rc::clone(worker), Rc::clone(session));
+    if std::mem::take(is_new) && Beginning::of(received.filled()) != Beginning::Other {
+        return Step::Detect(Box::pin(detect(worker, session, received)));
+    }
+    Step::Serve(begin(worker, session, received))
+}
+
+/// A busy future for a connection of HTTP/1 from which something has come.
+fn begin(worker: Rc<Worker>, session: Rc<Session>, received: Buffer) -> Busy {
+    let busy = worker.busy.take().unwrap_or_else(Busy::new);
+    busy.begin(Visit::Http1 {
+        worker,
+        session,
+        received,
+    });
+    busy
+}
+
+/// Serves a connection that may speak HTTP/2, if it does.
+async fn detect(worker: Rc<Worker>, session: Rc<Session>, mut received: Buffer) -> Option<Busy> {
+    let late = worker.now() + micros(worker.limits.request_head_timeout);
+    session.stream.deadline().set(late, Expiry::StopReading);
+    loop {
+        match Beginning::of(received.filled()) {
+            Beginning::Other => return Some(begin(worker, session, received)),
+            Beginning::Http2 => break,
+            Beginning::Unclear => match session.stream.receive(&mut received).await {
+                Ok(Received::Bytes(_)) => {}
+                Ok(Received::End) | Err(_) => return Some(begin(worker, session, received)),
+            },
+        }
+    }
+    session.stream.deadline().clear();
+    http2::server::serve(&worker, &session, received).await;
+    None
 }
 
 /// A request is waited for, but not for ever.
@@ -80,15 +144,33 @@ struct Desk {
     pause: Cell<Option<Pause>>,
 }
 
-/// A connection from which something has come.
-struct Visit {
-    worker: Rc<Worker>,
-    session: Rc<Session>,
-    received: Buffer,
+/// What a busy future is to do.
+pub enum Visit {
+    /// Serve a connection of HTTP/1 from which something has come, as long as it is busy.
+    Http1 {
+        /// Its core.
+        worker: Rc<Worker>,
+        /// It.
+        session: Rc<Session>,
+        /// What has come.
+        received: Buffer,
+    },
+    /// Serve a request that came over HTTP/2.
+    Http2 {
+        /// Its core.
+        worker: Rc<Worker>,
+        /// Its connection.
+        session: Rc<Session>,
+        /// Its head, and where its body comes from.
+        request: Box<Request<RecvStream>>,
+        /// Takes the answer.
+        client: Rc<Client>,
+    },
 }
 
 impl Busy {
-    fn new() -> Self {
+    /// One that has nothing to do.
+    pub fn new() -> Self {
         let desk = Rc::<Desk>::default();
         Self {
             future: Box::pin(visits(Rc::clone(&desk))),
@@ -96,16 +178,13 @@ impl Busy {
         }
     }
 
-    fn begin(&self, worker: &Rc<Worker>, session: &Rc<Session>, received: Buffer) {
-        self.desk.visit.set(Some(Visit {
-            worker: Rc::clone(worker),
-            session: Rc::clone(session),
-            received,
-        }));
+    /// Gives it something to do.
+    pub fn begin(&self, visit: Visit) {
+        self.desk.visit.set(Some(visit));
     }
 
-    /// Serves the connection that it was begun with, as long as it is busy.
-    async fn pause(&mut self) -> Pause {
+    /// Does what it was begun with.
+    pub async fn pause(&mut self) -> Pause {
         poll_fn(|context| {
             let ended = self.future.as_mut().poll(context);
             debug_assert!(ended.is_pending(), "there is always a next visit");
@@ -120,17 +199,48 @@ async fn visits(desk: Rc<Desk>) {
     let mut heads = Heads::default();
     loop {
         let next = poll_fn(|_| desk.visit.take().map_or(Poll::Pending, Poll::Ready));
-        let Visit {
-            worker,
-            session,
-            received,
-        } = next.await;
-        let mut downstream = Downstream::new(&worker, session, received, heads);
-        let pause = requests(&worker, &mut downstream).await;
-        heads = downstream.into_heads();
-        drop(worker);
+        let pause = match next.await {
+            Visit::Http1 {
+                worker,
+                session,
+                received,
+            } => {
+                let mut downstream = Downstream::http1(&worker, session, received, heads);
+                let pause = requests(&worker, &mut downstream).await;
+                heads = downstream.into_heads();
+                pause
+            }
+            Visit::Http2 {
+                worker,
+                session,
+                request,
+                client,
+            } => {
+                let (mut downstream, arrival) =
+                    Downstream::http2(&worker, session, *request, client, heads);
+                stream(&worker, &mut downstream, arrival).await;
+                heads = downstream.into_heads();
+                Pause::Over
+            }
+        };
         desk.pause.set(Some(pause));
     }
+}
+
+/// Serves the request of a stream of HTTP/2.
+async fn stream(worker: &Rc<Worker>, downstream: &mut Downstream, arrival: Arrival) {
+    let call = Rc::clone(&downstream.call);
+    let Some(client) = downstream.wire.http2().map(Rc::clone) else {
+        return;
+    };
+    let served = async {
+        match arrival {
+            Arrival::Request => drop(exchange(worker, downstream).await),
+            Arrival::Refused(failure) => refuse(worker, downstream, failure).await,
+            Arrival::Closed => {}
+        }
+    };
+    watch(&client, served, || call.cut()).await;
 }
 
 /// Serves requests until nothing of what has come is left.
@@ -175,7 +285,7 @@ mod tests {
             unreachable!("only the type of the future is asked for")
         }
         let idle = size_of_output(|| serve(never(), never(), never()));
-        assert!(idle <= 192, "an idle connection's future has {idle} bytes");
+        assert!(idle <= 208, "an idle connection's future has {idle} bytes");
         let busy = size_of_output(|| visits(never()));
         assert!(busy <= 4608, "a busy connection's future has {busy} bytes");
     }

@@ -7,27 +7,31 @@
 
 use std::{cell::Cell, pin::pin, rc::Rc};
 
+use bytes::Bytes;
+use h2::Reason;
 use ringmain_config::listener::Direction;
 use ringmain_core::{
     failure::{Failure, Fault},
-    http1::{BodyDecoder, Framing, MethodKind, encode_local_response},
+    http1::{Framing, MethodKind, encode_local_response},
+    http2::local_response,
     metrics::Reporter,
-    snapshot::Snapshot,
 };
 
 use crate::{
     answer::{Answer, Progress},
-    http1::Downstream,
+    downstream::Downstream,
+    http2::{self, server::Client},
     io::{
-        buffer::{Buffer, Part},
         deadline::{Expiry, Micros},
         race::join,
         stream::Stream,
     },
-    plan::{Forwarding, LocalAnswer, Plan},
-    pool::{self, ClusterState, Lease, Upstream},
+    plan::{Forwarding, HttpVersion, LocalAnswer, Plan},
+    pool::{self, ClusterState, Lease, Unreached},
     record::Record,
-    relay::{Body, Broken, Relay, micros},
+    relay::{Broken, micros},
+    upload::{Upload, Way},
+    upstream::{Outgoing, Upstream},
     worker::Worker,
 };
 
@@ -56,7 +60,7 @@ pub async fn exchange(worker: &Rc<Worker>, downstream: &mut Downstream) -> After
 
     let progress = Progress::default();
     let mut plan = match listener {
-        Some(listener) => Plan::make(worker, listener, downstream, &mut record),
+        Some(listener) => Plan::make(worker, &snapshot, listener, downstream, &mut record),
         None => Err(Failure::NoRoute),
     };
     // By reference: what a plan holds is large.
@@ -68,9 +72,10 @@ pub async fn exchange(worker: &Rc<Worker>, downstream: &mut Downstream) -> After
                 forwarding,
                 progress: &progress,
             };
-            forward
-                .run(&snapshot, downstream, outgoing, &mut record)
-                .await
+            match outgoing {
+                Some(outgoing) => forward.run(downstream, outgoing, &mut record).await,
+                None => Err(Failure::NoCluster),
+            }
         }
         Ok(Plan::Answer(local)) => {
             record.answering(local.status);
@@ -118,43 +123,41 @@ struct Forward<'a, 'p> {
 impl Forward<'_, '_> {
     async fn run(
         self,
-        snapshot: &Snapshot,
         downstream: &mut Downstream,
-        mut outgoing: Buffer,
+        mut outgoing: Outgoing,
         record: &mut Record<'_>,
     ) -> Result<After, Failure> {
-        let entry = snapshot
-            .cluster(self.forwarding.cluster)
-            .ok_or(Failure::NoCluster)?;
+        let entry = self.forwarding.entry;
         let cluster = self.worker.clusters.state(self.forwarding.cluster, entry);
         record.cluster(&cluster.cluster.name, &cluster.edge);
 
-        let framing = self.forwarding.framing;
         let bytes = Cell::new(0);
-        let mut decoder = BodyDecoder::new(framing);
-        if self.worker.limits.body_bytes_max > 0 {
-            decoder = decoder.with_limit(self.worker.limits.body_bytes_max);
-        }
-        let mut body = Body::new(decoder, framing, &bytes);
         // What stands behind the head, which is encoded for the upstream already, is the body's
         // beginning, and often all of it.
         downstream.consume_head();
-        let session = Rc::clone(&downstream.session);
-        let staged = body.stage_short(&mut downstream.received, &mut outgoing);
+        let bytes_max = self.worker.limits.body_bytes_max;
+        let mut upload = Upload::of(downstream, &outgoing, bytes_max, &bytes);
+        let staged = upload.stage(
+            &mut downstream.received,
+            &mut outgoing,
+            self.forwarding.framing,
+        );
         // Nothing is held for the client while the upstream thinks.
         downstream.received.release();
+        let call = Rc::clone(&downstream.call);
         let result = match staged {
-            Ok(()) if body.is_done() => {
-                session.stream.expect_bulk(false);
+            Ok(true) => {
+                downstream.stream().expect_bulk(false);
+                drop(upload);
                 self.whole(downstream, &cluster, outgoing, record).await
             }
             // In a box of its own: it is large, and most requests do without.
-            Ok(()) => {
-                Box::pin(self.streaming(downstream, &cluster, &mut body, outgoing, record)).await
+            Ok(false) => {
+                Box::pin(self.streaming(downstream, &cluster, &mut upload, outgoing, record)).await
             }
             Err(broken) => Err(request_failure(downstream, &broken)),
         };
-        session.set_upstream(None);
+        call.end_wait();
         record.received(bytes.get());
         result
     }
@@ -165,38 +168,33 @@ impl Forward<'_, '_> {
         &self,
         downstream: &mut Downstream,
         cluster: &Rc<ClusterState>,
-        mut outgoing: Buffer,
+        mut outgoing: Outgoing,
         record: &mut Record<'_>,
     ) -> Result<After, Failure> {
         let until = Cell::new(self.until(downstream.head_at));
         let complete = Cell::new(true);
         let mut fresh = false;
         loop {
-            let (lease, upstream) = self
+            let (lease, mut upstream) = self
                 .check_out(downstream, cluster, fresh, until.get(), record)
                 .await?;
             let late = downstream.head_at + micros(self.worker.limits.stream_idle_timeout);
-            upstream
-                .stream()
-                .deadline()
-                .set(late.min(until.get()), Expiry::Close);
-            let sent;
-            (sent, outgoing) = upstream.stream().send_part(Part::whole(outgoing)).await;
-            let mut answer = self.answer(downstream, &upstream, &until, &complete);
+            upstream.set_late(&downstream.call, late.min(until.get()));
+            let sent = upstream.send(&mut outgoing, true).await;
+            let reused = upstream.reused();
+            let mut answer = self.answer(downstream, &mut upstream, &until, &complete);
             answer.request = Some(&mut outgoing);
             let answered = match sent {
                 Ok(()) => answer.forward(record).await,
-                Err(_) => Err(answer.late_or(Failure::UpstreamClosed)),
+                Err(failure) => Err(answer.late_or(failure)),
             };
             match answered {
                 Ok(keep) => {
                     downstream.answered = self.worker.now();
-                    if keep {
-                        pool::put_back(self.worker, &lease, upstream, downstream.answered);
-                    }
+                    self.give_back(&lease, upstream, keep, downstream.answered);
                     return Ok(self.after(downstream));
                 }
-                Err(Failure::UpstreamClosed) if upstream.reused && !fresh && self.may_repeat() => {
+                Err(failure) if reused && !fresh && self.may_repeat(failure) => {
                     self.worker.counters.upstream_stale_retries.increment();
                     fresh = true;
                 }
@@ -210,54 +208,61 @@ impl Forward<'_, '_> {
         &self,
         downstream: &mut Downstream,
         cluster: &Rc<ClusterState>,
-        body: &mut Body<'_>,
-        outgoing: Buffer,
+        upload: &mut Upload<'_>,
+        mut outgoing: Outgoing,
         record: &mut Record<'_>,
     ) -> Result<After, Failure> {
         // The route's timeout begins when the request is complete.
         let until = Cell::new(Micros::MAX);
         let complete = Cell::new(false);
-        let (lease, upstream) = self
+        let (lease, mut upstream) = self
             .check_out(downstream, cluster, false, until.get(), record)
             .await?;
-        let session = Rc::clone(&downstream.session);
+        if let Upstream::Http2(_) = upstream {
+            upstream.send(&mut outgoing, false).await?;
+        }
+        let (session, call) = (Rc::clone(&downstream.session), Rc::clone(&downstream.call));
         let mut received = downstream.received.take();
+        let is_socket = downstream.wire.http2().is_none();
         let unwanted = Cell::new(false);
-        let relay = Relay {
-            worker: self.worker,
-            source: &session.stream,
-            target: upstream.stream(),
-            until: &until,
-            stopped: Some(&unwanted),
-            nothing_follows: false,
-        };
+        let target = upstream.target().ok_or(Failure::UpstreamClosed)?;
         let upload = async {
-            let result = relay.run(body, &mut received, outgoing).await;
+            let way = Way {
+                worker: self.worker,
+                session: &session,
+                call: &call,
+                until: &until,
+                stopped: &unwanted,
+                framing: self.forwarding.framing,
+            };
+            let result = upload.run(&way, &target, &mut received, outgoing).await;
             // Without its body the request has no answer. When it is the upstream that takes no
             // more, it may have answered all the same.
             if matches!(
                 result,
-                Err(Broken::Ended | Broken::Source | Broken::Malformed(_))
+                Err(Broken::Ended | Broken::Source | Broken::Late | Broken::Malformed(_))
             ) {
-                upstream.stream().abort();
+                target.end();
             }
             if result.is_ok() {
                 complete.set(true);
                 let now = self.worker.now();
                 until.set(self.until(now));
                 let late = (now + micros(self.worker.limits.stream_idle_timeout)).min(until.get());
-                upstream.stream().deadline().set(late, Expiry::Close);
+                target.set_late(&call, late);
             }
-            self.hand_over_deadline(&session.stream);
+            if is_socket {
+                self.hand_over_deadline(&session.stream);
+            }
             result
         };
         let (answered, uploaded) = {
-            let mut answer = self.answer(downstream, &upstream, &until, &complete);
+            let mut answer = self.answer(downstream, &mut upstream, &until, &complete);
             let (answer, upload) = (pin!(answer.forward(record)), pin!(upload));
             let stop = |_: &_| {
                 // Nobody wants the rest of the body.
                 unwanted.set(true);
-                upstream.stream().abort();
+                target.end();
             };
             // The end of the upload is noted before an answer that came with it is looked at.
             join(answer, upload, stop).await
@@ -266,13 +271,19 @@ impl Forward<'_, '_> {
         downstream.answered = self.worker.now();
         match uploaded {
             Ok(()) => {
-                if answered? {
-                    pool::put_back(self.worker, &lease, upstream, downstream.answered);
-                }
+                let keep = answered?;
+                self.give_back(&lease, upstream, keep, downstream.answered);
                 Ok(self.after(downstream))
             }
             Err(Broken::Target | Broken::Stopped) => answered.map(|_| After::Linger),
             Err(broken) => Err(request_failure(downstream, &broken)),
+        }
+    }
+
+    /// A connection that can carry another request goes back to its pool.
+    fn give_back(&self, lease: &Lease, upstream: Upstream, keep: bool, now: Micros) {
+        if let (Upstream::Http1(loan), true) = (upstream, keep) {
+            pool::put_back(self.worker, lease, loan, now);
         }
     }
 
@@ -286,22 +297,31 @@ impl Forward<'_, '_> {
         record: &mut Record<'_>,
     ) -> Result<(Lease, Upstream), Failure> {
         let lease = cluster
-            .pick(&mut || self.worker.random())
+            .pick(None, &[], &mut || self.worker.random())
             .ok_or(Failure::NoEndpoint)?;
         record.endpoint(lease.state().address, &lease.state().edge);
         let now = match fresh {
             true => self.worker.now(),
             false => downstream.head_at,
         };
-        match pool::check_out(self.worker, &lease, fresh, now, until).await {
+        let checked_out = match self.forwarding.protocol {
+            HttpVersion::Http1 => pool::check_out(self.worker, &lease, fresh, now, until)
+                .await
+                .map(Upstream::Http1),
+            HttpVersion::Http2 => {
+                let alarm = downstream.call.alarm(&self.worker.deadlines);
+                alarm.set(until);
+                let loan = http2::client::check_out(self.worker, &lease, alarm);
+                Box::pin(loan).await.map(Upstream::Http2)
+            }
+        };
+        match checked_out {
             Ok(upstream) => {
-                record.upstream_local(|| upstream.stream().local_address().ok());
-                downstream
-                    .session
-                    .set_upstream(Some(Rc::clone(upstream.stream())));
+                record.upstream_local(|| upstream.local_address().ok());
+                upstream.is_awaited_by(&downstream.call);
                 Ok((lease, upstream))
             }
-            Err((failure, error)) => {
+            Err(Unreached { failure, error }) => {
                 if let Some(error) = error {
                     record.transport_failure(&error);
                 }
@@ -313,12 +333,12 @@ impl Forward<'_, '_> {
     fn answer<'a>(
         &'a self,
         downstream: &'a mut Downstream,
-        upstream: &'a Upstream,
+        upstream: &'a mut Upstream,
         until: &'a Cell<Micros>,
         complete: &'a Cell<bool>,
     ) -> Answer<'a> {
         // A connection at hand took no time to be found.
-        let sent_at = if upstream.reused {
+        let sent_at = if upstream.reused() {
             downstream.head_at
         } else {
             self.worker.now()
@@ -329,8 +349,10 @@ impl Forward<'_, '_> {
             worker: self.worker,
             keep_alive: downstream.request.keep_alive(),
             session: &downstream.session,
+            call: &downstream.call,
+            client: downstream.wire.http2().map(Rc::as_ref),
             head: &mut downstream.response,
-            upstream: upstream.stream(),
+            upstream,
             method: self.forwarding.method,
             edits: &self.forwarding.response_edits,
             until,
@@ -351,10 +373,14 @@ impl Forward<'_, '_> {
         }
     }
 
-    /// The upstream cannot have begun to answer it, and its method may be sent twice (RFC 9110
-    /// section 9.2.2).
-    fn may_repeat(&self) -> bool {
-        !self.progress.heard.get() && self.forwarding.idempotent
+    /// It was not received, or the upstream cannot have begun to answer it and its method may be
+    /// sent twice (RFC 9110 section 9.2.2).
+    fn may_repeat(&self, failure: Failure) -> bool {
+        match failure {
+            Failure::StreamRefused => true,
+            Failure::UpstreamClosed => !self.progress.heard.get() && self.forwarding.idempotent,
+            _ => false,
+        }
     }
 
     /// When the route's timeout passes for a request that was complete at `started`.
@@ -379,6 +405,7 @@ impl Forward<'_, '_> {
 fn request_failure(downstream: &Downstream, broken: &Broken) -> Failure {
     match broken {
         Broken::Malformed(reject) => Failure::BadRequest(*reject),
+        Broken::Late => Failure::RequestBodyTimeout,
         Broken::Ended if downstream.stream().deadline().expired() => Failure::RequestBodyTimeout,
         _ => Failure::DownstreamGone,
     }
@@ -392,6 +419,12 @@ async fn respond(
     may_keep: bool,
     record: &mut Record<'_>,
 ) -> Result<After, Failure> {
+    if let Some(client) = downstream.wire.http2() {
+        let is_head = downstream.request.method_kind() == MethodKind::Head;
+        let responded = respond_on_stream(client, local, is_head, record);
+        downstream.answered = worker.now();
+        return responded;
+    }
     // A body that nobody wants is not read; without reading it, the next request is not found.
     let request = &downstream.request;
     let keep_alive = may_keep
@@ -428,6 +461,29 @@ async fn respond(
     })
 }
 
+/// The same on a stream of HTTP/2. Its client may send requests on others.
+fn respond_on_stream(
+    client: &Client,
+    local: &LocalAnswer<'_>,
+    is_head: bool,
+    record: &mut Record<'_>,
+) -> Result<After, Failure> {
+    let ends = is_head || local.body.is_empty();
+    let head = local_response(local.status, &local.headers(), local.body.len());
+    let sent = client.respond(head, ends).and_then(|()| match ends {
+        true => Ok(()),
+        // It waits in the connection for room, and has a limit where it was written.
+        false => {
+            record.sent(local.body.len() as u64);
+            client
+                .outlet()
+                .send(Bytes::copy_from_slice(&local.body), true)
+        }
+    });
+    sent.map(|()| After::Next)
+        .map_err(|_| Failure::DownstreamGone)
+}
+
 /// Answers with a failure, unless an answer was begun or there is nobody to answer.
 async fn fail(
     worker: &Worker,
@@ -440,6 +496,9 @@ async fn fail(
     downstream.answered = worker.now();
     if progress.begun.get() || failure.facts().status == 0 {
         // Closing tells the client that what it has is not the whole.
+        if let Some(client) = downstream.wire.http2() {
+            client.reset(Reason::INTERNAL_ERROR);
+        }
         return After::Close;
     }
     // What the client still sends cannot be told from the next request when its head or body was

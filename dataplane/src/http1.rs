@@ -1,22 +1,13 @@
-//! A downstream connection that speaks HTTP/1.1: where requests come from and answers go.
+//! A downstream connection that speaks HTTP/1.1: how requests come from it, and how it ends.
 
-use std::{io, rc::Rc, time::Duration};
+use std::{io, time::Duration};
 
-use ringmain_core::{
-    access_log::Protocol,
-    failure::Failure,
-    http1::{Known, RequestHead, ResponseHead},
-};
+use ringmain_core::failure::Failure;
 
 use crate::{
-    io::{
-        buffer::Buffer,
-        deadline::{Expiry, Micros},
-        stream::{Received, Stream},
-    },
-    record::Description,
+    downstream::Downstream,
+    io::{deadline::Expiry, stream::Received},
     relay::micros,
-    session::Session,
     worker::Worker,
 };
 
@@ -37,108 +28,7 @@ pub enum Arrival {
     Refused(Failure),
 }
 
-/// Decoded heads, which hold memory.
-#[derive(Debug, Default)]
-pub struct Heads {
-    request: Box<RequestHead>,
-    response: Box<ResponseHead>,
-}
-
-/// A downstream connection from the first byte of a request until nothing of it is left to do.
-pub struct Downstream {
-    /// The connection.
-    pub session: Rc<Session>,
-    /// The head of the request that is being served.
-    pub request: Box<RequestHead>,
-    /// Kept here for its memory: the head of the answer that is being forwarded.
-    pub response: Box<ResponseHead>,
-    /// What was received and not yet consumed: the head, then whatever follows it.
-    pub received: Buffer,
-    /// Length of the head in `received`; 0 once it is consumed.
-    pub head_bytes: usize,
-    /// When the request's first byte was there.
-    pub started: Micros,
-    /// When its head was there.
-    pub head_at: Micros,
-    /// When its last answer was sent: the clock is not asked again for what follows at once.
-    pub answered: Micros,
-}
-
 impl Downstream {
-    /// A connection from which `received` has come just now. `heads` are those of another one, for
-    /// their memory.
-    pub fn new(worker: &Worker, session: Rc<Session>, received: Buffer, heads: Heads) -> Self {
-        let now = worker.now();
-        let Heads {
-            mut request,
-            response,
-        } = heads;
-        request.reset();
-        Self {
-            session,
-            request,
-            response,
-            received,
-            head_bytes: 0,
-            started: now,
-            head_at: now,
-            answered: now,
-        }
-    }
-
-    /// Its heads, for the next one.
-    pub fn into_heads(self) -> Heads {
-        Heads {
-            request: self.request,
-            response: self.response,
-        }
-    }
-
-    /// Its socket.
-    pub fn stream(&self) -> &Stream {
-        &self.session.stream
-    }
-
-    /// The client's address, for `x-forwarded-for`.
-    pub fn peer_text(&self) -> &str {
-        self.session.peer_text()
-    }
-
-    /// The bytes of the request's head.
-    pub fn head(&self) -> &[u8] {
-        &self.received.filled()[..self.head_bytes]
-    }
-
-    /// The head is dealt with; what stands behind it is next.
-    pub fn consume_head(&mut self) {
-        self.received.consume(std::mem::take(&mut self.head_bytes));
-    }
-
-    /// What the access log says of the request.
-    pub fn describe(&self) -> Description<'_> {
-        let head = self.head();
-        let header = |known| self.request.header(head, known).unwrap_or_default();
-        Description {
-            method: self.request.method(head).as_bytes(),
-            path: self.request.target(head).as_bytes(),
-            protocol: Some(Protocol::Http11),
-            authority: self.request.authority(head).as_bytes(),
-            user_agent: header(Known::UserAgent),
-            request_id: header(Known::XRequestId),
-            forwarded_for: header(Known::XForwardedFor),
-            ..self.describe_peer()
-        }
-    }
-
-    /// What the access log says of something that is not a request.
-    pub fn describe_peer(&self) -> Description<'_> {
-        Description {
-            downstream_local: self.stream().local_address().ok(),
-            downstream_remote: Some(self.session.peer),
-            ..Description::default()
-        }
-    }
-
     /// Waits for the rest of the head whose beginning was received.
     pub async fn next_request(&mut self, worker: &Worker) -> Arrival {
         self.head_bytes = 0;

@@ -5,18 +5,24 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use ringmain_config::listener::Direction;
+use ringmain_config::{cluster::Protocol, listener::Direction};
 use ringmain_core::{
     failure::Failure,
     header::Edits,
     http1::{Framing, Known, MethodKind, RequestHead, RequestWrite, encode_request},
-    route::{Decision, Destination, Request, Route},
-    snapshot::{ClusterIndex, Listener},
+    http2::{self, Scheme},
+    route::{Decision, Request},
+    snapshot::{ClusterEntry, ClusterIndex, Listener, Snapshot},
     target,
 };
 use smallvec::SmallVec;
 
-use crate::{http1::Downstream, io::buffer::Buffer, record::Record, worker::Worker};
+use crate::{
+    downstream::Downstream,
+    record::Record,
+    upstream::{Message, Outgoing},
+    worker::Worker,
+};
 
 /// Route's and destination's; there are no more.
 pub type EditsList<'t> = SmallVec<[&'t Edits; 2]>;
@@ -29,12 +35,36 @@ pub enum Plan<'t> {
     Answer(LocalAnswer<'t>),
 }
 
+/// What is spoken on one side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+impl HttpVersion {
+    /// To the endpoints of a cluster, for a client that speaks `downstream`.
+    fn upstream(cluster: Protocol, downstream: Self) -> Self {
+        match cluster {
+            Protocol::Http1 => Self::Http1,
+            Protocol::Http2 => Self::Http2,
+            Protocol::AsClient => downstream,
+        }
+    }
+}
+
 /// A request on its way to a cluster.
 pub struct Forwarding<'t> {
     /// Where to.
     pub cluster: ClusterIndex,
-    /// Its head as the upstream gets it.
-    pub outgoing: Buffer,
+    /// The same, looked up.
+    pub entry: &'t ClusterEntry,
+    /// What is spoken there.
+    pub protocol: HttpVersion,
+    /// Its head as the upstream gets it. Taken when it is sent.
+    pub outgoing: Option<Outgoing>,
     /// Of the body behind it, on both sides.
     pub framing: Framing,
     /// For the answer's framing.
@@ -68,6 +98,7 @@ impl<'t> Plan<'t> {
     /// When its path is refused or nothing routes it.
     pub fn make(
         worker: &Worker,
+        snapshot: &'t Snapshot,
         listener: &'t Listener,
         downstream: &Downstream,
         record: &mut Record<'_>,
@@ -101,6 +132,9 @@ impl<'t> Plan<'t> {
                 ..
             } => {
                 record.route(&route.name);
+                let entry = snapshot
+                    .cluster(destination.cluster)
+                    .ok_or(Failure::NoCluster)?;
                 let sent_path = target::path(route, forward, &path).map_err(Failure::BadPath)?;
                 let outbound = Outbound {
                     message,
@@ -113,15 +147,20 @@ impl<'t> Plan<'t> {
                     direction: listener.config.direction,
                     peer: downstream,
                 };
-                let mut outgoing = worker.buffers.take();
-                outbound.encode(worker, &mut outgoing, record);
-                Ok(Self::Forward(Forwarding::new(
-                    message,
-                    route,
-                    destination,
-                    outgoing,
-                    request.method,
-                )))
+                let protocol = entry.cluster.protocol;
+                let protocol = HttpVersion::upstream(protocol, downstream.wire.version());
+                let outgoing = outbound.encode(worker, protocol, record)?;
+                Ok(Self::Forward(Forwarding {
+                    cluster: destination.cluster,
+                    entry,
+                    protocol,
+                    outgoing: Some(outgoing),
+                    framing: message.framing(),
+                    method: message.method_kind(),
+                    idempotent: is_idempotent(request.method),
+                    timeout: route.timeout,
+                    response_edits: target::response_edits(route, Some(destination)).collect(),
+                }))
             }
             Decision::Redirect {
                 route, redirect, ..
@@ -152,26 +191,6 @@ impl<'t> Plan<'t> {
     }
 }
 
-impl<'t> Forwarding<'t> {
-    fn new(
-        message: &RequestHead,
-        route: &'t Route,
-        destination: &'t Destination,
-        outgoing: Buffer,
-        method: &str,
-    ) -> Self {
-        Self {
-            cluster: destination.cluster,
-            outgoing,
-            framing: message.framing(),
-            method: message.method_kind(),
-            idempotent: is_idempotent(method),
-            timeout: route.timeout,
-            response_edits: target::response_edits(route, Some(destination)).collect(),
-        }
-    }
-}
-
 /// RFC 9110 section 9.2.2. Methods that we do not know are not.
 fn is_idempotent(method: &str) -> bool {
     matches!(
@@ -198,7 +217,12 @@ struct Outbound<'a> {
 impl Outbound<'_> {
     /// Writes it, with the fields that every proxy of a mesh adds: a request id and the scheme
     /// where they are missing, the client's address at a gateway, the original path of a rewrite.
-    fn encode(&self, worker: &Worker, outgoing: &mut Buffer, record: &mut Record<'_>) {
+    fn encode(
+        &self,
+        worker: &Worker,
+        protocol: HttpVersion,
+        record: &mut Record<'_>,
+    ) -> Result<Outgoing, Failure> {
         let request_id;
         let original;
         let mut set: SmallVec<[(&str, &[u8]); 3]> = SmallVec::new();
@@ -238,7 +262,22 @@ impl Outbound<'_> {
             expect_continue: self.message.expects_continue(),
             upgrade: None,
         };
-        encode_request(outgoing.tail(), self.message, self.head, &write);
+        match protocol {
+            HttpVersion::Http1 => {
+                let mut outgoing = worker.buffers.take();
+                encode_request(outgoing.tail(), self.message, self.head, &write);
+                Ok(Outgoing::Http1(outgoing))
+            }
+            HttpVersion::Http2 => {
+                let head = http2::request(self.message, self.head, &write, Scheme::Http);
+                let head = head.map_err(Failure::BadRequest)?;
+                Ok(Outgoing::Http2(Box::new(Message {
+                    head,
+                    payload: Vec::new(),
+                    trailers: Vec::new(),
+                })))
+            }
+        }
     }
 
     fn target(&self) -> Cow<'_, str> {

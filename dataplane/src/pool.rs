@@ -5,10 +5,11 @@
 //! closed one, or sent what nobody asked for, is known without a system call when it is reused and
 //! once per sweep. The answer to the next request is waited for with the same poll.
 
+mod check_out;
+
 use std::{
     cell::{Cell, RefCell, RefMut},
     collections::{HashMap, HashSet},
-    io,
     net::SocketAddr,
     ops::Range,
     rc::Rc,
@@ -22,17 +23,17 @@ use ringmain_config::{
 };
 use ringmain_core::{
     balance,
-    ending::Ending,
-    failure::Failure,
-    limit::{OpenConnection, OpenConnections},
+    limit::OpenConnections,
     snapshot::{ClusterEntry, ClusterId, ClusterIndex, Endpoint, Endpoints, Snapshot},
 };
 
+pub use check_out::{Unreached, check_out, connect_for_bytes, open, put_back};
+
 use crate::{
+    http2::client::Shared,
     io::{deadline::Micros, sleep, stream::Stream},
     metrics::{Edge, WorkerCounters},
     relay::micros,
-    worker::Worker,
 };
 
 /// Idle connections that one sweep looks at, so that a sweep stays short.
@@ -85,6 +86,8 @@ pub struct EndpointState {
     active: Cell<u32>,
     /// The one put back last is reused first: the others may then grow old and be closed.
     idle: RefCell<Vec<Idle>>,
+    /// Connections of HTTP/2.
+    pub shared: Shared,
     /// It is in no snapshot any more: connections are not put back.
     gone: Cell<bool>,
 }
@@ -94,7 +97,7 @@ struct Idle {
     since: Micros,
 }
 
-/// An open connection.
+/// An open connection of HTTP/1 or of bytes.
 struct Connection {
     stream: Rc<Stream>,
     /// Requests that were sent on it.
@@ -103,7 +106,7 @@ struct Connection {
 }
 
 /// One of the worker's upstream connections, open or being opened.
-struct Count(Rc<Cell<u32>>);
+pub struct Count(Rc<Cell<u32>>);
 
 impl Count {
     fn take(count: &Rc<Cell<u32>>) -> Self {
@@ -130,6 +133,21 @@ impl Lease {
     pub fn state(&self) -> &EndpointState {
         &self.cluster.states[self.index]
     }
+
+    /// The same, to be kept.
+    pub fn endpoint(&self) -> Rc<EndpointState> {
+        Rc::clone(&self.cluster.states[self.index])
+    }
+
+    /// Settings of its cluster.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster.cluster
+    }
+
+    /// Its position among the endpoints of its cluster.
+    pub fn index(&self) -> usize {
+        self.index
+    }
 }
 
 impl Drop for Lease {
@@ -140,13 +158,13 @@ impl Drop for Lease {
 }
 
 /// A connection for one request. It is closed when dropped, unless it is [`put back`](put_back).
-pub struct Upstream {
+pub struct Loan {
     connection: Connection,
     /// It has carried requests before, so the upstream may have closed it meanwhile.
     pub reused: bool,
 }
 
-impl Upstream {
+impl Loan {
     /// Its socket.
     pub fn stream(&self) -> &Rc<Stream> {
         &self.connection.stream
@@ -230,7 +248,8 @@ impl Clusters {
             };
             for endpoint in &state.states {
                 endpoint.sweep(timeout, &mut sweep);
-                idle_count += endpoint.idle.borrow().len() as u64;
+                let shared = endpoint.shared.sweep(now, timeout);
+                idle_count += (endpoint.idle.borrow().len() + shared) as u64;
             }
         }
         let is_over = sweep.looks.end >= sweep.seen;
@@ -319,11 +338,23 @@ impl ClusterState {
         Arc::ptr_eq(&self.cluster, &entry.cluster) && Arc::ptr_eq(&self.endpoints, &entry.endpoints)
     }
 
-    /// Chooses an endpoint for a request; `None` when there is none.
-    pub fn pick(self: &Rc<Self>, random: &mut impl FnMut() -> u64) -> Option<Lease> {
+    /// Chooses an endpoint for a request; `None` when there is none. Those at the positions that
+    /// were `tried` are taken only when there is no other. `hash` is what the balancers that hash
+    /// go by.
+    pub fn pick(
+        self: &Rc<Self>,
+        hash: Option<u64>,
+        tried: &[usize],
+        random: &mut impl FnMut() -> u64,
+    ) -> Option<Lease> {
         let active = |index: usize| self.states[index].active.get();
         let mut balancer = self.balancer.borrow_mut();
-        let index = balancer.pick(&self.endpoints, None, active, |_| false, random)?;
+        let was_tried = |index: usize| tried.contains(&index);
+        let mut index = balancer.pick(&self.endpoints, hash, active, was_tried, random);
+        if index.is_none() && !tried.is_empty() {
+            index = balancer.pick(&self.endpoints, hash, active, |_| false, random);
+        }
+        let index = index?;
         let active = &self.states[index].active;
         active.set(active.get() + 1);
         Some(Lease {
@@ -342,6 +373,7 @@ impl EndpointState {
             service: Arc::clone(service),
             active: Cell::new(0),
             idle: RefCell::default(),
+            shared: Shared::default(),
             gone: Cell::new(false),
         })
     }
@@ -354,6 +386,7 @@ impl EndpointState {
         self.gone.set(true);
         let mut idle = self.idle.borrow_mut();
         closing.extend(idle.drain(..).map(|idle| idle.connection));
+        self.shared.let_go();
     }
 
     fn sweep(&self, timeout: Micros, sweep: &mut Sweep<'_>) {
@@ -377,112 +410,4 @@ impl EndpointState {
             }
         }
     }
-}
-
-/// A connection to the leased endpoint: an idle one unless `fresh`, else a new one, which takes
-/// until `until` at most.
-///
-/// # Errors
-/// Why there is none, and what the kernel said about it.
-pub async fn check_out(
-    worker: &Worker,
-    lease: &Lease,
-    fresh: bool,
-    now: Micros,
-    until: Micros,
-) -> Result<Upstream, (Failure, Option<io::Error>)> {
-    if !fresh && let Some(connection) = lease.state().take_idle() {
-        worker.counters.upstream_connections_reused.increment();
-        return Ok(Upstream {
-            connection,
-            reused: true,
-        });
-    }
-    // In a box of its own: its timer makes it large, and most requests do without.
-    Box::pin(connect(worker, lease, until.saturating_sub(now))).await
-}
-
-/// `left`: microseconds until the route's timeout.
-async fn connect(
-    worker: &Worker,
-    lease: &Lease,
-    left: Micros,
-) -> Result<Upstream, (Failure, Option<io::Error>)> {
-    let count = &worker.clusters.connections;
-    let is_full = count.get() >= worker.limits.upstream_connections_max;
-    if is_full && !worker.clusters.close_oldest_idle() {
-        worker.counters.upstream_overflows.increment();
-        return Err((Failure::Overflow, None));
-    }
-    let count = Count::take(count);
-    let timeout = lease.cluster.cluster.connections.connect_timeout;
-    let left = Duration::from_micros(left);
-    let address = lease.state().address;
-    match Stream::connect(address, timeout.min(left), &worker.deadlines).await {
-        Ok(stream) => {
-            worker.counters.upstream_connections_total.increment();
-            let connection = Connection {
-                stream: Rc::new(stream),
-                requests: 0,
-                _count: count,
-            };
-            Ok(Upstream {
-                connection,
-                reused: false,
-            })
-        }
-        Err(error) => {
-            worker.counters.upstream_connect_failures.increment();
-            let failure = match error.kind() {
-                io::ErrorKind::TimedOut if left < timeout => Failure::RouteTimeout,
-                io::ErrorKind::TimedOut => Failure::ConnectTimeout,
-                _ => Failure::ConnectFailed,
-            };
-            Err((failure, Some(error)))
-        }
-    }
-}
-
-/// A new connection to the leased endpoint that carries bytes and is nobody else's. One try: that
-/// is Envoy's `max_connect_attempts`.
-///
-/// # Errors
-/// Why there is none, and what the kernel said about it.
-pub async fn connect_for_bytes(
-    worker: &Worker,
-    lease: &Lease,
-) -> Result<(Upstream, OpenConnection), (Ending, Option<io::Error>)> {
-    let cluster = &lease.cluster;
-    let max = cluster.cluster.connections.tcp.connections_max;
-    let Some(open) = cluster.open.take(max) else {
-        worker.counters.upstream_overflows.increment();
-        return Err((Ending::Overflow, None));
-    };
-    match connect(worker, lease, Micros::MAX).await {
-        Ok(upstream) => Ok((upstream, open)),
-        Err((Failure::Overflow, error)) => Err((Ending::Overflow, error)),
-        Err((Failure::ConnectTimeout, error)) => Err((Ending::ConnectTimeout, error)),
-        Err((_, error)) => Err((Ending::ConnectFailed, error)),
-    }
-}
-
-/// Keeps a connection whose request and answer are complete, and which was told to
-/// [expect nothing](Stream::expect_nothing), for the next request, if it may be.
-pub fn put_back(worker: &Worker, lease: &Lease, upstream: Upstream, now: Micros) {
-    let Upstream { mut connection, .. } = upstream;
-    let state = lease.state();
-    connection.requests += 1;
-    let requests_max = lease.cluster.cluster.connections.requests_max;
-    // Its deadline may have passed while the answer was on its way to the client.
-    let stopped = connection.stream.was_stopped();
-    let spent = stopped || requests_max != 0 && connection.requests >= requests_max;
-    let mut idle = state.idle.borrow_mut();
-    if spent || state.gone.get() || idle.len() >= worker.limits.upstream_idle_max {
-        return;
-    }
-    connection.stream.deadline().clear();
-    idle.push(Idle {
-        connection,
-        since: now,
-    });
 }

@@ -29,7 +29,7 @@ use crate::worker::Worker;
 
 /// A payload of at most so many bytes is copied behind what it follows, to be sent with it: up to
 /// here the copy costs less than another system call.
-const COALESCED_MAX: usize = 8 << 10;
+pub const COALESCED_MAX: usize = 8 << 10;
 /// With so many bytes still to come, a pipe costs less than a buffer.
 const MOVED_MIN: u64 = 16 << 10;
 /// Full buffers that are copied when there was no pipe, before one is asked for again.
@@ -48,6 +48,8 @@ pub enum Broken {
     Target,
     /// What came is not a body of its framing, or is longer than it may be.
     Malformed(Reject),
+    /// Nothing moved for too long.
+    Late,
     /// Nobody wants the rest.
     Stopped,
 }

@@ -11,6 +11,8 @@ use std::{
 use ringmain_core::{ending::Ending, snapshot::ListenerId};
 
 use crate::{
+    call::Call,
+    http2::server::Control,
     io::{
         deadline::Micros,
         stream::{PeerState, Stream},
@@ -21,26 +23,28 @@ use crate::{
 /// One downstream connection.
 pub struct Session {
     /// Its socket.
-    pub stream: Stream,
+    pub stream: Rc<Stream>,
     /// Where it was accepted.
     pub listener: ListenerId,
     /// Who connected.
     pub peer: SocketAddr,
     /// Its address as text, once it was needed.
     peer_text: OnceCell<String>,
+    /// The request that is being served, on a connection of HTTP/1.
+    pub call: Rc<Call>,
     serving: RefCell<Serving>,
     /// Since when it has waited for a request; `None` while it serves one.
     idle_since: Cell<Option<Micros>>,
-    is_gone: Cell<bool>,
 }
 
 /// What it is busy with.
 #[derive(Default)]
 enum Serving {
+    /// Requests, one after the other.
     #[default]
-    Nothing,
-    /// A request, which waits for this upstream.
-    Request(Rc<Stream>),
+    Http1,
+    /// Requests, many at a time.
+    Http2(Rc<Control>),
     /// Bytes.
     Tunnel(Rc<Tunnel>),
 }
@@ -50,13 +54,13 @@ impl Session {
     pub fn new(stream: Stream, listener: ListenerId, peer: SocketAddr) -> Rc<Self> {
         let (serving, idle_since) = (RefCell::default(), Cell::new(None));
         Rc::new(Self {
-            stream,
+            stream: Rc::new(stream),
             listener,
             peer,
             peer_text: OnceCell::new(),
+            call: Rc::default(),
             serving,
             idle_since,
-            is_gone: Cell::new(false),
         })
     }
 
@@ -76,21 +80,22 @@ impl Session {
         self.idle_since.set(None);
     }
 
-    /// Its request waits for this upstream from now on.
-    pub fn set_upstream(&self, upstream: Option<Rc<Stream>>) {
-        *self.serving.borrow_mut() = upstream.map_or(Serving::Nothing, Serving::Request);
-    }
-
     /// It carries bytes from now on.
     pub fn set_tunnel(&self, tunnel: Option<Rc<Tunnel>>) {
-        *self.serving.borrow_mut() = tunnel.map_or(Serving::Nothing, Serving::Tunnel);
+        *self.serving.borrow_mut() = tunnel.map_or(Serving::Http1, Serving::Tunnel);
+    }
+
+    /// It carries requests of HTTP/2 from now on.
+    pub fn set_http2(&self, control: Option<Rc<Control>>) {
+        *self.serving.borrow_mut() = control.map_or(Serving::Http1, Serving::Http2);
     }
 
     /// To be called every second.
     pub fn look_after(&self, now: Micros) {
         match &*self.serving.borrow() {
-            Serving::Nothing => {}
-            Serving::Request(upstream) => self.give_up_if_gone(upstream),
+            Serving::Http1 => self.give_up_if_gone(),
+            // Its task reads all the time, and notices.
+            Serving::Http2(_) => {}
             Serving::Tunnel(tunnel) => tunnel.look_after(&self.stream, now),
         }
     }
@@ -100,35 +105,35 @@ impl Session {
     /// A client that has only finished sending still wants its answer, and on the wire looks like
     /// one that has closed. So it is asked: the kernel probes it from now on, and a host that has
     /// forgotten the connection resets it.
-    fn give_up_if_gone(&self, upstream: &Stream) {
+    fn give_up_if_gone(&self) {
+        if !self.call.is_waiting() {
+            return;
+        }
         match self.stream.peer_state() {
             PeerState::Open => {}
             PeerState::Finished => self.stream.probe(),
-            PeerState::Gone => {
-                self.is_gone.set(true);
-                upstream.abort();
-            }
+            PeerState::Gone => self.call.cut(),
         }
     }
 
-    /// Ends the connection now, and the request on it.
+    /// Ends the connection now, and the requests on it.
     pub fn cut(&self) {
-        self.is_gone.set(true);
         self.stream.abort();
         match &*self.serving.borrow() {
-            Serving::Nothing => {}
-            Serving::Request(upstream) => upstream.abort(),
+            Serving::Http1 => self.call.cut(),
+            // Its requests see their streams end.
+            Serving::Http2(control) => control.end(),
             Serving::Tunnel(tunnel) => tunnel.end(&self.stream, Ending::Drained),
         }
     }
 
-    /// The client was seen to have gone while its request was served.
-    pub fn is_gone(&self) -> bool {
-        self.is_gone.get()
-    }
-
-    /// Closes it if it has waited for a request since `before`, and none is arriving right now.
+    /// Closes it if it has waited for a request since `before`, and none is arriving right now. One
+    /// of HTTP/2 is told to end as soon as its requests have.
     pub fn close_if_idle(&self, before: Micros) {
+        if let Serving::Http2(control) = &*self.serving.borrow() {
+            // The client is told which of its requests are still answered.
+            return control.end();
+        }
         if self.idle_since.get().is_some_and(|since| since <= before) && self.stream.is_quiet() {
             self.stream.stop_reading();
         }

@@ -27,7 +27,7 @@ use crate::{
         stream::{Received, Stream},
     },
     metrics::Series,
-    pool::{self, Lease, Upstream},
+    pool::{self, Lease, Loan},
     record::TunnelRecord,
     relay::micros,
     session::Session,
@@ -78,7 +78,7 @@ pub async fn serve(worker: Rc<Worker>, session: Rc<Session>, place: usize) {
 }
 
 /// The connection to the endpoint, and its place in the cluster's limit.
-type Connected = (Upstream, OpenConnection);
+type Connected = (Loan, OpenConnection);
 
 /// Decides where the connection goes, and connects there.
 async fn connect(
@@ -101,7 +101,7 @@ async fn connect(
     let entry = snapshot.cluster(index).ok_or(Ending::NoCluster)?;
     let cluster = worker.clusters.state(index, entry);
     record.cluster(&cluster.cluster.name, &cluster.edge);
-    let lease = cluster.pick(&mut || worker.random());
+    let lease = cluster.pick(None, &[], &mut || worker.random());
     let lease = lease.ok_or(Ending::NoEndpoint)?;
     record.endpoint(lease.state().address, &lease.state().edge);
     let upstream = pool::connect_for_bytes(worker, &lease).await;

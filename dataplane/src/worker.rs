@@ -19,6 +19,7 @@ use ringmain_core::{
 use crate::{
     access_log::LogSink,
     connection::Busy,
+    http2,
     inbox::{Command, Inbox},
     io::{
         self,
@@ -96,6 +97,8 @@ pub struct Worker {
     pub busy: Shelf<Busy>,
     /// Pipes for moving bytes from socket to socket.
     pub pipes: Pipes,
+    /// Settings of connections of HTTP/2.
+    pub http2: http2::Settings,
     /// Deadlines of its sockets.
     pub deadlines: Rc<Deadlines>,
     /// Upstream connections and balancer state.
@@ -188,6 +191,7 @@ impl Worker {
             buffers: BufferPool::new(limits.buffer_bytes),
             busy: Shelf::new(BUSY_SPARE_MAX),
             pipes: Pipes::new(limits.pipes_max),
+            http2: http2::Settings::default(),
             limits,
             recorder: Recorder::new(metrics, log, Rc::clone(&deadlines)),
             deadlines,

@@ -253,7 +253,11 @@ impl<'a> Claims<'a> {
         server: &Spanned<Server>,
         findings: &mut Vec<Problem>,
     ) {
-        if server.port.protocol != self.protocol {
+        let protocol = server.port.protocol;
+        // All that is HTTP shares a listener, and so does all that is bytes.
+        let is_alike = protocol.is_http() && self.protocol.is_http()
+            || protocol.is_tcp() && self.protocol.is_tcp();
+        if protocol != self.protocol && !is_alike {
             let message = format!(
                 "port {} is {} already for {} [IST0145]",
                 server.port.number, self.protocol, self.gateway.metadata.origin
@@ -439,6 +443,8 @@ mod tests {
         let first = gateway("edge", "HTTP", "a.b");
         for (second, expected) in [
             (gateway("edge", "HTTP", "b.c"), &[][..]),
+            (gateway("edge", "HTTP2", "b.c"), &[]),
+            (gateway("edge", "GRPC", "b.c"), &[]),
             (gateway("other", "TCP", "a.b"), &[]),
             (
                 gateway("edge", "TCP", "b.c"),

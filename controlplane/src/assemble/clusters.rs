@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ringmain_config::{
-    cluster::{Cluster, Connections, Service as ServiceName},
+    cluster::{Cluster, Protocol, Service as ServiceName},
     endpoint::{Endpoint, EndpointSet},
     node::Node,
 };
@@ -11,8 +11,9 @@ use ringmain_config::{
 use crate::{
     registry::{Service, split_service_host},
     resource::{
-        destination_rule::{DestinationRule, Subset},
+        destination_rule::{DestinationRule, InForce, Subset},
         metadata::Labels,
+        port::Protocol as PortProtocol,
         span::Spanned,
         virtual_service::Destination,
     },
@@ -23,6 +24,8 @@ use crate::{
 pub(super) struct Clusters<'a> {
     world: &'a World,
     node: &'a Node,
+    /// Stands at the edge of the mesh, where the client's protocol says nothing of the service's.
+    is_gateway: bool,
     by_name: BTreeMap<String, (Cluster, EndpointSet)>,
 }
 
@@ -31,6 +34,7 @@ impl<'a> Clusters<'a> {
         Self {
             world,
             node,
+            is_gateway: !world.gateways_of(node).is_empty(),
             by_name: BTreeMap::new(),
         }
     }
@@ -54,6 +58,15 @@ impl<'a> Clusters<'a> {
         self.named(&service.host, "", port)
     }
 
+    /// Each of these clusters chooses endpoints by hash.
+    pub(super) fn choose_by_hash<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> bool {
+        let mut names = names.into_iter();
+        names.all(|name| {
+            let found = self.by_name.get(name);
+            found.is_some_and(|(cluster, _)| cluster.hash.is_some())
+        })
+    }
+
     /// A cluster that is not a service's, as it is.
     pub(super) fn insert(&mut self, cluster: Cluster, endpoints: EndpointSet) {
         self.by_name
@@ -74,6 +87,26 @@ impl<'a> Clusters<'a> {
         name
     }
 
+    /// What is spoken at a port that carries requests: what the client speaks when a
+    /// DestinationRule wants that, else HTTP/2 when one wants that, else what the port says. A
+    /// gateway speaks HTTP/1.1 to a port of which nothing is said: its clients may well begin with
+    /// HTTP/2 whatever the service knows.
+    fn protocol(&self, port: Option<PortProtocol>, in_force: &InForce) -> Protocol {
+        let Some(port) = port.filter(|port| port.is_http()) else {
+            return Protocol::default();
+        };
+        if in_force.follows_client {
+            return Protocol::AsClient;
+        }
+        if in_force.upgrades {
+            return Protocol::Http2;
+        }
+        match self.is_gateway {
+            true => spoken(port, Protocol::Http1),
+            false => spoken(port, Protocol::AsClient),
+        }
+    }
+
     fn make(&self, name: &str, host: &str, subset: &str, port: u16) -> (Cluster, EndpointSet) {
         let service = self.world.registry().service(host);
         let named = name_of(host, service);
@@ -81,9 +114,9 @@ impl<'a> Clusters<'a> {
             .world
             .rules_of(&self.node.namespace, &named.namespace, host);
         let found = find_subset(&rules, subset);
-        let (balancer, connections) = match rules.first() {
+        let in_force = match rules.first() {
             Some(rule) => rule.settings(found.map(|(_, subset)| &subset.value), port),
-            None => (Default::default(), Connections::default()),
+            None => InForce::default(),
         };
         let origin = match (found, rules.first(), service) {
             (Some((rule, subset)), _, _) => Some(rule.metadata.origin_at(subset.span)),
@@ -91,20 +124,45 @@ impl<'a> Clusters<'a> {
             (None, None, Some(service)) => Some(service.origin.clone()),
             (None, None, None) => None,
         };
+        let port_protocol = service.and_then(|service| Some(service.port(port)?.protocol));
         let cluster = Cluster {
             name: name.to_owned(),
             service: named,
             subset: subset.to_owned(),
-            balancer,
-            connections,
+            protocol: self.protocol(port_protocol, &in_force),
+            balancer: in_force.balancer.balancer,
+            hash: in_force.balancer.hash,
+            connections: in_force.connections,
+            retry_budget: in_force.retry_budget,
             origin,
-            ..Cluster::default()
         };
         let endpoints = EndpointSet {
             cluster: name.to_owned(),
             endpoints: endpoints(service, &rules, subset, port),
         };
         (cluster, endpoints)
+    }
+}
+
+/// What the application of an inbound port is spoken to.
+pub(super) fn inbound_protocol(port: PortProtocol) -> Protocol {
+    spoken(port, Protocol::AsClient)
+}
+
+/// `undeclared`: where nothing is said of the port.
+fn spoken(port: PortProtocol, undeclared: Protocol) -> Protocol {
+    match port {
+        PortProtocol::Http2 | PortProtocol::Grpc => Protocol::Http2,
+        PortProtocol::GrpcWeb => Protocol::AsClient,
+        PortProtocol::Detect => undeclared,
+        PortProtocol::Http
+        | PortProtocol::Https
+        | PortProtocol::Tls
+        | PortProtocol::Tcp
+        | PortProtocol::Mongo
+        | PortProtocol::Mysql
+        | PortProtocol::Redis
+        | PortProtocol::Udp => Protocol::Http1,
     }
 }
 

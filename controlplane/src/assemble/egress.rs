@@ -14,12 +14,14 @@ use ringmain_config::{
     listener::Direction,
     origin::Origin,
     problem::Severity,
-    route::{Action, BLOCK_ALL, DirectResponse, VirtualHost},
+    route::{Action, BLOCK_ALL, DirectResponse, RouteTable, VirtualHost},
+    tcp::TcpRoute,
 };
 
 use super::{
     Assembly, Wanted,
     domains::{VirtualHosts, aliases, with_port},
+    retries,
     routes::{Place, default_route, everything, routes},
     tcp,
 };
@@ -40,123 +42,209 @@ use crate::{
 /// filter and is not opened.
 pub(super) fn assemble(assembly: &mut Assembly<'_>, sidecar: &Sidecar) {
     let mut named = BTreeSet::new();
-    for (index, egress) in sidecar.egress.iter().enumerate() {
-        let Some(port) = &egress.port else { continue };
-        if port.protocol.is_http() {
+    let outlets = || {
+        let egress = sidecar.egress.iter().enumerate();
+        egress.map(|(index, egress)| Outlet {
+            sidecar,
+            index,
+            egress,
+        })
+    };
+    for outlet in outlets() {
+        if let Some(port) = &outlet.egress.port
+            && let Some(carried) = carried(assembly, &outlet, port.number, port.protocol)
+        {
             named.insert(port.number);
-            open(assembly, sidecar, index, egress, port.number);
-        } else if port.protocol.is_tcp() {
-            named.insert(port.number);
-            open_tcp(assembly, sidecar, index, egress, port.number);
+            open(assembly, &outlet, port.number, carried);
         }
     }
-    for (index, egress) in sidecar.egress.iter().enumerate() {
-        if egress.port.is_some() || egress.capture != Capture::None {
+    for outlet in outlets() {
+        if outlet.egress.port.is_some() || outlet.egress.capture != Capture::None {
             continue;
         }
-        for port in ports_in_scope(assembly, egress, Protocol::is_http) {
-            if named.insert(port) {
-                open(assembly, sidecar, index, egress, port);
-            }
-        }
-        for port in ports_in_scope(assembly, egress, Protocol::is_tcp) {
-            if named.insert(port) {
-                open_tcp(assembly, sidecar, index, egress, port);
+        for port in ports_in_scope(assembly, outlet.egress) {
+            if named.insert(port)
+                && let Some(carried) = carried(assembly, &outlet, port, Protocol::Detect)
+            {
+                open(assembly, &outlet, port, carried);
             }
         }
     }
 }
 
-fn ports_in_scope(
+/// An egress listener of a Sidecar.
+struct Outlet<'a> {
+    sidecar: &'a Sidecar,
+    /// Its place in the Sidecar.
+    index: usize,
+    egress: &'a Spanned<EgressListener>,
+}
+
+impl Outlet<'_> {
+    fn path(&self) -> String {
+        format!("spec.egress[{}]", self.index)
+    }
+}
+
+/// What a listener carries.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Carried {
+    Requests,
+    Bytes,
+    /// Each connection says by its first bytes which of the two.
+    Either,
+}
+
+/// What the port's own protocol says, else those of the services in scope that have the port. None
+/// for what is not carried yet.
+fn carried(
     assembly: &Assembly<'_>,
-    egress: &EgressListener,
-    is_meant: fn(Protocol) -> bool,
-) -> BTreeSet<u16> {
+    outlet: &Outlet<'_>,
+    port: u16,
+    declared: Protocol,
+) -> Option<Carried> {
+    if declared.is_tcp() {
+        return Some(Carried::Bytes);
+    }
+    if declared != Protocol::Detect {
+        return declared.is_http().then_some(Carried::Requests);
+    }
+    let found = |is_meant| services_with(assembly, outlet.egress, port, is_meant).next();
+    let (requests, bytes) = (found(Protocol::is_http), found(may_be_bytes));
+    Some(match (requests, bytes) {
+        (_, None) => Carried::Requests,
+        (None, Some(_)) => Carried::Bytes,
+        (Some(_), Some(_)) => Carried::Either,
+    })
+}
+
+fn may_be_bytes(protocol: Protocol) -> bool {
+    protocol.is_tcp() || protocol == Protocol::Detect
+}
+
+/// The ports of services in scope that are carried.
+fn ports_in_scope(assembly: &Assembly<'_>, egress: &EgressListener) -> BTreeSet<u16> {
     let services = assembly.world.registry().services();
     services
         .filter(|service| in_scope(&egress.hosts, service))
         .flat_map(|service| &service.ports)
-        .filter(|port| is_meant(port.protocol))
+        .filter(|port| port.protocol.is_http() || port.protocol.is_tcp())
         .map(|port| port.number)
         .collect()
 }
 
-/// Nothing in a connection says which service is meant, so a TCP port leads to one: the first in
-/// scope that has it.
-fn open_tcp(
-    assembly: &mut Assembly<'_>,
-    sidecar: &Sidecar,
-    index: usize,
-    egress: &Spanned<EgressListener>,
+/// The services in scope whose port of this number has such a protocol.
+fn services_with<'a>(
+    assembly: &Assembly<'a>,
+    egress: &EgressListener,
     port: u16,
-) {
-    let world = assembly.world;
-    let path = format!("spec.egress[{index}]");
-    let has_port = |service: &&Service| {
+    is_meant: fn(Protocol) -> bool,
+) -> impl Iterator<Item = &'a Service> {
+    let services = assembly.world.registry().services();
+    services.filter(move |service| {
         let port = service.port(port);
-        port.is_some_and(|port| port.protocol.is_tcp()) && in_scope(&egress.hosts, service)
+        port.is_some_and(|port| is_meant(port.protocol)) && in_scope(&egress.hosts, service)
+    })
+}
+
+fn open(assembly: &mut Assembly<'_>, outlet: &Outlet<'_>, port: u16, carried: Carried) {
+    let Outlet {
+        sidecar, egress, ..
+    } = outlet;
+    let routes = match carried {
+        Carried::Requests => Vec::new(),
+        Carried::Bytes => tcp_routes(assembly, outlet, port, Protocol::is_tcp),
+        Carried::Either => tcp_routes(assembly, outlet, port, may_be_bytes),
     };
-    let mut services = world.registry().services().filter(has_port);
-    let mut routes = Vec::new();
-    if let Some(service) = services.next() {
-        let visible =
-            |rules: &VirtualService, host: &str| rules_in_scope(&egress.hosts, rules, host);
-        if let Some((rules, _)) = world.mesh_rules_of(&service.host, visible) {
-            let place = Place {
-                node: assembly.node,
-                gateway: &GatewayReference::Mesh,
-                port,
-            };
-            routes = tcp::routes(&mut assembly.clusters, &place, rules);
-        }
-        // A connection that no rule is for goes to the service.
-        let cluster = assembly.clusters.of_service(service, port);
-        routes.push(tcp::everything_to(cluster, Some(service.origin.clone())));
-        for other in services {
-            let message = format!(
-                "TCP port {port} leads to {}, so {} cannot be reached at it",
-                service.host, other.host
-            );
-            let problem = sidecar
-                .metadata
-                .problem(Severity::Warning, egress.span, &path, message);
-            assembly.warn(problem.hint(
-                "give one of them an egress listener of its own with another `bind`, and name only \
-                 its host there",
-            ));
-        }
-    }
     let wanted = Wanted {
         address: SocketAddr::new(egress.bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), port),
         direction: Direction::Outbound,
         metadata: &sidecar.metadata,
         span: egress.span,
-        path: &path,
+        path: &outlet.path(),
     };
-    assembly.listen_tcp(&wanted, routes);
-}
-
-fn open(
-    assembly: &mut Assembly<'_>,
-    sidecar: &Sidecar,
-    index: usize,
-    egress: &Spanned<EgressListener>,
-    port: u16,
-) {
-    let origin = sidecar.metadata.origin_at(egress.span);
+    if carried == Carried::Bytes {
+        assembly.listen_tcp(&wanted, routes);
+        return;
+    }
     let mut hosts = VirtualHosts::default();
     add_services(assembly, &egress.hosts, port, &mut hosts);
     add_rules_without_service(assembly, &egress.hosts, port, &mut hosts);
+    let origin = sidecar.metadata.origin_at(egress.span);
     hosts.push(block_all(origin), Vec::new());
-    let address = egress.bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let wanted = Wanted {
-        address: SocketAddr::new(address, port),
-        direction: Direction::Outbound,
-        metadata: &sidecar.metadata,
-        span: egress.span,
-        path: &format!("spec.egress[{index}]"),
+    let table = RouteTable {
+        name: port.to_string(),
+        retry: Some(retries::of_table()),
+        virtual_hosts: hosts.finish(),
     };
-    assembly.listen(wanted, port.to_string(), hosts.finish());
+    assembly.listen(&wanted, table, routes);
+}
+
+/// Nothing in a connection of bytes says which service is meant, so a port leads to one: the first
+/// in scope whose port is TCP, else the first that may be. The others are named.
+fn tcp_routes(
+    assembly: &mut Assembly<'_>,
+    outlet: &Outlet<'_>,
+    port: u16,
+    is_meant: fn(Protocol) -> bool,
+) -> Vec<TcpRoute> {
+    let (world, egress) = (assembly.world, outlet.egress);
+    let mut services: Vec<_> = services_with(assembly, egress, port, is_meant).collect();
+    services.sort_by_key(|service| !is_tcp(service, port));
+    let Some((service, others)) = services.split_first() else {
+        return Vec::new();
+    };
+    let mut routes = Vec::new();
+    let visible = |rules: &VirtualService, host: &str| rules_in_scope(&egress.hosts, rules, host);
+    if let Some((rules, _)) = world.mesh_rules_of(&service.host, visible) {
+        let place = Place {
+            node: assembly.node,
+            gateway: &GatewayReference::Mesh,
+            port,
+        };
+        routes = tcp::routes(&mut assembly.clusters, &place, rules);
+    }
+    // A connection that no rule is for goes to the service.
+    let cluster = assembly.clusters.of_service(service, port);
+    routes.push(tcp::everything_to(cluster, Some(service.origin.clone())));
+    for other in others {
+        warn_unreachable(assembly, outlet, port, [service, other]);
+    }
+    routes
+}
+
+fn is_tcp(service: &Service, port: u16) -> bool {
+    let port = service.port(port);
+    port.is_some_and(|port| port.protocol.is_tcp())
+}
+
+/// Of two services with one port, the bytes of a connection go to the first.
+fn warn_unreachable(
+    assembly: &mut Assembly<'_>,
+    outlet: &Outlet<'_>,
+    port: u16,
+    [service, other]: [&Service; 2],
+) {
+    let (first, second) = (&service.host, &other.host);
+    let separately = "give one of them an egress listener of its own with another `bind`, and name \
+                      only its host there";
+    let (message, hint) = match is_tcp(other, port) {
+        true => (
+            format!("TCP port {port} leads to {first}, so {second} cannot be reached at it"),
+            separately.to_owned(),
+        ),
+        false => (
+            format!(
+                "what is not HTTP on port {port} leads to {first}, so {second} is reached with \
+                 HTTP only"
+            ),
+            format!("name the port `http` if that is all it carries; else {separately}"),
+        ),
+    };
+    let metadata = &outlet.sidecar.metadata;
+    let span = outlet.egress.span;
+    let problem = metadata.problem(Severity::Warning, span, &outlet.path(), message);
+    assembly.warn(problem.hint(hint));
 }
 
 /// A virtual host for each service in scope that has an HTTP port of this number.
@@ -186,7 +274,8 @@ fn add_services(
         // Rules none of which are for this port and workload leave the service as it is.
         if routes.is_empty() {
             let cluster = assembly.clusters.of_service(service, port);
-            routes.push(default_route(cluster, origin.clone()));
+            let retry = retries::of_route(None, assembly.clusters.choose_by_hash([&*cluster]));
+            routes.push(default_route(cluster, retry, origin.clone()));
         }
         let virtual_host = VirtualHost {
             name: format!("{}:{port}", service.host),

@@ -6,11 +6,16 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
-use ringmain_config::{listener::Direction, problem::Severity, route::VirtualHost};
+use ringmain_config::{
+    listener::Direction,
+    problem::Severity,
+    route::{RouteTable, VirtualHost},
+};
 
 use super::{
     Assembly, Wanted,
     domains::{VirtualHosts, intersection, with_port},
+    retries,
     routes::{Place, matches_all, routes},
     tcp,
 };
@@ -64,7 +69,12 @@ pub(super) fn assemble(assembly: &mut Assembly<'_>, gateways: &[&Gateway]) {
             span: first.server.span,
             path: &format!("spec.servers[{}]", first.index),
         };
-        assembly.listen(wanted, table, virtual_hosts);
+        let table = RouteTable {
+            name: table,
+            retry: Some(retries::of_table()),
+            virtual_hosts,
+        };
+        assembly.listen(&wanted, table, Vec::new());
     }
     for (address, servers) in tcp {
         open_tcp(assembly, address, &servers);

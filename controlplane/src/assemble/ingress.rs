@@ -3,16 +3,25 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ringmain_config::{
-    cluster::{Balancer, Cluster, Connections, Service as ServiceName},
+    cluster::{Cluster, Service as ServiceName},
     endpoint::{Endpoint, EndpointAddress, EndpointSet},
     listener::Direction,
-    route::VirtualHost,
+    route::{RouteTable, VirtualHost},
 };
 
-use super::{Assembly, Wanted, clusters::name_of, routes::default_route, tcp};
+use super::{
+    Assembly, Wanted,
+    clusters::{inbound_protocol, name_of},
+    retries,
+    routes::default_route,
+    tcp,
+};
 use crate::{
     registry::describe_node,
-    resource::sidecar::{IngressListener, Sidecar},
+    resource::{
+        port::Protocol,
+        sidecar::{IngressListener, Sidecar},
+    },
 };
 
 /// Adds the inbound listeners of `sidecar`, whatever their capture mode: nothing is led there by a
@@ -34,7 +43,7 @@ pub(super) fn assemble(assembly: &mut Assembly<'_>, sidecar: &Sidecar) {
         let virtual_host = VirtualHost {
             name: format!("inbound|http|{number}"),
             domains: vec!["*".to_owned()],
-            routes: vec![default_route(cluster.clone(), Some(origin.clone()))],
+            routes: vec![default_route(cluster.clone(), None, Some(origin.clone()))],
             origin: Some(origin.clone()),
         };
         let endpoint = Endpoint {
@@ -46,9 +55,7 @@ pub(super) fn assemble(assembly: &mut Assembly<'_>, sidecar: &Sidecar) {
             Cluster {
                 name: cluster.clone(),
                 service: service_at(assembly, number),
-                subset: String::new(),
-                balancer: Balancer::default(),
-                connections: Connections::default(),
+                protocol: inbound_protocol(protocol),
                 origin: Some(origin.clone()),
                 ..Cluster::default()
             },
@@ -64,11 +71,21 @@ pub(super) fn assemble(assembly: &mut Assembly<'_>, sidecar: &Sidecar) {
             span: ingress.span,
             path: &format!("spec.ingress[{index}]"),
         };
+        let bytes = || vec![tcp::everything_to(cluster.clone(), Some(origin.clone()))];
         if protocol.is_tcp() {
-            assembly.listen_tcp(&wanted, vec![tcp::everything_to(cluster, Some(origin))]);
+            assembly.listen_tcp(&wanted, bytes());
             continue;
         }
-        assembly.listen(wanted, cluster, vec![virtual_host]);
+        let bytes = match protocol {
+            Protocol::Detect => bytes(),
+            _ => Vec::new(),
+        };
+        let table = RouteTable {
+            name: cluster.clone(),
+            retry: retries::of_inbound_table(protocol),
+            virtual_hosts: vec![virtual_host],
+        };
+        assembly.listen(&wanted, table, bytes);
     }
 }
 

@@ -5,17 +5,21 @@
 //! each, in order.
 
 use ringmain_config::{
+    filter::Mirror,
     node::Node,
     origin::Origin,
+    retry::RetryPolicy,
     route::{
         Action, Destination, Forward, HeaderEdits, PathMatch, RedirectPath, Route, RouteMatch,
     },
 };
 
-use super::clusters::Clusters;
+use super::{clusters::Clusters, retries};
 use crate::resource::{
     metadata::selects,
-    virtual_service::{GatewayReference, HttpAction, HttpMatch, HttpRoute, VirtualService},
+    virtual_service::{
+        GatewayReference, HttpAction, HttpForward, HttpMatch, HttpRoute, VirtualService,
+    },
 };
 
 /// Where routes are for.
@@ -118,7 +122,7 @@ fn route(
         response_headers: rule.headers.response().clone(),
         timeout: rule.timeout,
         origin: Some(origin),
-        filters: Default::default(),
+        filters: rule.filters.as_deref().cloned().unwrap_or_default(),
     }
 }
 
@@ -150,27 +154,42 @@ fn path(rule: &HttpRoute, condition: &HttpMatch) -> PathMatch {
 
 fn action(clusters: &mut Clusters<'_>, place: &Place<'_>, rule: &HttpRoute) -> Action {
     match &rule.action {
-        HttpAction::Route(forward) => {
-            let destinations = forward.destinations.iter().map(|destination| Destination {
-                cluster: clusters.of_destination(&destination.destination, place.port),
-                weight: destination.weight,
-                request_headers: destination.headers.request().clone(),
-                response_headers: destination.headers.response().clone(),
-                ..Destination::default()
-            });
-            Action::Forward(Forward {
-                destinations: destinations.collect(),
-                rewrite: forward.rewrite.clone(),
-                ..Forward::default()
-            })
-        }
+        HttpAction::Route(forward) => Action::Forward(forwarded(clusters, place, forward)),
         HttpAction::Redirect(redirect) => Action::Redirect(redirect.clone()),
         HttpAction::DirectResponse(response) => Action::Direct(response.clone()),
     }
 }
 
-/// The route of a service that no VirtualService is written for, and of an inbound port.
-pub(super) fn default_route(cluster: String, origin: Option<Origin>) -> Route {
+fn forwarded(clusters: &mut Clusters<'_>, place: &Place<'_>, forward: &HttpForward) -> Forward {
+    let destinations = forward.destinations.iter().map(|destination| Destination {
+        cluster: clusters.of_destination(&destination.destination, place.port),
+        weight: destination.weight,
+        request_headers: destination.headers.request().clone(),
+        response_headers: destination.headers.response().clone(),
+        ..Destination::default()
+    });
+    let destinations: Vec<_> = destinations.collect();
+    let names = destinations.iter().map(|to| to.cluster.as_str());
+    let retry = retries::of_route(forward.retries.as_deref(), clusters.choose_by_hash(names));
+    let mirrors = forward.mirrors.iter().map(|mirror| Mirror {
+        cluster: clusters.of_destination(&mirror.destination, place.port),
+        share: mirror.share,
+    });
+    Forward {
+        destinations,
+        rewrite: forward.rewrite.clone(),
+        retry,
+        mirrors: mirrors.collect(),
+    }
+}
+
+/// The route of a service that no VirtualService is written for, and of an inbound port. `retry`:
+/// absent, the table's.
+pub(super) fn default_route(
+    cluster: String,
+    retry: Option<RetryPolicy>,
+    origin: Option<Origin>,
+) -> Route {
     let destination = Destination {
         cluster,
         weight: 100,
@@ -182,7 +201,7 @@ pub(super) fn default_route(cluster: String, origin: Option<Origin>) -> Route {
         "default",
         Action::Forward(Forward {
             destinations: vec![destination],
-            rewrite: None,
+            retry,
             ..Forward::default()
         }),
         origin,

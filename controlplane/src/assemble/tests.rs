@@ -1,6 +1,8 @@
 //! YAML and a proxy in, parts of its Document out.
 
 mod gateways;
+mod policies;
+mod protocols;
 mod sidecars;
 mod tcp;
 

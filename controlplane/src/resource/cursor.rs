@@ -216,9 +216,24 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// The boolean that is the value of a key.
+    pub(super) fn boolean_of(&self, name: &str) -> Option<bool> {
+        self.field(name)?.boolean()
+    }
+
     /// The whole number that is the value of a key.
     pub(super) fn integer_of<N: TryFrom<i64>>(&self, name: &str) -> Option<N> {
         N::try_from(self.field(name)?.integer()?).ok()
+    }
+
+    /// The number that is the value of a key, whole or not.
+    pub(super) fn number_of(&self, name: &str) -> Option<f64> {
+        match &self.field(name)?.node.value {
+            // What has a fraction elsewhere in the API is small.
+            Value::Scalar(Scalar::Integer(number, _)) => Some(*number as f64),
+            Value::Scalar(Scalar::Float(number, _)) => Some(*number),
+            _ => None,
+        }
     }
 
     /// A boolean.

@@ -1,17 +1,26 @@
 //! networking.istio.io DestinationRule: subsets of a service and how its endpoints are used.
 
+mod fields;
+mod hash;
+mod pool;
+#[cfg(test)]
+mod tests;
+
 use std::{collections::HashSet, time::Duration};
 
-use ringmain_config::cluster::{Balancer, Connections, TcpConnections};
+use ringmain_config::{
+    cluster::{Balancer, Connections, HashKey, HttpConnections, TcpConnections},
+    retry::RetryBudget,
+};
 
 use super::{
     cursor::{Cursor, Fault, Report},
-    document, export, format,
+    export,
     host::full_name,
     metadata::{self, Labels, Metadata},
-    schema::{COUNT, Choice, DURATION, Field, LABELS, PORT, Shape, TEXTS},
     span::Spanned,
 };
+pub(super) use fields::{CONNECTION_POOL, DOCUMENT};
 
 /// What applies to requests to a host once they are routed.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +54,8 @@ pub struct TrafficPolicy {
     /// `portLevelSettings`: for a port that stands here, these are all its settings; nothing is
     /// inherited from `settings`.
     pub ports: Vec<PortSettings>,
+    /// `retryBudget`, of every port: those have none of their own.
+    pub retry_budget: Option<RetryBudget>,
 }
 
 /// The settings of one port.
@@ -59,10 +70,19 @@ pub struct PortSettings {
 /// How endpoints are chosen and connected to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// `loadBalancer.simple`.
-    pub balancer: Option<Balancer>,
+    /// `loadBalancer`.
+    pub balancer: Option<LoadBalancer>,
     /// `connectionPool`.
-    pub connections: Option<ConnectionPool>,
+    pub connections: Option<Box<ConnectionPool>>,
+}
+
+/// `loadBalancer`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoadBalancer {
+    /// How an endpoint is chosen.
+    pub balancer: Balancer,
+    /// By what of the request, when it is by a hash.
+    pub hash: Option<HashKey>,
 }
 
 /// `connectionPool`: each field is absent when the file says nothing of it.
@@ -80,6 +100,27 @@ pub struct ConnectionPool {
     pub tcp_duration_max: Option<Duration>,
     /// `tcp.maxConnections`; 0 says nothing.
     pub tcp_connections_max: Option<u32>,
+    /// The other limits of `http`.
+    pub http: HttpConnections,
+    /// `http.h2UpgradePolicy` is `UPGRADE`: HTTP/2 is spoken where HTTP/1.1 would be.
+    pub upgrades: bool,
+    /// `http.useClientProtocol`: what the client speaks is spoken.
+    pub follows_client: bool,
+}
+
+/// What holds for one port of a host, or of one of its subsets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InForce {
+    /// How an endpoint is chosen, and by what.
+    pub balancer: LoadBalancer,
+    /// How it is connected to.
+    pub connections: Connections,
+    /// As of [`ConnectionPool::upgrades`].
+    pub upgrades: bool,
+    /// As of [`ConnectionPool::follows_client`].
+    pub follows_client: bool,
+    /// Bounds further tries.
+    pub retry_budget: Option<RetryBudget>,
 }
 
 impl DestinationRule {
@@ -89,32 +130,47 @@ impl DestinationRule {
     }
 
     /// What holds for a port of the host, or of one of its subsets: a block of the subset replaces
-    /// the host's block, settings of a port replace everything, and defaults fill the rest.
-    pub fn settings(&self, subset: Option<&Subset>, port: u16) -> (Balancer, Connections) {
+    /// the host's block, settings of a port replace everything that a port can have, and defaults
+    /// fill the rest.
+    pub fn settings(&self, subset: Option<&Subset>, port: u16) -> InForce {
         let mut settings = self.policy.at(port).clone();
+        let mut retry_budget = self.policy.retry_budget;
         if let Some(subset) = subset {
             let own = subset.policy.at(port);
             if subset.policy.names(port) {
                 settings = own.clone();
             } else {
-                settings.balancer = own.balancer.or(settings.balancer);
-                settings.connections = own.connections.or(settings.connections);
+                settings.balancer = own.balancer.clone().or(settings.balancer);
+                settings.connections = own.connections.clone().or(settings.connections);
             }
+            retry_budget = subset.policy.retry_budget.or(retry_budget);
         }
         let pool = settings.connections.unwrap_or_default();
+        InForce {
+            balancer: settings.balancer.unwrap_or_default(),
+            connections: pool.with_defaults(),
+            upgrades: pool.upgrades,
+            follows_client: pool.follows_client,
+            retry_budget,
+        }
+    }
+}
+
+impl ConnectionPool {
+    fn with_defaults(&self) -> Connections {
         let defaults = Connections::default();
-        let connections = Connections {
-            connect_timeout: pool.connect_timeout.unwrap_or(defaults.connect_timeout),
-            idle_timeout: pool.idle_timeout.unwrap_or(defaults.idle_timeout),
-            requests_max: pool.requests_max.unwrap_or(defaults.requests_max),
+        let tcp_idle_timeout = self.tcp_idle_timeout;
+        Connections {
+            connect_timeout: self.connect_timeout.unwrap_or(defaults.connect_timeout),
+            idle_timeout: self.idle_timeout.unwrap_or(defaults.idle_timeout),
+            requests_max: self.requests_max.unwrap_or(defaults.requests_max),
             tcp: TcpConnections {
-                idle_timeout: pool.tcp_idle_timeout.unwrap_or(defaults.tcp.idle_timeout),
-                duration_max: pool.tcp_duration_max,
-                connections_max: pool.tcp_connections_max,
+                idle_timeout: tcp_idle_timeout.unwrap_or(defaults.tcp.idle_timeout),
+                duration_max: self.tcp_duration_max,
+                connections_max: self.tcp_connections_max,
             },
-            ..Connections::default()
-        };
-        (settings.balancer.unwrap_or_default(), connections)
+            http: self.http,
+        }
     }
 }
 
@@ -130,232 +186,6 @@ impl TrafficPolicy {
             .map_or(&self.settings, |settings| &settings.settings)
     }
 }
-
-static SPEC: [Field; 5] = [
-    Field::new("host", Shape::Form(format::partial_wildcard_host)).required(),
-    Field::new("trafficPolicy", Shape::Object(&TRAFFIC_POLICY)),
-    Field::new("subsets", Shape::List(&Shape::Object(&SUBSET))),
-    Field::new("exportTo", export::SHAPE),
-    Field::new(
-        "workloadSelector",
-        Shape::Object(&[Field::new("matchLabels", LABELS)]),
-    )
-    .later("the rule holds for every client"),
-];
-
-/// The whole document.
-pub(super) static DOCUMENT: [Field; 5] = document::fields(&SPEC);
-
-static SUBSET: [Field; 3] = [
-    Field::new("name", Shape::Form(subset_name)).required(),
-    Field::new("labels", LABELS),
-    Field::new("trafficPolicy", Shape::Object(&TRAFFIC_POLICY)),
-];
-
-static TRAFFIC_POLICY: [Field; 8] = [
-    Field::new("loadBalancer", Shape::Object(&LOAD_BALANCER)),
-    Field::new("connectionPool", Shape::Object(&CONNECTION_POOL)),
-    Field::new("outlierDetection", Shape::Object(&OUTLIER_DETECTION)).later(NO_EJECTION),
-    Field::new("tls", Shape::Object(&TLS)),
-    Field::new(
-        "portLevelSettings",
-        Shape::List(&Shape::Object(&PORT_POLICY)),
-    ),
-    Field::new("tunnel", Shape::Object(&TUNNEL)).later("connections go straight to the endpoint"),
-    Field::new("proxyProtocol", Shape::Object(&PROXY_PROTOCOL)).later("no header is sent"),
-    Field::new("retryBudget", Shape::Object(&RETRY_BUDGET)).later("retries are not limited by it"),
-];
-
-static PORT_POLICY: [Field; 5] = [
-    Field::new(
-        "port",
-        Shape::Object(&[Field::new("number", PORT).required()]),
-    )
-    .required(),
-    Field::new("loadBalancer", Shape::Object(&LOAD_BALANCER)),
-    Field::new("connectionPool", Shape::Object(&CONNECTION_POOL)),
-    Field::new("outlierDetection", Shape::Object(&OUTLIER_DETECTION)).later(NO_EJECTION),
-    Field::new("tls", Shape::Object(&TLS)),
-];
-
-const NO_EJECTION: &str = "failing endpoints stay in use";
-
-static LOAD_BALANCER: [Field; 7] = [
-    Field::new("simple", Shape::Choice(&SIMPLE)),
-    Field::new("consistentHash", Shape::Object(&CONSISTENT_HASH))
-        .later("endpoints are chosen by LEAST_REQUEST"),
-    Field::new("localityLbSetting", Shape::Object(&LOCALITY)).later("locality plays no part"),
-    Field::new("zoneAwareLbSetting", Shape::Any).later("zones play no part"),
-    Field::new("warmupDurationSecs", DURATION).later(NO_WARMUP),
-    Field::new("warmup", Shape::Object(&WARMUP)).later(NO_WARMUP),
-    Field::new("backendUtilization", Shape::Any).later("load reports play no part"),
-];
-
-const NO_WARMUP: &str = "new endpoints get their full share at once";
-
-static SIMPLE: [Choice; 6] = [
-    Choice::new("UNSPECIFIED"),
-    Choice::new("LEAST_REQUEST"),
-    Choice::new("LEAST_CONN"),
-    Choice::new("ROUND_ROBIN"),
-    Choice::new("RANDOM"),
-    Choice::new("PASSTHROUGH").later("endpoints are chosen by LEAST_REQUEST"),
-];
-
-static CONSISTENT_HASH: [Field; 7] = [
-    Field::new("httpHeaderName", Shape::Form(format::header_name)),
-    Field::new("httpCookie", Shape::Object(&HTTP_COOKIE)),
-    Field::new("useSourceIp", Shape::Boolean),
-    Field::new("httpQueryParameterName", Shape::Text),
-    Field::new(
-        "ringHash",
-        Shape::Object(&[Field::new("minimumRingSize", ANY_COUNT)]),
-    ),
-    Field::new(
-        "maglev",
-        Shape::Object(&[Field::new("tableSize", ANY_COUNT)]),
-    ),
-    Field::new("minimumRingSize", ANY_COUNT),
-];
-
-const ANY_COUNT: Shape = Shape::Integer(0, i64::MAX);
-
-static HTTP_COOKIE: [Field; 4] = [
-    Field::new("name", Shape::Text).required(),
-    Field::new("path", Shape::Text),
-    Field::new("ttl", Shape::Duration(Duration::ZERO)),
-    Field::new("attributes", Shape::List(&Shape::Object(&COOKIE_ATTRIBUTE))),
-];
-
-static COOKIE_ATTRIBUTE: [Field; 2] = [
-    Field::new("name", Shape::Text).required(),
-    Field::new("value", Shape::Text),
-];
-
-static LOCALITY: [Field; 4] = [
-    Field::new("distribute", Shape::List(&Shape::Object(&DISTRIBUTE))),
-    Field::new("failover", Shape::List(&Shape::Object(&FAILOVER))),
-    Field::new("failoverPriority", TEXTS),
-    Field::new("enabled", Shape::Boolean),
-];
-
-static DISTRIBUTE: [Field; 2] = [
-    Field::new("from", Shape::Text),
-    Field::new("to", Shape::Map(format::any_text, &COUNT)),
-];
-
-static FAILOVER: [Field; 2] = [
-    Field::new("from", Shape::Text),
-    Field::new("to", Shape::Text),
-];
-
-static WARMUP: [Field; 3] = [
-    Field::new("duration", DURATION).required(),
-    Field::new("minimumPercent", Shape::Number(0.0, 100.0)),
-    Field::new("aggression", Shape::Number(1.0, f64::MAX)),
-];
-
-/// `connectionPool` of DestinationRule and Sidecar.
-pub(super) static CONNECTION_POOL: [Field; 2] = [
-    Field::new("tcp", Shape::Object(&TCP_POOL)),
-    Field::new("http", Shape::Object(&HTTP_POOL)),
-];
-
-static TCP_POOL: [Field; 5] = [
-    Field::new("maxConnections", LIMIT),
-    Field::new("connectTimeout", DURATION),
-    Field::new("tcpKeepalive", Shape::Object(&TCP_KEEPALIVE)).later("no probes are sent"),
-    Field::new("maxConnectionDuration", DURATION),
-    // Unlike other durations it may be 0, which is never.
-    Field::new("idleTimeout", Shape::Duration(Duration::ZERO)),
-];
-
-const NO_LIMIT: &str = "there is no limit";
-
-/// A signed number of 32 bits that counts something.
-const LIMIT: Shape = Shape::Integer(0, i32::MAX as i64);
-
-static TCP_KEEPALIVE: [Field; 3] = [
-    Field::new("probes", COUNT),
-    Field::new("time", DURATION),
-    Field::new("interval", DURATION),
-];
-
-static HTTP_POOL: [Field; 9] = [
-    Field::new("http1MaxPendingRequests", LIMIT).later(NO_LIMIT),
-    Field::new("http2MaxRequests", LIMIT).later(NO_LIMIT),
-    Field::new("maxRequestsPerConnection", LIMIT),
-    Field::new("maxRetries", LIMIT).later(NO_LIMIT),
-    Field::new("idleTimeout", DURATION),
-    Field::new("h2UpgradePolicy", Shape::Choice(&H2_UPGRADE_POLICIES)),
-    Field::new("useClientProtocol", Shape::Boolean).later("HTTP/1.1 is spoken"),
-    Field::new("maxConcurrentStreams", LIMIT).later("HTTP/1.1 is spoken"),
-    Field::new("http2KeepAlive", Shape::Object(&HTTP2_KEEP_ALIVE)).later("HTTP/1.1 is spoken"),
-];
-
-static H2_UPGRADE_POLICIES: [Choice; 3] = [
-    Choice::new("DEFAULT"),
-    Choice::new("DO_NOT_UPGRADE"),
-    Choice::new("UPGRADE").later("HTTP/1.1 is spoken"),
-];
-
-static HTTP2_KEEP_ALIVE: [Field; 2] = [
-    Field::new("interval", DURATION),
-    Field::new("timeout", DURATION),
-];
-
-static OUTLIER_DETECTION: [Field; 10] = [
-    Field::new("consecutiveErrors", LIMIT),
-    Field::new("splitExternalLocalOriginErrors", Shape::Boolean),
-    Field::new("consecutiveLocalOriginFailures", COUNT),
-    Field::new("consecutiveGatewayErrors", COUNT),
-    Field::new("consecutive5xxErrors", COUNT),
-    Field::new("interval", DURATION),
-    Field::new("baseEjectionTime", DURATION),
-    Field::new("maxEjectionPercent", Shape::Integer(0, 100)),
-    Field::new("minHealthPercent", Shape::Integer(0, 100)),
-    Field::new("outlierDetectionHttpErrorCodes", Shape::Any),
-];
-
-/// `ClientTLSSettings`. Plain text is what there is; the fields mean nothing without a mode, and
-/// any mode is refused.
-static TLS: [Field; 9] = [
-    Field::new("mode", Shape::Choice(&TLS_MODES)),
-    Field::new("clientCertificate", Shape::Text).inert(),
-    Field::new("privateKey", Shape::Text).inert(),
-    Field::new("caCertificates", Shape::Text).inert(),
-    Field::new("credentialName", Shape::Text).inert(),
-    Field::new("subjectAltNames", TEXTS).inert(),
-    Field::new("sni", Shape::Text).inert(),
-    Field::new("insecureSkipVerify", Shape::Boolean).inert(),
-    Field::new("caCrl", Shape::Text).inert(),
-];
-
-const PLAIN_TEXT: &str = "requests would be sent in plain text";
-
-static TLS_MODES: [Choice; 4] = [
-    Choice::new("DISABLE"),
-    Choice::new("SIMPLE").refused(PLAIN_TEXT),
-    Choice::new("MUTUAL").refused(PLAIN_TEXT),
-    Choice::new("ISTIO_MUTUAL").refused(PLAIN_TEXT),
-];
-
-static TUNNEL: [Field; 3] = [
-    Field::new("protocol", Shape::Text),
-    Field::new("targetHost", Shape::Text).required(),
-    Field::new("targetPort", PORT).required(),
-];
-
-static PROXY_PROTOCOL: [Field; 1] = [Field::new(
-    "version",
-    Shape::Choice(&[Choice::new("V1"), Choice::new("V2")]),
-)];
-
-static RETRY_BUDGET: [Field; 3] = [
-    Field::new("percent", Shape::Number(0.0, 100.0)),
-    Field::new("minRetryConcurrency", COUNT),
-    Field::new("budgetInterval", Shape::Duration(Duration::ZERO)),
-];
 
 /// Reads what [`DOCUMENT`] describes.
 pub(super) fn read(
@@ -413,9 +243,11 @@ fn read_policy(parent: &Cursor<'_>, report: &mut Report) -> TrafficPolicy {
             settings: read_settings(&port, report),
         });
     }
+    let budget = at.field("retryBudget");
     TrafficPolicy {
         settings: read_settings(&at, report),
         ports,
+        retry_budget: budget.map(|budget| pool::read_budget(&budget, report)),
     }
 }
 
@@ -426,54 +258,26 @@ fn read_settings(at: &Cursor<'_>, report: &mut Report) -> Settings {
             .map(|balancer| read_balancer(&balancer, report)),
         connections: at
             .field("connectionPool")
-            .map(|pool| read_connections(&pool, report)),
+            .map(|pool| Box::new(pool::read(&pool, report))),
     }
 }
 
-fn read_balancer(at: &Cursor<'_>, report: &mut Report) -> Balancer {
-    if at.field("simple").is_some() && at.field("consistentHash").is_some() {
+fn read_balancer(at: &Cursor<'_>, report: &mut Report) -> LoadBalancer {
+    let by_hash = at.field("consistentHash");
+    if at.field("simple").is_some() && by_hash.is_some() {
         let fault = Fault::new("`simple` and `consistentHash` exclude each other");
         report.error(at, fault.hint("remove one of them"));
     }
-    match at.text_of("simple") {
+    if let Some(by_hash) = by_hash {
+        return hash::read(&by_hash, report);
+    }
+    let balancer = match at.text_of("simple") {
         Some("ROUND_ROBIN") => Balancer::RoundRobin,
         Some("RANDOM") => Balancer::Random,
         _ => Balancer::LeastRequest,
+    };
+    LoadBalancer {
+        balancer,
+        hash: None,
     }
 }
-
-fn read_connections(at: &Cursor<'_>, report: &mut Report) -> ConnectionPool {
-    if let Some(tcp) = at.field("tcp") {
-        for name in ["maxConnections", "maxConnectionDuration"] {
-            if let Some(field) = tcp.field(name) {
-                let message = format!(
-                    "`{name}` holds for connections of TCP ports only so far: those that carry \
-                     HTTP are not limited by it"
-                );
-                report.warning(&field, message);
-            }
-        }
-    }
-    let duration = |block: &str, name| format::duration(at.field(block)?.text_of(name)?);
-    ConnectionPool {
-        connect_timeout: duration("tcp", "connectTimeout"),
-        idle_timeout: duration("http", "idleTimeout").or_else(|| duration("tcp", "idleTimeout")),
-        requests_max: at
-            .field("http")
-            .and_then(|http| http.integer_of("maxRequestsPerConnection")),
-        tcp_idle_timeout: duration("tcp", "idleTimeout"),
-        tcp_duration_max: duration("tcp", "maxConnectionDuration"),
-        tcp_connections_max: at
-            .field("tcp")
-            .and_then(|tcp| tcp.integer_of("maxConnections"))
-            .filter(|max| *max > 0),
-    }
-}
-
-/// It is a part of a cluster's name.
-fn subset_name(text: &str) -> Result<(), Fault> {
-    format::label_value(text).and_then(|()| format::some_text(text))
-}
-
-#[cfg(test)]
-mod tests;

@@ -29,8 +29,8 @@ pub struct Gateway {
 pub struct Server {
     /// Empty when not named.
     pub name: String,
-    /// Where it listens. A protocol that is not HTTP yet was warned about; nothing is to be opened
-    /// for it.
+    /// Where it listens. A protocol that is neither HTTP in plain text nor TCP was warned about;
+    /// nothing is to be opened for it.
     pub port: Spanned<Port>,
     /// The address to listen on; absent: all.
     pub bind: Option<IpAddr>,

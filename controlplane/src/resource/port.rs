@@ -14,7 +14,7 @@ use super::{
 /// What is spoken on a port (Istio's protocol selection).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
-    /// HTTP/1.1, or HTTP/1.1 and HTTP/2 as the client begins.
+    /// HTTP/1.1; who begins with HTTP/2 is understood, too.
     Http,
     /// HTTP/2 in plain text.
     Http2,
@@ -41,15 +41,12 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// Routed by HTTP rules when it arrives in plain text. What is not said is taken for HTTP,
-    /// which is what a mesh's ports carry as a rule.
+    /// Routed by HTTP rules when it arrives in plain text. What is not said may be HTTP, which is
+    /// what a mesh's ports carry as a rule.
     pub fn is_http(self) -> bool {
         match self {
-            Self::Http | Self::Detect => true,
-            Self::Http2
-            | Self::Grpc
-            | Self::GrpcWeb
-            | Self::Https
+            Self::Http | Self::Http2 | Self::Grpc | Self::GrpcWeb | Self::Detect => true,
+            Self::Https
             | Self::Tls
             | Self::Tcp
             | Self::Mongo
@@ -58,9 +55,7 @@ impl Protocol {
             | Self::Udp => false,
         }
     }
-}
 
-impl Protocol {
     /// Carried as bytes of which nothing is read.
     pub fn is_tcp(self) -> bool {
         match self {

@@ -1,7 +1,8 @@
 //! Parts of a Document as rows of a table.
 
+mod words;
+
 use ringmain_config::{
-    cluster::Balancer,
     document::Document,
     endpoint::Workload,
     listener::{Direction, ListenerProtocol},
@@ -89,21 +90,24 @@ pub(super) fn clusters(document: &Document) -> String {
         let cluster = &part.value;
         let endpoints = document.endpoint_sets.get(&cluster.name);
         let count = endpoints.map_or(0, |set| set.value.endpoints.len());
-        let balancer = match cluster.balancer {
-            Balancer::LeastRequest => "least request",
-            Balancer::RoundRobin => "round robin",
-            Balancer::Random => "random",
-            Balancer::RingHash { .. } => "ring hash",
-            Balancer::Maglev { .. } => "maglev",
-        };
         [
             cluster.name.clone(),
-            balancer.to_owned(),
+            words::protocol(cluster.protocol).to_owned(),
+            words::balancer(cluster),
+            words::limits(cluster),
             count.to_string(),
             origin(cluster.origin.as_ref()),
         ]
     });
-    table(["NAME", "BALANCER", "ENDPOINTS", "FROM"], rows)
+    let header = [
+        "NAME",
+        "PROTOCOL",
+        "BALANCER",
+        "LIMITS",
+        "ENDPOINTS",
+        "FROM",
+    ];
+    table(header, rows)
 }
 
 /// Who answers there.
@@ -239,18 +243,23 @@ fn string(name: &str, value: &StringMatch) -> String {
     }
 }
 
+/// What is done, and below it what requests meet on their way.
 fn action(route: &Route) -> String {
+    let mut lines = words::of_route(route);
     match &route.action {
-        Action::Forward(forward) => match forward.destinations.as_slice() {
-            [only] => only.cluster.clone(),
-            several => {
-                let shares = several
+        Action::Forward(forward) => {
+            let clusters = match forward.destinations.as_slice() {
+                [only] => vec![only.cluster.clone()],
+                several => several
                     .iter()
-                    .map(|destination| format!("{} {}", destination.weight, destination.cluster));
-                shares.collect::<Vec<_>>().join("\n")
-            }
-        },
-        Action::Redirect(redirect) => format!("redirect {}", redirect.status),
-        Action::Direct(direct) => format!("answer {}", direct.status),
+                    .map(|destination| format!("{} {}", destination.weight, destination.cluster))
+                    .collect(),
+            };
+            lines.splice(0..0, clusters);
+            lines.extend(words::of_forward(forward));
+        }
+        Action::Redirect(redirect) => lines.insert(0, format!("redirect {}", redirect.status)),
+        Action::Direct(direct) => lines.insert(0, format!("answer {}", direct.status)),
     }
+    lines.join("\n")
 }

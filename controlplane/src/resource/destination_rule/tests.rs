@@ -1,13 +1,16 @@
+mod hash;
+mod pool;
+
 use std::time::Duration;
 
-use ringmain_config::cluster::{Balancer, Connections};
+use ringmain_config::cluster::Balancer;
 
 use super::{
     super::{
         Resource,
         testing::{self, check},
     },
-    DestinationRule,
+    DestinationRule, InForce,
 };
 
 fn read(spec: &str) -> DestinationRule {
@@ -26,11 +29,11 @@ fn check_settings(
     expected: (Balancer, Duration, u32),
 ) {
     let subset = rule.subset(subset).map(|subset| &subset.value);
-    let (balancer, connections) = rule.settings(subset, port);
+    let found = rule.settings(subset, port);
     let found = (
-        balancer,
-        connections.connect_timeout,
-        connections.requests_max,
+        found.balancer.balancer,
+        found.connections.connect_timeout,
+        found.connections.requests_max,
     );
     assert_eq!(found, expected);
 }
@@ -47,8 +50,7 @@ fn subsets() {
     assert_eq!(subset.span.line, 8);
     assert!(rule.subset("all").expect("it is written").labels.is_empty());
     assert_eq!(rule.subset("v2"), None);
-    let defaults = (Balancer::LeastRequest, Connections::default());
-    assert_eq!(rule.settings(None, 9080), defaults);
+    assert_eq!(rule.settings(None, 9080), InForce::default());
 }
 
 #[test]
@@ -63,7 +65,8 @@ fn balancers() {
         let rule = read(&format!(
             "host: a\ntrafficPolicy: {{loadBalancer: {{simple: {name}}}}}"
         ));
-        assert_eq!(rule.settings(None, 80).0, expected, "{name}");
+        let found = rule.settings(None, 80).balancer;
+        assert_eq!((found.balancer, found.hash), (expected, None), "{name}");
     }
 }
 
@@ -105,7 +108,7 @@ fn idle_timeout_of_http_wins() {
         let rule = read(&format!(
             "host: a\ntrafficPolicy: {{connectionPool: {pool}}}"
         ));
-        let idle = rule.settings(None, 80).1.idle_timeout;
+        let idle = rule.settings(None, 80).connections.idle_timeout;
         assert_eq!(idle, Duration::from_secs(expected), "{pool}");
     }
 }
@@ -127,28 +130,10 @@ fn what_is_not_supported_yet() {
             "failing endpoints stay in use",
         ),
         (
-            "loadBalancer: {consistentHash: {useSourceIp: true}}",
-            "2:32 warning: spec.trafficPolicy.loadBalancer.consistentHash",
-            "consistentHash",
-            "endpoints are chosen by LEAST_REQUEST",
-        ),
-        (
             "loadBalancer: {simple: PASSTHROUGH}",
             "2:40 warning: spec.trafficPolicy.loadBalancer.simple",
             "PASSTHROUGH",
             "endpoints are chosen by LEAST_REQUEST",
-        ),
-        (
-            "connectionPool: {http: {maxRetries: 1}}",
-            "2:41 warning: spec.trafficPolicy.connectionPool.http.maxRetries",
-            "maxRetries",
-            "there is no limit",
-        ),
-        (
-            "connectionPool: {http: {h2UpgradePolicy: UPGRADE}}",
-            "2:58 warning: spec.trafficPolicy.connectionPool.http.h2UpgradePolicy",
-            "UPGRADE",
-            "HTTP/1.1 is spoken",
         ),
     ] {
         let expected = format!("{place}: {}", later(name, instead));

@@ -1,6 +1,8 @@
 //! Reads what a rule does other than name destinations: redirect, answer, rewrite.
 
-use ringmain_config::route::{DirectResponse, Redirect, RedirectPath, RedirectPort, Rewrite};
+use ringmain_config::route::{
+    DirectResponse, Redirect, RedirectPath, RedirectPort, RegexRewrite, Rewrite,
+};
 
 use super::{
     super::cursor::{Cursor, Fault, Report},
@@ -105,17 +107,31 @@ pub(super) fn rewrite(at: &Cursor<'_>, report: &mut Report) -> Option<Rewrite> {
         let fault = Fault::new("`uri` and `uriRegexRewrite` exclude each other");
         report.error(&regex, fault.hint("remove one of them"));
     }
-    if path.is_none() && authority.is_none() {
+    let regex = at.field("uriRegexRewrite");
+    let regex = regex.and_then(|regex| regex_rewrite(&regex, report));
+    let rewrite = Rewrite {
+        path: path.map(str::to_owned),
+        regex,
+        authority: authority.map(str::to_owned),
+    };
+    if rewrite == Rewrite::default() {
         if at.field("uriRegexRewrite").is_none() {
             let fault = Fault::new("it rewrites nothing");
-            report.error(at, fault.hint("add `uri` or `authority`"));
+            report.error(
+                at,
+                fault.hint("add `uri`, `uriRegexRewrite` or `authority`"),
+            );
         }
         return None;
     }
-    Some(Rewrite {
-        path: path.map(str::to_owned),
-        authority: authority.map(str::to_owned),
-        ..Rewrite::default()
+    Some(rewrite)
+}
+
+/// `RegexRewrite`.
+fn regex_rewrite(at: &Cursor<'_>, _report: &mut Report) -> Option<RegexRewrite> {
+    Some(RegexRewrite {
+        pattern: at.text_of("match")?.to_owned(),
+        substitution: at.text_of("rewrite")?.to_owned(),
     })
 }
 

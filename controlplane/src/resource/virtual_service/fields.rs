@@ -37,18 +37,15 @@ static HTTP_ROUTE: [Field; 16] = [
     Field::new("rewrite", Shape::Object(&REWRITE)),
     // Unlike other durations it may be 0, which is no limit.
     Field::new("timeout", Shape::Duration(Duration::ZERO)),
-    Field::new("retries", Shape::Object(&RETRIES)).later("a failed request is not tried again"),
-    Field::new("fault", Shape::Object(&FAULT)).later("no fault is injected"),
-    Field::new("mirror", Shape::Object(&DESTINATION)).later(NO_MIRROR),
-    Field::new("mirrors", Shape::List(&Shape::Object(&MIRROR))).later(NO_MIRROR),
-    Field::new("mirrorPercent", Shape::Integer(0, 100)).later(NO_MIRROR),
-    Field::new("mirrorPercentage", PERCENT).later(NO_MIRROR),
-    Field::new("corsPolicy", Shape::Object(&CORS_POLICY))
-        .later("preflight requests go to the service, and browsers see only its own headers"),
+    Field::new("retries", Shape::Object(&RETRIES)),
+    Field::new("fault", Shape::Object(&FAULT)),
+    Field::new("mirror", Shape::Object(&DESTINATION)),
+    Field::new("mirrors", Shape::List(&Shape::Object(&MIRROR))),
+    Field::new("mirrorPercent", Shape::Integer(0, 100)),
+    Field::new("mirrorPercentage", PERCENT),
+    Field::new("corsPolicy", Shape::Object(&CORS_POLICY)),
     Field::new("headers", Shape::Object(&HEADERS)),
 ];
-
-const NO_MIRROR: &str = "no copy of a request is sent";
 
 static HTTP_MATCH: [Field; 14] = [
     Field::new("name", Shape::Text),
@@ -143,7 +140,7 @@ static DELEGATE: [Field; 2] = [
 static REWRITE: [Field; 3] = [
     Field::new("uri", Shape::Form(rewrite_uri)),
     Field::new("authority", Shape::Form(format::authority)),
-    Field::new("uriRegexRewrite", Shape::Object(&REGEX_REWRITE)).later("the path stays as it is"),
+    Field::new("uriRegexRewrite", Shape::Object(&REGEX_REWRITE)),
 ];
 
 static REGEX_REWRITE: [Field; 2] = [
@@ -154,8 +151,9 @@ static REGEX_REWRITE: [Field; 2] = [
 static RETRIES: [Field; 6] = [
     Field::new("attempts", Shape::Integer(0, i32::MAX as i64)),
     Field::new("perTryTimeout", Shape::Duration(Duration::ZERO)),
+    // Its words are told one by one where they are read.
     Field::new("retryOn", Shape::Text),
-    Field::new("retryRemoteLocalities", Shape::Boolean),
+    Field::new("retryRemoteLocalities", Shape::Boolean).later("locality plays no part"),
     Field::new("retryIgnorePreviousHosts", Shape::Boolean),
     Field::new("backoff", DURATION),
 ];
@@ -168,15 +166,15 @@ static FAULT: [Field; 2] = [
 static DELAY: [Field; 4] = [
     Field::new("percent", Shape::Integer(0, 100)),
     Field::new("fixedDelay", DURATION),
-    Field::new("exponentialDelay", DURATION),
+    Field::new("exponentialDelay", DURATION).later("no request is delayed by it"),
     Field::new("percentage", PERCENT),
 ];
 
 static ABORT: [Field; 5] = [
     Field::new("percent", Shape::Integer(0, 100)),
     Field::new("httpStatus", Shape::Integer(200, 599)),
-    Field::new("grpcStatus", Shape::Text),
-    Field::new("http2Error", Shape::Text),
+    Field::new("grpcStatus", Shape::Form(super::fault::grpc_status)),
+    Field::new("http2Error", Shape::Form(super::fault::http2_error)),
     Field::new("percentage", PERCENT),
 ];
 
@@ -186,11 +184,20 @@ static MIRROR: [Field; 2] = [
 ];
 
 static CORS_POLICY: [Field; 8] = [
-    Field::new("allowOrigin", TEXTS),
+    Field::new("allowOrigin", Shape::List(&Shape::Form(format::some_text))),
     Field::new("allowOrigins", Shape::List(&STRING_MATCH)),
-    Field::new("allowMethods", TEXTS),
-    Field::new("allowHeaders", TEXTS),
-    Field::new("exposeHeaders", TEXTS),
+    Field::new(
+        "allowMethods",
+        Shape::List(&Shape::Form(super::cors::method)),
+    ),
+    Field::new(
+        "allowHeaders",
+        Shape::List(&Shape::Form(format::header_name)),
+    ),
+    Field::new(
+        "exposeHeaders",
+        Shape::List(&Shape::Form(format::header_name)),
+    ),
     Field::new("maxAge", Shape::Duration(Duration::ZERO)),
     Field::new("allowCredentials", Shape::Boolean),
     Field::new("unmatchedPreflights", Shape::Choice(&UNMATCHED_PREFLIGHTS)),

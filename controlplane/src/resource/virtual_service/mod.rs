@@ -1,17 +1,26 @@
 //! networking.istio.io VirtualService: how requests to a set of hosts are routed.
 
 mod action;
+mod cors;
+mod fault;
 mod fields;
 mod headers;
+mod mirror;
 mod read;
+mod retries;
 mod tcp;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-use ringmain_config::route::{
-    DirectResponse, HeaderEdits, HeaderMatch, PathMatch, QueryMatch, Redirect, Rewrite, StringMatch,
+use ringmain_config::{
+    filter::{Filters, Share},
+    retry::RetryPolicy,
+    route::{
+        DirectResponse, HeaderEdits, HeaderMatch, PathMatch, QueryMatch, Redirect, Rewrite,
+        StringMatch,
+    },
 };
 
 use super::{
@@ -21,6 +30,7 @@ use super::{
 
 pub(super) use fields::DOCUMENT;
 pub(super) use read::read;
+pub(crate) use retries::ON_DEFAULT;
 
 /// Routing rules for a set of hosts.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,8 +105,10 @@ pub struct HttpRoute {
     pub action: HttpAction,
     /// Changes to the headers of request and response.
     pub headers: HeaderOperations,
-    /// All tries together; absent: no limit.
+    /// All tries together; absent: no limit. Never beside a fault.
     pub timeout: Option<Duration>,
+    /// Faults and CORS. Most rules have none, and in a large table they would be much of it.
+    pub filters: Option<Box<Filters>>,
 }
 
 /// What is done with a request.
@@ -117,6 +129,30 @@ pub struct HttpForward {
     pub destinations: Vec<Spanned<HttpDestination>>,
     /// Changes to path and authority.
     pub rewrite: Option<Rewrite>,
+    /// Absent: what holds where the rule is used. Beside a fault there are none.
+    pub retries: Option<Box<Retries>>,
+    /// Where copies of requests go.
+    pub mirrors: Vec<HttpMirror>,
+}
+
+/// When a request that failed is sent once more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retries {
+    /// All of it but whether endpoints that were tried are avoided.
+    pub policy: RetryPolicy,
+    /// `retryIgnorePreviousHosts`; absent: they are, unless endpoints are chosen by hash.
+    pub avoids_previous_endpoints: Option<bool>,
+}
+
+/// Copies of requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpMirror {
+    /// Where to.
+    pub destination: Destination,
+    /// Of how many requests; never none.
+    pub share: Share,
+    /// Its place in `mirrors`; absent: it is the `mirror`.
+    pub index: Option<usize>,
 }
 
 /// A service and its share.

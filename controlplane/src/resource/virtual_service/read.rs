@@ -1,6 +1,9 @@
 //! Reads VirtualService: its hosts, its gateways, and its rules in the order written.
 
-use ringmain_config::route::{HeaderMatch, PathMatch, QueryMatch, StringMatch};
+use ringmain_config::{
+    filter::Filters,
+    route::{HeaderMatch, PathMatch, QueryMatch, StringMatch},
+};
 
 use super::{
     super::{
@@ -11,7 +14,8 @@ use super::{
         span::Spanned,
     },
     CLAIM_PREFIX, Destination, GatewayReference, HttpAction, HttpDestination, HttpForward,
-    HttpMatch, HttpRoute, VirtualService, action, headers, tcp,
+    HttpMatch, HttpRoute, Retries, VirtualService, action, cors, fault, headers, mirror, retries,
+    tcp,
 };
 
 /// Reads what the fields describe; none when it is a delegate, which is reported.
@@ -132,16 +136,48 @@ fn read_route(at: &Cursor<'_>, metadata: &Metadata, report: &mut Report) -> Opti
         matches.push(item.spanned(condition));
     }
     let action = read_action(at, metadata, report);
-    Some(HttpRoute {
+    let timeout = at.text_of("timeout").and_then(format::duration);
+    let filters = Filters {
+        fault: at
+            .field("fault")
+            .and_then(|fault| fault::read(&fault, report)),
+        cors: at.field("corsPolicy").map(|cors| cors::read(&cors, report)),
+    };
+    let mut route = HttpRoute {
         name: at.text_of("name").unwrap_or_default().to_owned(),
         matches,
         headers: headers::read(at, report),
-        timeout: at
-            .text_of("timeout")
-            .and_then(format::duration)
-            .filter(|timeout| !timeout.is_zero()),
+        timeout: timeout.filter(|timeout| !timeout.is_zero()),
         action: action?,
-    })
+        filters: (!filters.is_empty()).then(|| Box::new(filters)),
+    };
+    if has_fault(&route) {
+        without_mending(at, &mut route, report);
+    }
+    Some(route)
+}
+
+fn has_fault(route: &HttpRoute) -> bool {
+    let filters = route.filters.as_ref();
+    filters.is_some_and(|filters| filters.fault.is_some())
+}
+
+/// Where faults are injected to see what they do, nothing is to mend them: neither timeouts nor
+/// retries apply to the rule (`HTTPRoute.fault`).
+fn without_mending(at: &Cursor<'_>, route: &mut HttpRoute, report: &mut Report) {
+    for name in ["timeout", "retries"] {
+        if let Some(field) = at.field(name) {
+            let fault = Fault::new(format!("`{name}` has no effect beside `fault`"));
+            report.warning(
+                &field,
+                fault.hint("remove it, or the fault when the test is over"),
+            );
+        }
+    }
+    route.timeout = None;
+    if let HttpAction::Route(forward) = &mut route.action {
+        forward.retries = Some(Box::new(Retries::default()));
+    }
 }
 
 /// Exactly one of the things that can be done; none for a delegate, which was reported.
@@ -164,11 +200,8 @@ fn read_action(at: &Cursor<'_>, metadata: &Metadata, report: &mut Report) -> Opt
             return None;
         }
     };
-    if name != "route"
-        && let Some(rewrite) = at.field("rewrite")
-    {
-        let fault = Fault::new(format!("`rewrite` has no meaning with `{name}`"));
-        report.error(&rewrite, fault.hint("remove one of them"));
+    if name != "route" && name != "delegate" {
+        check_not_sent(at, name, report);
     }
     let field = at.field(name)?;
     match name {
@@ -180,7 +213,28 @@ fn read_action(at: &Cursor<'_>, metadata: &Metadata, report: &mut Report) -> Opt
             rewrite: at
                 .field("rewrite")
                 .and_then(|rewrite| action::rewrite(&rewrite, report)),
+            retries: at
+                .field("retries")
+                .map(|retries| Box::new(retries::read(&retries, report))),
+            mirrors: mirror::read(at, metadata, report),
         })),
+    }
+}
+
+/// What only requests meet that are sent on. What would be in the way of the answer is an error, as
+/// it is to Istio.
+fn check_not_sent(at: &Cursor<'_>, action: &str, report: &mut Report) {
+    for name in ["rewrite", "fault"] {
+        if let Some(field) = at.field(name) {
+            let fault = Fault::new(format!("`{name}` has no meaning with `{action}`"));
+            report.error(&field, fault.hint("remove one of them"));
+        }
+    }
+    for name in ["retries", "timeout", "mirror", "mirrors"] {
+        if let Some(field) = at.field(name) {
+            let fault = format!("`{name}` has no effect with `{action}`: nothing is sent on");
+            report.warning(&field, fault);
+        }
     }
 }
 
@@ -325,8 +379,12 @@ fn read_query(at: &Cursor<'_>, report: &mut Report) -> Vec<QueryMatch> {
 
 /// A condition on a part of the request that is always there: it must say something.
 fn read_condition(at: &Cursor<'_>, name: &str, report: &mut Report) -> Option<StringMatch> {
-    let field = at.field(name)?;
-    let condition = read_string(&field, report)?;
+    read_condition_at(&at.field(name)?, report)
+}
+
+/// As [`read_condition`], of the condition itself.
+pub(super) fn read_condition_at(field: &Cursor<'_>, report: &mut Report) -> Option<StringMatch> {
+    let condition = read_string(field, report)?;
     if condition == StringMatch::Present && field.length() > 0 {
         // It holds fields that do not exist, which was reported.
         return None;
@@ -339,7 +397,7 @@ fn read_condition(at: &Cursor<'_>, name: &str, report: &mut Report) -> Option<St
     if says_nothing {
         let fault = Fault::new("the condition is empty");
         report.error(
-            &field,
+            field,
             fault.hint("write `exact`, `prefix` or `regex`, or remove it"),
         );
         return None;

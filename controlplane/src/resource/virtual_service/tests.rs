@@ -1,3 +1,6 @@
+mod mending;
+mod shaping;
+
 use std::time::Duration;
 
 use ringmain_config::route::{
@@ -306,23 +309,19 @@ fn fields_that_are_not_supported_yet() {
     let route = "route: [{destination: {host: a}}]";
     for (field, expected) in [
         (
-            "fault: {delay: {fixedDelay: 7s, percentage: {value: 100.0}}}",
-            "3:3 warning: spec.http[0].fault: `fault` is not supported yet: no fault is injected",
+            "retries: {attempts: 1, retryRemoteLocalities: true}",
+            "3:26 warning: spec.http[0].retries.retryRemoteLocalities: `retryRemoteLocalities` is \
+             not supported yet: locality plays no part",
         ),
         (
-            "mirror: {host: b, subset: v2}",
-            "3:3 warning: spec.http[0].mirror: `mirror` is not supported yet: no copy of a \
-             request is sent",
+            "fault: {delay: {exponentialDelay: 1s, percentage: {value: 1}}}",
+            "3:19 warning: spec.http[0].fault.delay.exponentialDelay: `exponentialDelay` is not \
+             supported yet: no request is delayed by it",
         ),
         (
-            "retries: {attempts: 3, perTryTimeout: 2s, retryOn: 5xx}",
-            "3:3 warning: spec.http[0].retries: `retries` is not supported yet: a failed request \
-             is not tried again",
-        ),
-        (
-            "rewrite: {uriRegexRewrite: {match: '^/a(.*)', rewrite: '\\1'}}",
-            "3:13 warning: spec.http[0].rewrite.uriRegexRewrite: `uriRegexRewrite` is not \
-             supported yet: the path stays as it is",
+            "match: [{statPrefix: a}]",
+            "3:12 warning: spec.http[0].match[0].statPrefix: `statPrefix` is not supported yet: \
+             there are no metrics of their own",
         ),
         (
             "headers: {request: {set: {x-start: '%START_TIME%'}}}",
@@ -341,11 +340,12 @@ rule is left out",
     );
     // What is wrong inside such a field is found all the same.
     check_rule(
-        &format!("fault: {{abort: {{httpStatsu: 555}}}}\n{route}"),
+        "delegate: {nam: other}",
         &[
-            "3:3 warning: spec.http[0].fault: `fault` is not supported yet: no fault is injected",
-            "3:19 error: spec.http[0].fault.abort.httpStatsu: there is no field `httpStatsu`; did \
-             you mean `httpStatus`?",
+            "3:3 warning: spec.http[0].delegate: `delegate` is not supported yet: the rule is \
+             left out",
+            "3:13 error: spec.http[0].delegate.name: `name` is missing",
+            "3:14 error: spec.http[0].delegate.nam: there is no field `nam`; did you mean `name`?",
         ],
     );
 }
@@ -495,7 +495,8 @@ one of them",
         ),
         (
             "rewrite: {}",
-            "3:12 error: spec.http[0].rewrite: it rewrites nothing; add `uri` or `authority`",
+            "3:12 error: spec.http[0].rewrite: it rewrites nothing; add `uri`, \
+`uriRegexRewrite` or `authority`",
         ),
         (
             "rewrites: {}",

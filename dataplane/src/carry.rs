@@ -1,0 +1,382 @@
+//! A body on its way when it cannot go from socket to socket as it is: one end is a stream of
+//! HTTP/2, or a copy of it is kept for another try.
+//!
+//! Payload is taken from a [`Source`] and put to a [`Sink`], a piece at a time: the next is taken
+//! when the one before it has gone, so a slow receiver slows the sender, and what is held for it is
+//! one piece. The window that a sender of HTTP/2 was given grows again when its bytes have gone on.
+//! Where both ends are sockets and nothing is kept, [`crate::relay`] does it for less.
+
+use std::{
+    cell::Cell,
+    future::{Future, poll_fn},
+    pin::pin,
+    task::Poll,
+};
+
+use bytes::Bytes;
+use ringmain_core::http1::{
+    BodyDecoder, CRLF, EndOfStream, Framing, encode_chunk_head, encode_last_chunk,
+};
+
+use crate::{
+    call::Call,
+    http2::stream::{Incoming, Outlet},
+    io::{
+        alarm::Alarm,
+        buffer::Buffer,
+        deadline::{Expiry, Micros},
+        stream::{Received, Stream},
+    },
+    relay::{Broken, micros},
+    replay::Replay,
+    worker::Worker,
+};
+
+/// Payload that is staged for a socket before it is sent, when more is at hand.
+const STAGED_MAX: usize = 16 << 10;
+/// More than a chunk's head, its end and the last chunk take.
+const FRAMING_BYTES: usize = 64;
+
+/// Where a body comes from.
+pub enum Source<'a> {
+    /// A connection of HTTP/1.
+    Http1 {
+        /// It.
+        stream: &'a Stream,
+        /// What was received and not consumed. The body begins at its front.
+        received: &'a mut Buffer,
+        /// Takes the framing off.
+        decoder: &'a mut BodyDecoder,
+    },
+    /// A stream of HTTP/2.
+    Http2(&'a mut Incoming),
+}
+
+/// A part of a body.
+pub enum Piece {
+    /// Payload; whether it is the last of the body, which then has no trailers.
+    Data(Bytes, bool),
+    /// The end, with trailers as lines that end with CRLF.
+    End(Vec<u8>),
+}
+
+/// Where a body goes.
+pub enum Sink<'a> {
+    /// A connection of HTTP/1.
+    Http1 {
+        /// It.
+        stream: &'a Stream,
+        /// What the receiver was told; never [`Framing::UntilClose`].
+        framing: Framing,
+        /// Bytes of payload that it expects, whatever the sender sends.
+        left: u64,
+        /// What is to be sent before it, such as the head.
+        outgoing: Buffer,
+    },
+    /// A stream of HTTP/2.
+    Http2(&'a Outlet),
+}
+
+/// What a body is carried under.
+pub struct Carry<'a> {
+    /// Whose core.
+    pub worker: &'a Worker,
+    /// Whose body.
+    pub call: &'a Call,
+    /// When every wait ends. Before that, something has to move within the worker's stream idle
+    /// timeout.
+    pub until: &'a Cell<Micros>,
+    /// Nobody wants the rest any more. Looked at whenever this is polled while it waits.
+    pub stopped: Option<&'a Cell<bool>>,
+    /// Counts the payload.
+    pub bytes: &'a Cell<u64>,
+}
+
+impl Carry<'_> {
+    /// Carries the body to its end. With `replay`, keeps a copy of what was taken.
+    ///
+    /// # Errors
+    /// Why it did not arrive.
+    pub async fn run(
+        &self,
+        source: &mut Source<'_>,
+        sink: &mut Sink<'_>,
+        mut replay: Option<&mut Replay>,
+    ) -> Result<(), Broken> {
+        loop {
+            let piece = match source.at_hand()? {
+                Some(piece) => piece,
+                None => {
+                    self.flush(sink).await?;
+                    self.wait_for(source).await?
+                }
+            };
+            if let Some(replay) = &mut replay {
+                replay.keep(&piece);
+            }
+            match piece {
+                Piece::Data(payload, is_last) => {
+                    self.bytes.set(self.bytes.get() + payload.len() as u64);
+                    self.put(sink, payload, is_last).await?;
+                    if is_last {
+                        return self.flush(sink).await;
+                    }
+                }
+                Piece::End(trailers) => {
+                    sink.end(&trailers)?;
+                    return self.flush(sink).await;
+                }
+            }
+        }
+    }
+
+    /// Gives payload to the sink, which may have to wait for its receiver.
+    ///
+    /// # Errors
+    /// [`Broken::Target`] or [`Broken::Stopped`].
+    pub async fn put(
+        &self,
+        sink: &mut Sink<'_>,
+        mut payload: Bytes,
+        is_last: bool,
+    ) -> Result<(), Broken> {
+        sink.expect(&payload)?;
+        match sink {
+            Sink::Http1 { framing, .. } => {
+                let framing = *framing;
+                while !payload.is_empty() {
+                    let Sink::Http1 { outgoing, .. } = sink else {
+                        break;
+                    };
+                    outgoing.hold();
+                    let room = outgoing.room().saturating_sub(FRAMING_BYTES);
+                    if room == 0 || outgoing.filled().len() >= STAGED_MAX {
+                        self.flush(sink).await?;
+                        continue;
+                    }
+                    let part = payload.split_to(payload.len().min(room));
+                    stage(outgoing, framing, &part);
+                }
+                if is_last {
+                    sink.end(&[])?;
+                }
+                Ok(())
+            }
+            Sink::Http2(outlet) => {
+                self.call.moved(self.late());
+                while !payload.is_empty() || is_last {
+                    let room = match payload.len() {
+                        0 => 0,
+                        wanted => {
+                            self.unless_stopped(outlet.room_for(self.alarm(), wanted))
+                                .await?
+                        }
+                    };
+                    let part = payload.split_to(payload.len().min(room));
+                    let ends = is_last && payload.is_empty();
+                    outlet.send(part, ends).map_err(|_| Broken::Target)?;
+                    self.call.moved(self.late());
+                    if ends {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends what is staged.
+    ///
+    /// # Errors
+    /// [`Broken::Target`].
+    pub async fn flush(&self, sink: &mut Sink<'_>) -> Result<(), Broken> {
+        let Sink::Http1 {
+            stream, outgoing, ..
+        } = sink
+        else {
+            return Ok(());
+        };
+        if outgoing.is_empty() {
+            return Ok(());
+        }
+        stream.deadline().set(self.late(), Expiry::Close);
+        let sent;
+        (sent, *outgoing) = stream.send(outgoing.take()).await;
+        stream.deadline().clear();
+        outgoing.release();
+        self.call.moved(self.late());
+        sent.map_err(|_| Broken::Target)
+    }
+
+    async fn wait_for(&self, source: &mut Source<'_>) -> Result<Piece, Broken> {
+        match source {
+            Source::Http2(incoming) => {
+                self.call.moved(self.late());
+                let next = incoming.next(self.alarm());
+                self.unless_stopped(next).await
+            }
+            Source::Http1 { .. } => loop {
+                source.receive(self).await?;
+                if let Some(piece) = source.at_hand()? {
+                    return Ok(piece);
+                }
+            },
+        }
+    }
+
+    fn alarm(&self) -> &Alarm {
+        self.call.alarm(&self.worker.deadlines)
+    }
+
+    /// What `wait` brings, unless nobody wants it any more.
+    async fn unless_stopped<T>(
+        &self,
+        wait: impl Future<Output = Result<T, Broken>>,
+    ) -> Result<T, Broken> {
+        let mut wait = pin!(wait);
+        poll_fn(|context| {
+            if self.stopped.is_some_and(Cell::get) {
+                return Poll::Ready(Err(Broken::Stopped));
+            }
+            wait.as_mut().poll(context)
+        })
+        .await
+    }
+
+    fn late(&self) -> Micros {
+        let idle = micros(self.worker.limits.stream_idle_timeout);
+        (self.worker.deadlines.now() + idle).min(self.until.get())
+    }
+}
+
+impl Source<'_> {
+    /// What has come already.
+    ///
+    /// # Errors
+    /// [`Broken::Malformed`] or [`Broken::Source`].
+    pub fn at_hand(&mut self) -> Result<Option<Piece>, Broken> {
+        match self {
+            Self::Http2(incoming) => incoming.at_hand(),
+            Self::Http1 {
+                received, decoder, ..
+            } => decoded(decoder, received),
+        }
+    }
+
+    /// Takes what arrives next.
+    async fn receive(&mut self, carry: &Carry<'_>) -> Result<(), Broken> {
+        let Self::Http1 {
+            stream,
+            received,
+            decoder,
+        } = self
+        else {
+            return Ok(());
+        };
+        carry.call.moved(carry.late());
+        let arrival = async {
+            let received = carry.alarm().guard(stream.receive(received)).await;
+            received
+                .map_err(|_| Broken::Late)?
+                .map_err(|_| Broken::Source)
+        };
+        let arrived = carry.unless_stopped(arrival).await?;
+        carry.call.moved(carry.late());
+        match arrived {
+            Received::Bytes(_) => Ok(()),
+            Received::End if stream.was_stopped() => Err(Broken::Ended),
+            Received::End => match decoder.on_end_of_stream() {
+                EndOfStream::Truncated => Err(Broken::Ended),
+                // What is left to be said is that it is complete.
+                EndOfStream::Complete => {
+                    **decoder = BodyDecoder::new(Framing::None);
+                    Ok(())
+                }
+            },
+        }
+    }
+}
+
+impl<'a> Sink<'a> {
+    /// A connection of HTTP/1 whose receiver was told `framing`, and to which `outgoing` goes first.
+    /// That holds `staged` bytes of the payload.
+    pub fn http1(stream: &'a Stream, framing: Framing, staged: u64, outgoing: Buffer) -> Self {
+        let left = match framing {
+            Framing::None => 0,
+            Framing::Length(bytes) => bytes.saturating_sub(staged),
+            Framing::Chunked | Framing::UntilClose => u64::MAX,
+        };
+        Self::Http1 {
+            stream,
+            framing,
+            left,
+            outgoing,
+        }
+    }
+
+    /// Payload is about to be put to it.
+    ///
+    /// # Errors
+    /// [`Broken::Source`] when that is more than the receiver was told: it would take it for the
+    /// next message.
+    fn expect(&mut self, payload: &[u8]) -> Result<(), Broken> {
+        if let Self::Http1 { left, .. } = self {
+            *left = left
+                .checked_sub(payload.len() as u64)
+                .ok_or(Broken::Source)?;
+        }
+        Ok(())
+    }
+
+    /// The body is complete; its trailers are lines that end with CRLF.
+    ///
+    /// # Errors
+    /// [`Broken::Target`], or [`Broken::Ended`] when the receiver was told of more.
+    pub fn end(&mut self, trailers: &[u8]) -> Result<(), Broken> {
+        match self {
+            Self::Http1 {
+                framing: Framing::Chunked,
+                outgoing,
+                ..
+            } => {
+                encode_last_chunk(outgoing.tail(), trailers);
+                Ok(())
+            }
+            Self::Http1 { left: 1.., .. } => Err(Broken::Ended),
+            Self::Http1 { .. } => Ok(()),
+            Self::Http2(outlet) => outlet.end(trailers).map_err(|_| Broken::Target),
+        }
+    }
+}
+
+/// What has been received of a body of HTTP/1.
+///
+/// # Errors
+/// [`Broken::Malformed`].
+pub fn decoded(decoder: &mut BodyDecoder, received: &mut Buffer) -> Result<Option<Piece>, Broken> {
+    let decoded = decoder
+        .decode(received.filled_mut())
+        .map_err(Broken::Malformed)?;
+    let payload = Bytes::copy_from_slice(&received.filled()[decoded.data]);
+    received.consume(decoded.consumed);
+    if decoded.done && payload.is_empty() && !decoder.trailers().is_empty() {
+        return Ok(Some(Piece::End(decoder.trailers().to_vec())));
+    }
+    let is_last = decoded.done && decoder.trailers().is_empty();
+    Ok((is_last || !payload.is_empty()).then(|| Piece::Data(payload, is_last)))
+}
+
+/// Appends payload to what is to be sent.
+pub fn stage(outgoing: &mut Buffer, framing: Framing, payload: &[u8]) {
+    if payload.is_empty() {
+        return;
+    }
+    let out = outgoing.tail();
+    if framing == Framing::Chunked {
+        out.extend_from_slice(&encode_chunk_head(payload.len()));
+        out.extend_from_slice(payload);
+        out.extend_from_slice(CRLF);
+    } else {
+        out.extend_from_slice(payload);
+    }
+}

@@ -1,0 +1,210 @@
+//! Whoever sends a request and waits for its answer, over HTTP/1 or HTTP/2.
+
+use std::rc::Rc;
+
+use h2::RecvStream;
+use http::Request;
+use ringmain_core::{
+    access_log::Protocol,
+    failure::Failure,
+    http1::{Known, Reject, RequestHead, ResponseHead},
+    http2::{self, ReceivedRequest},
+};
+
+use crate::{
+    call::Call,
+    http1::Arrival,
+    http2::{server::Client, stream::Incoming},
+    io::{buffer::Buffer, deadline::Micros, stream::Stream},
+    plan::HttpVersion,
+    record::Description,
+    session::Session,
+    worker::Worker,
+};
+
+/// What is spoken on a downstream connection.
+pub enum Wire {
+    /// HTTP/1.1: the body follows the head in [`Downstream::received`] and on the socket.
+    Http1,
+    /// HTTP/2.
+    Http2 {
+        /// Takes the answer.
+        client: Rc<Client>,
+        /// The body; `None` when there is none, or once it is being sent on.
+        incoming: Option<Box<Incoming>>,
+    },
+}
+
+impl Wire {
+    /// What is spoken.
+    pub fn version(&self) -> HttpVersion {
+        match self {
+            Self::Http1 => HttpVersion::Http1,
+            Self::Http2 { .. } => HttpVersion::Http2,
+        }
+    }
+
+    /// The client, if it speaks HTTP/2.
+    pub fn http2(&self) -> Option<&Rc<Client>> {
+        match self {
+            Self::Http1 => None,
+            Self::Http2 { client, .. } => Some(client),
+        }
+    }
+}
+
+/// Decoded heads, which hold memory.
+#[derive(Debug, Default)]
+pub struct Heads {
+    request: Box<RequestHead>,
+    response: Box<ResponseHead>,
+}
+
+/// Whoever sends a request and waits for its answer.
+pub struct Downstream {
+    /// The connection.
+    pub session: Rc<Session>,
+    /// The request that is being served, as others see it.
+    pub call: Rc<Call>,
+    /// What is spoken on the connection.
+    pub wire: Wire,
+    /// The head of the request that is being served.
+    pub request: Box<RequestHead>,
+    /// Kept here for its memory: the head of the answer that is being forwarded.
+    pub response: Box<ResponseHead>,
+    /// The head, in the form of HTTP/1, then whatever was received behind it, unless that comes on
+    /// a stream of HTTP/2.
+    pub received: Buffer,
+    /// Length of the head in `received`; 0 once it is consumed.
+    pub head_bytes: usize,
+    /// When the request's first byte was there.
+    pub started: Micros,
+    /// When its head was there.
+    pub head_at: Micros,
+    /// When its last answer was sent: the clock is not asked again for what follows at once.
+    pub answered: Micros,
+}
+
+impl Downstream {
+    /// A connection from which `received` has come just now. `heads` are those of another one, for
+    /// their memory.
+    pub fn http1(worker: &Worker, session: Rc<Session>, received: Buffer, heads: Heads) -> Self {
+        let now = worker.now();
+        let Heads {
+            mut request,
+            response,
+        } = heads;
+        request.reset();
+        Self {
+            call: Rc::clone(&session.call),
+            session,
+            wire: Wire::Http1,
+            request,
+            response,
+            received,
+            head_bytes: 0,
+            started: now,
+            head_at: now,
+            answered: now,
+        }
+    }
+
+    /// A request that came on a stream of HTTP/2, and whether it is one. `heads` as above.
+    pub fn http2(
+        worker: &Worker,
+        session: Rc<Session>,
+        request: Request<RecvStream>,
+        client: Rc<Client>,
+        heads: Heads,
+    ) -> (Self, Arrival) {
+        let (parts, stream) = request.into_parts();
+        let limits = &worker.limits.head;
+        let incoming = Incoming::new(stream, worker.limits.body_bytes_max, limits);
+        let ends = incoming.is_over();
+        let mut received = worker.buffers.take();
+        let arrived = ReceivedRequest {
+            extended: None,
+            end_of_stream: ends,
+        };
+        let written = http2::request_text(received.tail(), &parts, arrived, limits);
+        let mut downstream = Self::http1(worker, session, received, heads);
+        // It was bounded while it arrived; what bounds its waits is its own.
+        downstream.call = Rc::default();
+        downstream.call.alarm(&worker.deadlines);
+        downstream.wire = Wire::Http2 {
+            client,
+            incoming: (!ends).then(|| Box::new(incoming)),
+        };
+        let head = match written {
+            Ok(_) => downstream
+                .request
+                .decode(downstream.received.filled(), limits),
+            Err(reject) => Err(reject),
+        };
+        let arrival = match head {
+            Ok(Some(length)) => {
+                downstream.head_bytes = length;
+                Arrival::Request
+            }
+            Ok(None) => Arrival::Refused(Failure::BadRequest(Reject::HeadTooLarge)),
+            Err(reject) => Arrival::Refused(Failure::BadRequest(reject)),
+        };
+        (downstream, arrival)
+    }
+
+    /// Its heads, for the next one.
+    pub fn into_heads(self) -> Heads {
+        Heads {
+            request: self.request,
+            response: self.response,
+        }
+    }
+
+    /// The connection's socket.
+    pub fn stream(&self) -> &Stream {
+        &self.session.stream
+    }
+
+    /// The client's address, for `x-forwarded-for`.
+    pub fn peer_text(&self) -> &str {
+        self.session.peer_text()
+    }
+
+    /// The bytes of the request's head.
+    pub fn head(&self) -> &[u8] {
+        &self.received.filled()[..self.head_bytes]
+    }
+
+    /// The head is dealt with; what stands behind it is next.
+    pub fn consume_head(&mut self) {
+        self.received.consume(std::mem::take(&mut self.head_bytes));
+    }
+
+    /// What the access log says of the request.
+    pub fn describe(&self) -> Description<'_> {
+        let head = self.head();
+        let header = |known| self.request.header(head, known).unwrap_or_default();
+        Description {
+            method: self.request.method(head).as_bytes(),
+            path: self.request.target(head).as_bytes(),
+            protocol: Some(match self.wire.version() {
+                HttpVersion::Http1 => Protocol::Http11,
+                HttpVersion::Http2 => Protocol::Http2,
+            }),
+            authority: self.request.authority(head).as_bytes(),
+            user_agent: header(Known::UserAgent),
+            request_id: header(Known::XRequestId),
+            forwarded_for: header(Known::XForwardedFor),
+            ..self.describe_peer()
+        }
+    }
+
+    /// What the access log says of something that is not a request.
+    pub fn describe_peer(&self) -> Description<'_> {
+        Description {
+            downstream_local: self.stream().local_address().ok(),
+            downstream_remote: Some(self.session.peer),
+            ..Description::default()
+        }
+    }
+}

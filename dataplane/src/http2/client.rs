@@ -1,0 +1,336 @@
+//! Upstream connections that speak HTTP/2: each carries many requests at a time.
+//!
+//! A core has one connection to an endpoint, and another one when the streams of all are in use.
+//! Requests that come while one is being opened wait for that one. A connection is closed by
+//! forgetting it: when the last request on it has ended, its task says goodbye and ends.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::{Future, poll_fn},
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use h2::{
+    Reason,
+    client::{ResponseFuture, SendRequest},
+};
+use http::{Request, Response};
+use ringmain_core::{failure::Failure, http1::Limits};
+
+use super::stream::{Incoming, Outlet};
+use crate::{
+    io::{
+        alarm::Alarm,
+        bridge::Bridge,
+        deadline::{Deadlines, Micros},
+        spawn,
+        stream::Stream,
+    },
+    pool::{Count, Lease, Unreached},
+    worker::Worker,
+};
+
+/// The connections of one core to one endpoint.
+#[derive(Default)]
+pub struct Shared {
+    open: RefCell<Vec<Rc<Multiplexed>>>,
+    opening: RefCell<Option<Rc<Opening>>>,
+}
+
+/// A connection that carries many requests.
+struct Multiplexed {
+    requests: RefCell<SendRequest<Bytes>>,
+    stream: Rc<Stream>,
+    /// Requests under way.
+    active: Cell<u32>,
+    /// Requests that were sent on it.
+    carried: Cell<u32>,
+    /// Since when none is under way.
+    idle_since: Cell<Micros>,
+    clock: Rc<Deadlines>,
+    /// Of a connection that carries no further requests, though those under way go on.
+    is_spent: Cell<bool>,
+    _count: Count,
+}
+
+/// A connection that is being opened, for whoever waits for it.
+#[derive(Default)]
+struct Opening {
+    outcome: RefCell<Option<Result<(), Unreached>>>,
+    waiting: RefCell<Vec<Waker>>,
+}
+
+impl Shared {
+    /// No connection carries further requests.
+    pub fn let_go(&self) {
+        self.open.borrow_mut().clear();
+    }
+
+    /// Lets go of connections that have been idle for `timeout`, and of those that have ended. Says
+    /// how many are left that are idle.
+    pub fn sweep(&self, now: Micros, timeout: Micros) -> usize {
+        let mut open = self.open.borrow_mut();
+        open.retain(|connection| {
+            let is_idle = connection.active.get() == 0;
+            let is_old = is_idle && now.saturating_sub(connection.idle_since.get()) >= timeout;
+            !is_old && connection.is_usable()
+        });
+        let idle = open
+            .iter()
+            .filter(|connection| connection.active.get() == 0);
+        idle.count()
+    }
+
+    /// One that has a stream to spare. Those that have ended are forgotten.
+    fn spare(&self, streams_max: u32) -> Option<Rc<Multiplexed>> {
+        let mut open = self.open.borrow_mut();
+        open.retain(|connection| connection.is_usable());
+        let spare = open
+            .iter()
+            .find(|connection| connection.has_room(streams_max));
+        spare.map(Rc::clone)
+    }
+}
+
+impl Multiplexed {
+    fn is_usable(&self) -> bool {
+        let mut nobody = Context::from_waker(Waker::noop());
+        let ready = self.requests.borrow_mut().poll_ready(&mut nobody);
+        !self.is_spent.get() && !matches!(ready, Poll::Ready(Err(_)))
+    }
+
+    fn has_room(&self, streams_max: u32) -> bool {
+        let allowed = self.requests.borrow().current_max_send_streams();
+        let allowed = allowed.min(streams_max as usize);
+        (self.active.get() as usize) < allowed
+    }
+}
+
+impl Opening {
+    fn end(&self, outcome: Result<(), Unreached>) {
+        *self.outcome.borrow_mut() = Some(outcome);
+        self.waiting.take().into_iter().for_each(Waker::wake);
+    }
+
+    async fn ended(&self) -> Result<(), Unreached> {
+        poll_fn(|context| match &*self.outcome.borrow() {
+            Some(outcome) => Poll::Ready(outcome.clone()),
+            None => {
+                let mut waiting = self.waiting.borrow_mut();
+                if !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+                    waiting.push(context.waker().clone());
+                }
+                Poll::Pending
+            }
+        })
+        .await
+    }
+}
+
+/// A stream for one request to the leased endpoint, on a connection that is there or on a new one.
+/// `alarm` bounds the wait.
+///
+/// # Errors
+/// Why there is none.
+pub async fn check_out(
+    worker: &Rc<Worker>,
+    lease: &Lease,
+    alarm: &Alarm,
+) -> Result<Loan, Unreached> {
+    let settings = lease.cluster().connections;
+    let streams_max = settings.http.streams_max.unwrap_or(u32::MAX);
+    let shared = &lease.state().shared;
+    let mut reused = true;
+    loop {
+        if let Some(connection) = shared.spare(streams_max) {
+            if reused {
+                worker.counters.upstream_connections_reused.increment();
+            }
+            return Ok(Loan::new(connection, settings.requests_max, reused));
+        }
+        reused = false;
+        let opening = shared.opening.borrow().clone();
+        let opening = match opening {
+            Some(opening) => opening,
+            None => begin_to_open(worker, lease),
+        };
+        alarm
+            .guard(opening.ended())
+            .await
+            .map_err(|_| Unreached::new(Failure::RouteTimeout))??;
+    }
+}
+
+/// A connection is opened by a task of its own: others may wait for it when the first has gone.
+fn begin_to_open(worker: &Rc<Worker>, lease: &Lease) -> Rc<Opening> {
+    let opening = Rc::<Opening>::default();
+    let state = lease.endpoint();
+    *state.shared.opening.borrow_mut() = Some(Rc::clone(&opening));
+    let (worker, begun) = (Rc::clone(worker), Rc::clone(&opening));
+    let timeout = lease.cluster().connections.connect_timeout;
+    spawn(async move {
+        let opened = crate::pool::open(&worker, state.address, timeout, timeout).await;
+        let opened = match opened {
+            Ok((stream, count)) => begin(&worker, stream, count).await,
+            Err(unreached) => Err(unreached),
+        };
+        *state.shared.opening.borrow_mut() = None;
+        begun.end(opened.map(|connection| state.shared.open.borrow_mut().push(connection)));
+    });
+    opening
+}
+
+/// Says HTTP/2's hello, and has the connection driven from now on.
+async fn begin(
+    worker: &Rc<Worker>,
+    stream: Rc<Stream>,
+    count: Count,
+) -> Result<Rc<Multiplexed>, Unreached> {
+    let flush_timeout = worker.limits.stream_idle_timeout;
+    let bridge = Bridge::new(Rc::clone(&stream), worker.buffers.none(), flush_timeout);
+    let (requests, connection) = worker
+        .http2
+        .client()
+        .handshake::<_, Bytes>(bridge)
+        .await
+        .map_err(|_| Unreached::new(Failure::ConnectFailed))?;
+    let shared = Rc::new(Multiplexed {
+        requests: RefCell::new(requests),
+        stream,
+        active: Cell::new(0),
+        carried: Cell::new(0),
+        idle_since: Cell::new(worker.now()),
+        clock: Rc::clone(&worker.deadlines),
+        is_spent: Cell::new(false),
+        _count: count,
+    });
+    let driven = Rc::downgrade(&shared);
+    spawn(async move {
+        // Requests under way are told by the crate why it ended.
+        drop(connection.await);
+        if let Some(connection) = driven.upgrade() {
+            connection.is_spent.set(true);
+        }
+    });
+    Ok(shared)
+}
+
+/// A stream for one request, from its connection's choice to the end of the answer.
+pub struct Loan {
+    connection: Rc<Multiplexed>,
+    /// The connection has carried requests before.
+    pub reused: bool,
+    response: Option<ResponseFuture>,
+    /// Where the body of the request goes, while it does.
+    pub outlet: Option<Rc<Outlet>>,
+    /// The answer's body.
+    pub incoming: Option<Incoming>,
+}
+
+/// What comes of waiting for an answer's head.
+pub enum Head {
+    /// An interim one.
+    Interim(Response<()>),
+    /// The final one. Its body is [`Loan::incoming`].
+    Final(Response<()>),
+}
+
+impl Loan {
+    fn new(connection: Rc<Multiplexed>, requests_max: u32, reused: bool) -> Self {
+        connection.active.set(connection.active.get() + 1);
+        let carried = connection.carried.get().saturating_add(1);
+        connection.carried.set(carried);
+        if carried == requests_max {
+            connection.is_spent.set(true);
+        }
+        Self {
+            connection,
+            reused,
+            response: None,
+            outlet: None,
+            incoming: None,
+        }
+    }
+
+    /// Our end of the connection.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.connection.stream.local_address()
+    }
+
+    /// Sends the head of the request. `ends`: it is all of it. Else its body goes to the outlet.
+    ///
+    /// # Errors
+    /// Why it cannot have been received.
+    pub fn send(&mut self, request: Request<()>, ends: bool) -> Result<(), Failure> {
+        let mut requests = self.connection.requests.borrow_mut();
+        let sent = requests.send_request(request, ends);
+        let (response, outlet) = sent.map_err(|_| {
+            self.connection.is_spent.set(true);
+            Failure::StreamRefused
+        })?;
+        self.response = Some(response);
+        self.outlet = (!ends).then(|| Rc::new(Outlet::new(outlet)));
+        Ok(())
+    }
+
+    /// Waits for the next head. May be dropped.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn head(&mut self, limits: &Limits) -> Result<Head, Failure> {
+        let response = self.response.as_mut().ok_or(Failure::UpstreamClosed)?;
+        let head = poll_fn(|context| {
+            if let Poll::Ready(Some(interim)) = response.poll_informational(context) {
+                return Poll::Ready(interim.map(Err));
+            }
+            Pin::new(&mut *response).poll(context).map_ok(Ok)
+        });
+        match head.await.map_err(|error| failure(&error))? {
+            Err(interim) => Ok(Head::Interim(interim)),
+            Ok(response) => {
+                let (parts, body) = response.into_parts();
+                self.response = None;
+                self.incoming = Some(Incoming::new(body, 0, limits));
+                Ok(Head::Final(Response::from_parts(parts, ())))
+            }
+        }
+    }
+
+    /// Ends the request, whatever is left of it.
+    pub fn reset(&mut self) {
+        self.response = None;
+        if let Some(outlet) = &self.outlet {
+            outlet.reset(Reason::CANCEL);
+        }
+        self.incoming = None;
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        let active = self.connection.active.get() - 1;
+        self.connection.active.set(active);
+        if active == 0 {
+            self.connection.idle_since.set(self.connection.clock.now());
+        }
+    }
+}
+
+/// What the end of a stream means for a request that has no answer yet.
+fn failure(error: &h2::Error) -> Failure {
+    match error.reason() {
+        // RFC 9113 sections 6.8 and 8.7: it was not processed.
+        Some(Reason::REFUSED_STREAM) => Failure::StreamRefused,
+        _ if error.is_go_away() && error.is_remote() => Failure::StreamRefused,
+        Some(_) if error.is_reset() && error.is_remote() => Failure::UpstreamReset,
+        _ => Failure::UpstreamClosed,
+    }
+}

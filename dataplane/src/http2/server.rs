@@ -1,0 +1,268 @@
+//! A downstream connection that speaks HTTP/2: one task for the connection, one for each request.
+
+use std::{
+    cell::{Cell, OnceCell, RefCell},
+    future::{Future, poll_fn},
+    pin::pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use h2::{
+    Reason, RecvStream,
+    server::{Connection, SendResponse},
+};
+use http::{Request, Response};
+
+use super::stream::Outlet;
+use crate::{
+    connection::{Busy, Visit},
+    io::{self, alarm::Alarm, bridge::Bridge, buffer::Buffer},
+    relay::micros,
+    session::Session,
+    worker::Worker,
+};
+
+/// How long a connection that is told to end may take to end.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+type Http2Connection = Connection<Bridge, Bytes>;
+
+/// What others on this core may ask of the connection.
+#[derive(Default)]
+pub struct Control {
+    /// Requests under way.
+    active: Cell<u32>,
+    is_ending: Cell<bool>,
+    /// Of the connection's task.
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Control {
+    /// No new requests are taken from now on; those under way end.
+    pub fn end(&self) {
+        if !self.is_ending.replace(true) {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+}
+
+/// A request of the connection, from its head to the end of its exchange.
+struct Active(Rc<Control>);
+
+impl Active {
+    fn new(control: &Rc<Control>) -> Self {
+        control.active.set(control.active.get() + 1);
+        Self(Rc::clone(control))
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        let active = self.0.active.get() - 1;
+        self.0.active.set(active);
+        if active == 0 {
+            // It is idle from now on.
+            self.0.wake();
+        }
+    }
+}
+
+/// Serves a connection on which the preface has come, at the front of `received`.
+pub async fn serve(worker: &Rc<Worker>, session: &Rc<Session>, received: Buffer) {
+    let control = Rc::<Control>::default();
+    session.set_http2(Some(Rc::clone(&control)));
+    let alarm = worker.deadlines.alarm();
+    let flush_timeout = worker.limits.stream_idle_timeout;
+    let bridge = Bridge::new(Rc::clone(&session.stream), received, flush_timeout);
+    alarm.set(worker.now() + micros(worker.limits.request_head_timeout));
+    let handshake = worker.http2.server().handshake(bridge);
+    if let Ok(Ok(connection)) = alarm.guard(handshake).await {
+        let server = Server {
+            worker,
+            session,
+            control: &control,
+            alarm: &alarm,
+        };
+        server.run(connection).await;
+    }
+    session.set_http2(None);
+}
+
+struct Server<'a> {
+    worker: &'a Rc<Worker>,
+    session: &'a Rc<Session>,
+    control: &'a Rc<Control>,
+    /// Of the connection when it has no request, or is to end.
+    alarm: &'a Alarm,
+}
+
+/// What the connection's task has to do next.
+enum Event {
+    Request(Box<(Request<RecvStream>, SendResponse<Bytes>)>),
+    /// Look again whether it is idle, or is to end.
+    Look,
+    Over,
+}
+
+impl Server<'_> {
+    async fn run(self, mut connection: Http2Connection) {
+        let mut is_ending = false;
+        loop {
+            let is_idle = self.control.active.get() == 0;
+            if self.control.is_ending.get() && !is_ending {
+                is_ending = true;
+                connection.graceful_shutdown();
+            }
+            self.bound_wait(is_idle, is_ending);
+            match self.alarm.guard(self.event(&mut connection)).await {
+                Ok(Event::Request(request)) => self.begin(*request),
+                Ok(Event::Look) => {}
+                Ok(Event::Over) => return,
+                // It has said goodbye and its client has not.
+                Err(_) if is_ending && is_idle => return,
+                Err(_) => self.control.is_ending.set(is_idle),
+            }
+        }
+    }
+
+    fn bound_wait(&self, is_idle: bool, is_ending: bool) {
+        let now = self.worker.now();
+        if !is_idle {
+            // Each request has bounds of its own.
+            self.session.set_busy();
+            self.alarm.clear();
+            return;
+        }
+        self.session.set_idle(now);
+        let most = match is_ending {
+            true => GOODBYE,
+            false => self.worker.limits.idle_timeout,
+        };
+        self.alarm.set(now + micros(most));
+    }
+
+    async fn event(&self, connection: &mut Http2Connection) -> Event {
+        let mut is_first = true;
+        poll_fn(|context| {
+            match connection.poll_accept(context) {
+                Poll::Ready(Some(Ok(request))) => {
+                    return Poll::Ready(Event::Request(Box::new(request)));
+                }
+                // The crate has told the client why.
+                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Event::Over),
+                Poll::Pending => {}
+            }
+            if !std::mem::take(&mut is_first) && self.control.waker.borrow().is_none() {
+                return Poll::Ready(Event::Look);
+            }
+            *self.control.waker.borrow_mut() = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn begin(&self, (request, respond): (Request<RecvStream>, SendResponse<Bytes>)) {
+        let visit = Visit::Http2 {
+            worker: Rc::clone(self.worker),
+            session: Rc::clone(self.session),
+            request: Box::new(request),
+            client: Rc::new(Client::new(respond)),
+        };
+        let (worker, active) = (Rc::clone(self.worker), Active::new(self.control));
+        io::spawn(async move {
+            let mut busy = worker.busy.take().unwrap_or_else(Busy::new);
+            busy.begin(visit);
+            busy.pause().await;
+            worker.busy.put(busy);
+            drop(active);
+        });
+    }
+}
+
+/// The client of one request.
+pub struct Client {
+    /// Until the head of the answer is sent.
+    respond: RefCell<SendResponse<Bytes>>,
+    /// From then on, unless the answer ended with its head.
+    outlet: OnceCell<Outlet>,
+}
+
+impl Client {
+    fn new(respond: SendResponse<Bytes>) -> Self {
+        Self {
+            respond: RefCell::new(respond),
+            outlet: OnceCell::new(),
+        }
+    }
+
+    /// Sends an interim answer.
+    ///
+    /// # Errors
+    /// When the client has gone.
+    pub fn inform(&self, response: Response<()>) -> Result<(), h2::Error> {
+        self.respond.borrow_mut().send_informational(response)
+    }
+
+    /// Sends the head of the answer. `ends`: it is all of it. Else its body goes to the outlet.
+    ///
+    /// # Errors
+    /// When the client has gone.
+    pub fn respond(&self, response: Response<()>, ends: bool) -> Result<(), h2::Error> {
+        let stream = self.respond.borrow_mut().send_response(response, ends)?;
+        if !ends {
+            drop(self.outlet.set(Outlet::new(stream)));
+        }
+        Ok(())
+    }
+
+    /// Where the body of the answer goes.
+    pub fn outlet(&self) -> &Outlet {
+        self.outlet
+            .get()
+            .expect("a body follows a head that does not end the answer")
+    }
+
+    /// Tells the client that what it has is not the whole.
+    pub fn reset(&self, reason: Reason) {
+        match self.outlet.get() {
+            Some(outlet) => outlet.reset(reason),
+            None => self.respond.borrow_mut().send_reset(reason),
+        }
+    }
+
+    fn poll_gone(&self, context: &mut Context<'_>) -> Poll<()> {
+        match self.outlet.get() {
+            Some(outlet) => outlet.poll_reset(context),
+            None => self.respond.borrow_mut().poll_reset(context).map(|_| ()),
+        }
+    }
+}
+
+/// Runs an exchange to its end. `gone` is called when the client has reset the stream meanwhile.
+pub async fn watch<T>(
+    client: &Client,
+    exchange: impl Future<Output = T>,
+    gone: impl FnOnce(),
+) -> T {
+    let mut exchange = pin!(exchange);
+    let mut gone = Some(gone);
+    poll_fn(|context| {
+        if gone.is_some()
+            && client.poll_gone(context).is_ready()
+            && let Some(gone) = gone.take()
+        {
+            gone();
+        }
+        exchange.as_mut().poll(context)
+    })
+    .await
+}

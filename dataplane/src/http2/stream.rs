@@ -1,0 +1,169 @@
+//! The two directions of one stream of HTTP/2, as bodies see them.
+
+use std::{
+    cell::RefCell,
+    future::poll_fn,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use h2::{Reason, RecvStream, SendStream};
+use ringmain_core::{
+    http1::{Limits, Reject},
+    http2,
+};
+
+use crate::{carry::Piece, io::alarm::Alarm, relay::Broken};
+
+/// What comes on a stream behind the head of its message.
+pub struct Incoming {
+    stream: RecvStream,
+    /// Payload that was passed on, and for which the sender has no room yet.
+    unreleased: usize,
+    /// Bytes of payload that may still come.
+    left: u64,
+    /// Of trailers.
+    limits: Limits,
+}
+
+impl Incoming {
+    /// A body of at most `bytes_max` bytes; 0: of any size.
+    pub fn new(stream: RecvStream, bytes_max: u64, limits: &Limits) -> Self {
+        let left = match bytes_max {
+            0 => u64::MAX,
+            max => max,
+        };
+        Self {
+            stream,
+            unreleased: 0,
+            left,
+            limits: limits.clone(),
+        }
+    }
+
+    /// Nothing comes any more.
+    pub fn is_over(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+
+    /// What has come already. The piece before it has gone on.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    pub fn at_hand(&mut self) -> Result<Option<Piece>, Broken> {
+        match self.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(piece) => piece.map(Some),
+            Poll::Pending => Ok(None),
+        }
+    }
+
+    /// What comes next, as long as `alarm` does not ring. May be dropped. The piece before it has
+    /// gone on, so its sender may send as much again.
+    ///
+    /// # Errors
+    /// [`Broken::Late`], [`Broken::Source`] when the stream was reset, or [`Broken::Malformed`].
+    pub async fn next(&mut self, alarm: &Alarm) -> Result<Piece, Broken> {
+        let piece = poll_fn(|context| self.poll(context));
+        alarm.guard(piece).await.map_err(|_| Broken::Late)?
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Piece, Broken>> {
+        if self.unreleased > 0 {
+            let released = std::mem::take(&mut self.unreleased);
+            // It cannot be more than was received.
+            drop(self.stream.flow_control().release_capacity(released));
+        }
+        loop {
+            match std::task::ready!(self.stream.poll_data(context)) {
+                Some(Ok(payload)) => {
+                    let is_last = self.stream.is_end_stream();
+                    if payload.is_empty() && !is_last {
+                        continue;
+                    }
+                    self.unreleased = payload.len();
+                    return Poll::Ready(self.allow(payload, is_last));
+                }
+                Some(Err(_)) => return Poll::Ready(Err(Broken::Source)),
+                None => break,
+            }
+        }
+        let trailers = std::task::ready!(self.stream.poll_trailers(context));
+        Poll::Ready(match trailers {
+            Ok(None) => Ok(Piece::End(Vec::new())),
+            Ok(Some(trailers)) => {
+                let mut lines = Vec::new();
+                http2::trailers_text(&mut lines, &trailers, &self.limits)
+                    .map(|()| Piece::End(lines))
+                    .map_err(Broken::Malformed)
+            }
+            Err(_) => Err(Broken::Source),
+        })
+    }
+
+    fn allow(&mut self, payload: Bytes, is_last: bool) -> Result<Piece, Broken> {
+        let left = self.left.checked_sub(payload.len() as u64);
+        self.left = left.ok_or(Broken::Malformed(Reject::BodyTooLarge))?;
+        Ok(Piece::Data(payload, is_last))
+    }
+}
+
+/// Where the body of a message goes on a stream whose head was sent.
+pub struct Outlet(RefCell<SendStream<Bytes>>);
+
+impl Outlet {
+    pub(super) fn new(stream: SendStream<Bytes>) -> Self {
+        Self(RefCell::new(stream))
+    }
+
+    /// Waits until the receiver takes some of `wanted` bytes, as long as `alarm` does not ring: so
+    /// many. May be dropped.
+    ///
+    /// # Errors
+    /// [`Broken::Late`], or [`Broken::Target`] when the stream was reset.
+    pub async fn room_for(&self, alarm: &Alarm, wanted: usize) -> Result<usize, Broken> {
+        self.0.borrow_mut().reserve_capacity(wanted);
+        let room = poll_fn(|context| {
+            let mut stream = self.0.borrow_mut();
+            match stream.capacity() {
+                0 => stream.poll_capacity(context),
+                room => Poll::Ready(Some(Ok(room))),
+            }
+        });
+        match alarm.guard(room).await {
+            Ok(Some(Ok(room))) => Ok(room),
+            Ok(Some(Err(_)) | None) => Err(Broken::Target),
+            Err(_) => Err(Broken::Late),
+        }
+    }
+
+    /// Sends payload for which there is room; `ends`: it is the last of the body.
+    ///
+    /// # Errors
+    /// When the stream was reset.
+    pub fn send(&self, payload: Bytes, ends: bool) -> Result<(), h2::Error> {
+        self.0.borrow_mut().send_data(payload, ends)
+    }
+
+    /// Ends the body, with trailers as lines that end with CRLF.
+    ///
+    /// # Errors
+    /// When the stream was reset.
+    pub fn end(&self, trailers: &[u8]) -> Result<(), h2::Error> {
+        let mut stream = self.0.borrow_mut();
+        match trailers {
+            [] => stream.send_data(Bytes::new(), true),
+            lines => stream.send_trailers(http2::trailer_map(lines)),
+        }
+    }
+
+    /// The receiver is told that what it has is not the whole.
+    pub fn reset(&self, reason: Reason) {
+        self.0.borrow_mut().send_reset(reason);
+    }
+
+    /// Whether the receiver has reset the stream. Wakes when it does.
+    pub fn poll_reset(&self, context: &mut Context<'_>) -> Poll<()> {
+        let reset = self.0.borrow_mut().poll_reset(context);
+        reset.map(|_| ())
+    }
+}

@@ -1,0 +1,98 @@
+//! A copy of what was taken of a request's body, for as long as the request may have to be sent
+//! once more: bounded, and given up as a whole when the bound is passed.
+
+use crate::carry::Piece;
+
+/// What was taken of a body so far.
+#[derive(Debug)]
+pub struct Replay {
+    payload: Vec<u8>,
+    trailers: Vec<u8>,
+    is_complete: bool,
+    /// Bytes that may still be kept; `None` when there were more.
+    room: Option<usize>,
+}
+
+impl Replay {
+    /// An empty one for at most so many bytes of payload and trailers.
+    pub fn new(bytes_max: usize) -> Self {
+        Self {
+            payload: Vec::new(),
+            trailers: Vec::new(),
+            is_complete: false,
+            room: Some(bytes_max),
+        }
+    }
+
+    /// All that was taken is kept.
+    pub fn is_whole(&self) -> bool {
+        self.room.is_some()
+    }
+
+    /// Nothing more of the body is to be taken from its source.
+    pub fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
+    /// The payload that was taken.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// Lines that end with CRLF.
+    pub fn trailers(&self) -> &[u8] {
+        &self.trailers
+    }
+
+    /// A part was taken.
+    pub fn keep(&mut self, piece: &Piece) {
+        let bytes = match piece {
+            Piece::Data(payload, _) => payload.len(),
+            Piece::End(trailers) => trailers.len(),
+        };
+        self.room = self.room.and_then(|room| room.checked_sub(bytes));
+        if self.room.is_none() {
+            self.payload = Vec::new();
+            self.trailers = Vec::new();
+            return;
+        }
+        match piece {
+            Piece::Data(payload, is_last) => {
+                self.payload.extend_from_slice(payload);
+                self.is_complete = *is_last;
+            }
+            Piece::End(trailers) => {
+                self.trailers.clone_from(trailers);
+                self.is_complete = true;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::Replay;
+    use crate::carry::Piece;
+
+    fn data(text: &'static str, is_last: bool) -> Piece {
+        Piece::Data(Bytes::from_static(text.as_bytes()), is_last)
+    }
+
+    #[test]
+    fn keeps_what_fits_and_nothing_of_what_does_not() {
+        let mut replay = Replay::new(5);
+        replay.keep(&data("abc", false));
+        assert!(replay.is_whole() && !replay.is_complete());
+        replay.keep(&Piece::End(b"de".to_vec()));
+        assert!(replay.is_whole() && replay.is_complete());
+        assert_eq!(replay.payload(), b"abc");
+        assert_eq!(replay.trailers(), b"de");
+        replay.keep(&data("f", true));
+        assert!(!replay.is_whole());
+        assert!(replay.payload().is_empty() && replay.trailers().is_empty());
+        replay.keep(&data("", true));
+        assert!(!replay.is_whole(), "what was given up stays so");
+    }
+}

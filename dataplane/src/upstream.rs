@@ -1,0 +1,202 @@
+//! Whoever answers a request, over HTTP/1 or HTTP/2: what is on loan for one try.
+
+use std::{io, net::SocketAddr, rc::Rc};
+
+use bytes::Bytes;
+use h2::Reason;
+use http::Request;
+use ringmain_core::{
+    failure::Failure,
+    http1::{Framing, encode_last_chunk},
+};
+
+use crate::{
+    call::Call,
+    carry::{self, Piece},
+    http2::{self, stream::Outlet},
+    io::{
+        buffer::{Buffer, Part},
+        deadline::{Expiry, Micros},
+        stream::Stream,
+    },
+    pool,
+};
+
+/// What a request is sent on.
+pub enum Upstream {
+    /// A connection of its own, for as long as it takes.
+    Http1(pool::Loan),
+    /// A stream.
+    Http2(http2::client::Loan),
+}
+
+/// A request as it is sent: its head, and as much of its body as was at hand.
+pub enum Outgoing {
+    /// Ready for the wire.
+    Http1(Buffer),
+    /// For the h2 crate.
+    Http2(Box<Message>),
+}
+
+/// A request for a stream of HTTP/2.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Its head.
+    pub head: Request<()>,
+    /// Its body, as far as it was taken.
+    pub payload: Vec<u8>,
+    /// Lines that end with CRLF.
+    pub trailers: Vec<u8>,
+}
+
+impl Upstream {
+    /// It has carried requests before, so it may be about to end.
+    pub fn reused(&self) -> bool {
+        match self {
+            Self::Http1(loan) => loan.reused,
+            Self::Http2(loan) => loan.reused,
+        }
+    }
+
+    /// Our end of the connection.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Http1(loan) => loan.stream().local_address(),
+            Self::Http2(loan) => loan.local_address(),
+        }
+    }
+
+    /// From now on `call` waits for it.
+    pub fn is_awaited_by(&self, call: &Call) {
+        call.wait_for(match self {
+            Self::Http1(loan) => Some(Rc::clone(loan.stream())),
+            Self::Http2(_) => None,
+        });
+    }
+
+    /// It has to make its next move before `late`.
+    pub fn set_late(&self, call: &Call, late: Micros) {
+        match self {
+            Self::Http1(loan) => loan.stream().deadline().set(late, Expiry::Close),
+            Self::Http2(_) => call.moved(late),
+        }
+    }
+
+    /// Where the rest of the request's body goes, once its head was sent.
+    pub fn target(&self) -> Option<Target> {
+        match self {
+            Self::Http1(loan) => Some(Target::Http1(Rc::clone(loan.stream()))),
+            Self::Http2(loan) => loan.outlet.clone().map(Target::Http2),
+        }
+    }
+
+    /// Sends what is at hand of a request; `ends`: it is all of it. What was sent stays in
+    /// `outgoing`.
+    ///
+    /// # Errors
+    /// Why it was not sent.
+    pub async fn send(&mut self, outgoing: &mut Outgoing, ends: bool) -> Result<(), Failure> {
+        match (self, outgoing) {
+            (Self::Http1(loan), Outgoing::Http1(buffer)) => {
+                let sent;
+                (sent, *buffer) = loan.stream().send_part(Part::whole(buffer.take())).await;
+                sent.map_err(|_| Failure::UpstreamClosed)
+            }
+            (Self::Http2(loan), Outgoing::Http2(message)) => message.send(loan, ends),
+            (Self::Http1(_), Outgoing::Http2(_)) | (Self::Http2(_), Outgoing::Http1(_)) => {
+                unreachable!("a request is encoded for what its cluster speaks")
+            }
+        }
+    }
+}
+
+/// Where the rest of a request's body goes.
+pub enum Target {
+    /// A connection.
+    Http1(Rc<Stream>),
+    /// A stream.
+    Http2(Rc<Outlet>),
+}
+
+impl Target {
+    /// Nothing more is sent there, nor awaited from there.
+    pub fn end(&self) {
+        match self {
+            Self::Http1(stream) => stream.abort(),
+            Self::Http2(outlet) => outlet.reset(Reason::CANCEL),
+        }
+    }
+
+    /// See [`Upstream::set_late`].
+    pub fn set_late(&self, call: &Call, late: Micros) {
+        match self {
+            Self::Http1(stream) => stream.deadline().set(late, Expiry::Close),
+            Self::Http2(_) => call.moved(late),
+        }
+    }
+}
+
+impl Outgoing {
+    /// Adds a part of the body. `framing` is what an upstream of HTTP/1 was told. True when it was
+    /// the last.
+    pub fn stage(&mut self, piece: Piece, framing: Framing) -> bool {
+        match (self, piece) {
+            (Self::Http1(buffer), Piece::Data(payload, is_last)) => {
+                carry::stage(buffer, framing, &payload);
+                if is_last && framing == Framing::Chunked {
+                    encode_last_chunk(buffer.tail(), &[]);
+                }
+                is_last
+            }
+            (Self::Http1(buffer), Piece::End(trailers)) => {
+                if framing == Framing::Chunked {
+                    encode_last_chunk(buffer.tail(), &trailers);
+                }
+                true
+            }
+            (Self::Http2(message), Piece::Data(payload, is_last)) => {
+                message.payload.extend_from_slice(&payload);
+                is_last
+            }
+            (Self::Http2(message), Piece::End(trailers)) => {
+                message.trailers = trailers;
+                true
+            }
+        }
+    }
+
+    /// Nothing of it is needed any more.
+    pub fn release(&mut self) {
+        match self {
+            Self::Http1(buffer) => {
+                buffer.clear();
+                buffer.release();
+            }
+            Self::Http2(message) => message.payload = Vec::new(),
+        }
+    }
+}
+
+impl Message {
+    /// Its payload is short: it may wait in the connection for room.
+    fn send(&self, loan: &mut http2::client::Loan, ends: bool) -> Result<(), Failure> {
+        let has_body = !self.payload.is_empty() || !self.trailers.is_empty();
+        loan.send(self.head.clone(), ends && !has_body)?;
+        let Some(outlet) = loan.outlet.as_ref().filter(|_| has_body) else {
+            return Ok(());
+        };
+        let ends_with_payload = ends && self.trailers.is_empty();
+        let mut sent = Ok(());
+        if !self.payload.is_empty() {
+            let payload = Bytes::copy_from_slice(&self.payload);
+            sent = outlet.send(payload, ends_with_payload);
+        }
+        if ends && !ends_with_payload {
+            sent = sent.and_then(|()| outlet.end(&self.trailers));
+        }
+        sent.map_err(|_| Failure::UpstreamClosed)
+    }
+}
