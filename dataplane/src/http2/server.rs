@@ -84,7 +84,7 @@ pub async fn serve(worker: &Rc<Worker>, session: &Rc<Session>, received: Buffer)
     let flush_timeout = worker.limits.stream_idle_timeout;
     let bridge = Bridge::new(Rc::clone(&session.stream), received, flush_timeout);
     alarm.set(worker.now() + micros(worker.limits.request_head_timeout));
-    let handshake = worker.http2.server().handshake(bridge);
+    let handshake = worker.limits.http2.server().handshake(bridge);
     if let Ok(Ok(connection)) = alarm.guard(handshake).await {
         let server = Server {
             worker,
