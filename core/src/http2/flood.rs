@@ -78,23 +78,22 @@ impl Resets {
 
 /// The frames of one connection that bring neither a request nor data.
 ///
-/// Each costs one of a store, which traffic and time fill: a request brings some, and so does every
-/// byte in either direction, since a peer answers what it is sent with WINDOW_UPDATE. The clock is
-/// asked only when the store is empty.
+/// Each costs one of a store, which traffic and time fill: a request brings some, and so does data
+/// in either direction, since a peer answers what it is sent with WINDOW_UPDATE. What is sent must
+/// be looked at, too: an answer to a PING must not pay for the next. The clock is asked only when
+/// the store is empty.
 #[derive(Clone, Copy, Debug)]
 pub struct IdleFrames {
-    frames: Frames,
+    received: Frames,
+    sent: Frames,
     stored: u64,
     per_second: u64,
     /// When the store was last filled by time, in microseconds.
     filled_at: u64,
 }
 
-/// What a request's frame brings: its WINDOW_UPDATE, its reset, a PING.
-const PER_REQUEST: u64 = 4;
-/// Bytes that bring one. A frame of data is at least ten bytes long, and is answered with at most
-/// two WINDOW_UPDATE.
-const BYTES_PER_FRAME: u64 = 5;
+/// What a frame with a head or data brings: two WINDOW_UPDATE, a reset, a PING.
+const PER_FRAME: u64 = 4;
 /// So many seconds' worth are stored at most.
 const SECONDS_MAX: u64 = 10;
 
@@ -104,7 +103,8 @@ impl IdleFrames {
     pub fn new(per_second: u32, from_client: bool, now: u64) -> Self {
         let per_second = u64::from(per_second);
         Self {
-            frames: Frames::new(from_client),
+            received: Frames::new(from_client),
+            sent: Frames::new(!from_client),
             stored: per_second * SECONDS_MAX,
             per_second,
             filled_at: now,
@@ -118,11 +118,9 @@ impl IdleFrames {
     pub fn received(&mut self, bytes: &[u8], now: impl Fn() -> u64) -> Result<(), Flood> {
         let mut earned = 0;
         let mut spent = 0;
-        self.frames.walk(bytes, |kind, payload_bytes| match kind {
-            Kind::Headers => earned += PER_REQUEST,
-            Kind::Data if payload_bytes > 0 => {
-                earned += 1 + u64::from(payload_bytes) / BYTES_PER_FRAME;
-            }
+        self.received.walk(bytes, |kind, length| match kind {
+            Kind::Headers => earned += PER_FRAME,
+            Kind::Data if length > 0 => earned += PER_FRAME,
             // h2 counts these.
             Kind::Data | Kind::Continuation => {}
             Kind::Other => spent += 1,
@@ -130,14 +128,20 @@ impl IdleFrames {
         self.balance(earned, spent, now)
     }
 
-    /// So many bytes were sent, of which some are data.
-    pub fn sent(&mut self, bytes: usize) {
-        self.store(self.stored + bytes as u64 / BYTES_PER_FRAME);
+    /// These bytes were sent, behind those of the last call.
+    pub fn sent(&mut self, bytes: &[u8]) {
+        let mut earned = 0;
+        self.sent.walk(bytes, |kind, length| match kind {
+            Kind::Headers => earned += PER_FRAME,
+            Kind::Data if length > 0 => earned += PER_FRAME,
+            Kind::Data | Kind::Continuation | Kind::Other => {}
+        });
+        self.store(self.stored + earned);
     }
 
     /// The last stream that the peer has opened: for a GOAWAY.
     pub fn last_stream(&self) -> u32 {
-        self.frames.last_stream()
+        self.received.last_stream()
     }
 
     fn balance(&mut self, earned: u64, spent: u64, now: impl Fn() -> u64) -> Result<(), Flood> {
@@ -256,14 +260,14 @@ mod tests {
     /// A stream of small messages is answered with two WINDOW_UPDATE for each.
     #[test]
     fn what_is_sent_may_be_answered() {
-        let mut frames = IdleFrames::new(10, false, 0);
+        let mut frames = IdleFrames::new(10, true, 0);
+        assert_eq!(frames.received(&preface(), || 0), Ok(()));
         for _ in 0..10_000 {
-            frames.sent(10);
+            frames.sent(&frame(DATA, 1, 1));
             let updates = many(2, 8, 4);
             assert_eq!(frames.received(&updates, || 0), Ok(()));
         }
-        let mut frames = IdleFrames::new(10, false, 0);
-        frames.sent(1 << 30);
+        frames.sent(&many(10_000, DATA, 10));
         assert_eq!(
             frames.received(&many(100, 8, 4), || 0),
             Ok(()),
@@ -273,6 +277,24 @@ mod tests {
             frames.received(&many(1, 8, 4), || 0),
             Err(Flood::IdleFrames)
         );
+    }
+
+    /// Of what is sent to an upstream, the preface comes first.
+    #[test]
+    fn answers_do_not_pay_for_questions() {
+        for from_client in [true, false] {
+            let mut frames = IdleFrames::new(10, from_client, 0);
+            match from_client {
+                true => assert_eq!(frames.received(&preface(), || 0), Ok(())),
+                false => frames.sent(&preface()),
+            }
+            for count in 1..=101 {
+                let verdict = frames.received(&frame(PING, 0, 8), || 0);
+                assert_eq!(verdict.is_ok(), count <= 100);
+                frames.sent(&frame(PING, 0, 8));
+                frames.sent(&frame(DATA, 0, 0));
+            }
+        }
     }
 
     /// One call or many: only what has come counts.

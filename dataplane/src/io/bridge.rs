@@ -163,9 +163,7 @@ impl Bridge {
                     // Nothing else sets it. When nothing has, this is one store.
                     self.stream.deadline().clear();
                     if let Some(guard) = &mut self.guard {
-                        let length: usize = slices.iter().map(|slice| slice.len()).sum();
-                        guard.is_between_frames = count == length;
-                        guard.frames.sent(count);
+                        guard.sent(slices, count);
                     }
                     return Poll::Ready(Ok(count));
                 }
@@ -201,6 +199,20 @@ impl Bridge {
         match self.stream.is_epoll() {
             true => self.writes.poll(&self.stream, context),
             false => Poll::Ready(()),
+        }
+    }
+}
+
+impl Guard {
+    /// The first `count` bytes of `slices` have been sent.
+    fn sent(&mut self, slices: &[IoSlice<'_>], count: usize) {
+        let mut rest = count;
+        self.is_between_frames = true;
+        for slice in slices {
+            let taken = slice.len().min(rest);
+            self.frames.sent(&slice[..taken]);
+            rest -= taken;
+            self.is_between_frames &= taken == slice.len();
         }
     }
 }
