@@ -9,7 +9,12 @@ use ringmain_config::{
 };
 
 use super::matcher::Matcher;
-use crate::{header::Edits, snapshot::ClusterIndex};
+use crate::{
+    filter::{self, Filters},
+    header::Edits,
+    retry,
+    snapshot::ClusterIndex,
+};
 
 /// A match and what to do with what it matched. What every request needs stands here, in two lines
 /// of memory; the rest is behind a pointer.
@@ -29,6 +34,9 @@ pub struct Route {
     pub name: Box<str>,
     /// What few requests need.
     pub details: Box<Details>,
+    /// What is done about tries that fail: the route's own policy, else the table's. Absent: there
+    /// is one try.
+    pub retry: Option<Arc<retry::Policy>>,
     /// What few routes have.
     pub extras: Option<Box<Extras>>,
 }
@@ -36,6 +44,8 @@ pub struct Route {
 /// What a route does besides its action.
 #[derive(Debug)]
 pub struct Extras {
+    /// What requests meet before the action.
+    pub filters: Filters,
     /// Copies of requests, each drawn for itself.
     pub mirrors: Box<[Mirror]>,
 }
@@ -129,6 +139,14 @@ pub struct Answer {
     pub status: u16,
     /// What is not there.
     pub name: Box<str>,
+}
+
+impl Extras {
+    /// The copies that are made of one request.
+    pub fn drawn_mirrors(&self, random: &mut impl FnMut() -> u64) -> impl Iterator<Item = &Mirror> {
+        let mirrors = self.mirrors.iter();
+        mirrors.filter(|mirror| filter::is_drawn(mirror.share, random()))
+    }
 }
 
 impl Destinations {

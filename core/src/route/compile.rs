@@ -11,6 +11,7 @@ use ringmain_config::route::{self as config, HeaderEdits, PathMatch, RedirectPat
 use super::{
     Action, Answer, Destination, Destinations, Details, Direct, Forward, Places, Route, RouteTable,
     VirtualHost,
+    check::Retries,
     hosts::{Domains, Hosts, Refusal},
     matcher::{Condition, Matcher, PathCondition, Text},
     paths::{Builder, Candidate, Key, Root},
@@ -45,12 +46,12 @@ impl RouteTable {
             clusters,
             problems,
             regexes: HashMap::new(),
+            retry: None,
             is_sound: true,
         };
         let hosts = compiler.hosts(source, place);
-        if let Some(policy) = &source.retry {
-            compiler.check_retry(policy, place);
-        }
+        let retry = source.retry.as_ref();
+        compiler.retry = retry.and_then(|policy| compiler.retry(policy, place));
         let mut paths = Builder::default();
         let mut routes = Vec::new();
         let mut places = Vec::new();
@@ -105,6 +106,8 @@ pub(super) struct Compiler<'a, C> {
     problems: &'a mut Problems,
     /// The same pattern stands in many routes as a rule; each is compiled once per table.
     regexes: HashMap<String, Arc<Regex>>,
+    /// For routes that say nothing of retries.
+    retry: Retries,
     is_sound: bool,
 }
 
@@ -151,8 +154,15 @@ impl<C: Clusters> Compiler<'_, C> {
 
     fn route(&mut self, source: &config::Route, place: &Place<'_>) -> Route {
         let place = Place::below(place, "route", &source.name, source.origin.as_ref());
-        self.check_filters(&source.filters, &place);
+        let retry = match &source.action {
+            config::Action::Forward(forward) => match &forward.retry {
+                Some(policy) => self.retry(policy, &place),
+                None => self.retry.clone(),
+            },
+            config::Action::Redirect(_) | config::Action::Direct(_) => None,
+        };
         Route {
+            retry,
             name: source.name.as_str().into(),
             details: Box::new(Details {
                 matcher: self.matcher(&source.matches, &place),
@@ -330,9 +340,6 @@ impl<C: Clusters> Compiler<'_, C> {
             if let Some(authority) = &rewrite.authority {
                 self.authority(authority, &place);
             }
-        }
-        if let Some(policy) = &source.retry {
-            self.check_retry(policy, place);
         }
         Forward {
             destinations,
