@@ -73,7 +73,8 @@ pub async fn exchange(worker: &Rc<Worker>, downstream: &mut Downstream) -> After
     let edits = decided.edits.take();
     let mut result = Ok(());
     if let Some(delay) = decided.delay {
-        result = self::delay(worker, downstream, delay, &mut record).await;
+        // In a box of its own: its timer makes it large.
+        result = Box::pin(self::delay(worker, downstream, delay, &mut record)).await;
     }
     // By reference: what a plan holds is large.
     let result = match (result, &mut decided.plan) {
