@@ -4,6 +4,7 @@
 //! brackets are those of `istioctl analyze`, for whoever knows them.
 
 mod dead;
+mod gateway_api;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,11 +50,14 @@ pub fn analyze(world: &World, extent: Extent) -> Vec<Problem> {
             | Resource::ServiceEntry(_)
             | Resource::WorkloadEntry(_)
             | Resource::Sidecar(_)
-            | Resource::Service(_) => {}
+            | Resource::Service(_)
+            | Resource::ApiGateway(_) => {}
+            Resource::ApiRoute(route) => findings.api_route(route),
         }
     }
     findings.mesh_conflicts();
     findings.sidecar_conflicts();
+    findings.gateway_api_places();
     findings.problems.extend(dead::analyze(world.resources()));
     findings.problems.into_iter().collect()
 }
@@ -143,7 +147,9 @@ impl Findings<'_> {
                     })
                     .collect();
                 let wanted = format!("{namespace}/{name}");
-                let hint = did_you_mean(&wanted, names.iter().map(String::as_str));
+                let hint = self
+                    .hint_for_other_api(namespace, name)
+                    .or_else(|| did_you_mean(&wanted, names.iter().map(String::as_str)));
                 self.warn_missing(&service.metadata, reference.span, &path, message, hint);
                 continue;
             };

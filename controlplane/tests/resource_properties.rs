@@ -81,6 +81,49 @@ spec:
   ingress: [{port: {number: 80}, captureMode: NONE, defaultEndpoint: "127.0.0.1:81"}]
   egress: [{hosts: ["./*"], captureMode: NONE}]
 ---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec:
+  gatewayClassName: any
+  addresses: [{value: 127.0.0.1}]
+  listeners:
+  - name: http
+    port: 80
+    protocol: HTTP
+    hostname: "*.example.com"
+    allowedRoutes:
+      namespaces: {from: Selector, selector: {matchLabels: {kubernetes.io/metadata.name: b}}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: reviews}
+spec:
+  parentRefs: [{name: edge, sectionName: http}, {group: "", kind: Service, name: reviews, port: 80}]
+  hostnames: [a.example.com]
+  rules:
+  - name: first
+    matches: [{path: {value: /a}, method: GET, headers: [{name: x-a, value: b}]}]
+    filters:
+    - {type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /b}}}
+    - {type: RequestMirror, requestMirror: {percent: 5, backendRef: {name: reviews, port: 80}}}
+    - {type: CORS, cors: {allowOrigins: ["https://*.example.com"]}}
+    backendRefs: [{name: reviews, port: 9080, weight: 3}]
+    timeouts: {request: 10s, backendRequest: 1s500ms}
+    retry: {codes: [503], attempts: 2, backoff: 100ms}
+  - filters: [{type: RequestRedirect, requestRedirect: {scheme: https, statusCode: 308}}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: {name: calls}
+spec:
+  parentRefs: [{name: edge}]
+  rules:
+  - matches:
+    - {method: {service: a.B, method: C}}
+    - {method: {type: RegularExpression, service: "a.*"}}
+    backendRefs: [{name: reviews, port: 9080}]
+---
 apiVersion: v1
 kind: Service
 metadata: {name: reviews}
@@ -139,7 +182,7 @@ fn check_next_document(text: &str) {
 fn the_seed_is_sound() {
     let loaded = check(SEED);
     assert_eq!(loaded.problems, []);
-    assert_eq!(loaded.resources.len(), 7);
+    assert_eq!(loaded.resources.len(), 10);
 }
 
 /// Something put into the seed, and how many characters give way to it.

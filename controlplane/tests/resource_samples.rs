@@ -303,12 +303,15 @@ metadata:
   name: cart
 spec:
   parentRefs:
-  - name: shop-gateway";
-    check(
-        &[route],
-        &[
-            "sample.yaml:2:1: warning: HTTPRoute default/cart: HTTPRoute of \
-           gateway.networking.k8s.io is not supported yet: nothing of it is applied",
-        ],
-    );
+  - name: shop-gateway
+  rules:
+  - matches:
+    - path:
+        type: PathPrefix
+        value: /cart
+    backendRefs:
+    - name: cart
+      port: 80";
+    let loaded = check(&[route], &[]);
+    assert_eq!(loaded.resources[0].kind(), "HTTPRoute");
 }

@@ -154,6 +154,7 @@ pub async fn check_out(
             return Ok(Loan::new(connection, settings.requests_max, reused));
         }
         reused = false;
+        let _waiting = crate::pool::waiting(worker, lease)?;
         let opening = shared.opening.borrow().clone();
         let opening = match opening {
             Some(opening) => opening,
@@ -194,6 +195,7 @@ async fn begin(
     let flush_timeout = worker.limits.stream_idle_timeout;
     let bridge = Bridge::new(Rc::clone(&stream), worker.buffers.none(), flush_timeout);
     let (requests, connection) = worker
+        .limits
         .http2
         .client()
         .handshake::<_, Bytes>(bridge)
