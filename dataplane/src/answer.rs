@@ -14,6 +14,8 @@ use ringmain_core::{
     retry::{self, Ended},
 };
 
+use smallvec::SmallVec;
+
 use crate::{
     call::Call,
     carry::{Carry, Sink, Source},
@@ -168,6 +170,7 @@ impl Answer<'_> {
         let nothing_follows = self.head.keep_alive();
         body.stage_short(received, &mut outgoing)
             .map_err(|broken| self.failure(&broken))?;
+        self.progress.begun.set(true);
         if body.is_done() {
             received.release();
             upstream.expect_bulk(false);
@@ -199,6 +202,7 @@ impl Answer<'_> {
         outgoing: Buffer,
         bytes: &Cell<u64>,
     ) -> Result<(), Failure> {
+        self.progress.begun.set(true);
         let carry = Carry {
             worker: self.worker,
             call: self.call,
@@ -365,7 +369,19 @@ impl Answer<'_> {
         record.forwarding(self.head.status());
         let mut digits = itoa::Buffer::new();
         let service_time = digits.format(waited / 1000).as_bytes();
-        let set = [(Known::XEnvoyUpstreamServiceTime.name(), service_time)];
+        let mut set: SmallVec<[(&str, &[u8]); 2]> = SmallVec::new();
+        set.push((Known::XEnvoyUpstreamServiceTime.name(), service_time));
+        let has_server = || {
+            self.head
+                .headers(bytes)
+                .any(|(name, _)| name.eq_ignore_ascii_case("server"))
+        };
+        set.extend(
+            self.worker
+                .http
+                .server(has_server)
+                .map(|server| ("server", server)),
+        );
         let mut write = ResponseWrite {
             edits: self.edits,
             set: &set,
@@ -374,8 +390,8 @@ impl Answer<'_> {
             request: self.method,
             keep_alive: true,
         };
-        self.progress.begun.set(true);
         if let Some(client) = self.client {
+            self.progress.begun.set(true);
             let ends = match &*self.upstream {
                 Upstream::Http1(_) => BodyDecoder::new(self.head.framing()).is_done(),
                 Upstream::Http2(loan) => loan.incoming.as_ref().is_none_or(Incoming::is_over),
