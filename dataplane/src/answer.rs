@@ -290,9 +290,8 @@ impl Answer<'_> {
                     return Err(Failure::UpstreamClosed);
                 };
                 let alarm = self.call.alarm(&self.worker.deadlines);
-                let head = match alarm.guard(loan.head(limits)).await {
-                    Ok(head) => head,
-                    Err(_) => return Err(self.too_late()),
+                let Ok(head) = alarm.guard(loan.head(limits)).await else {
+                    return Err(self.too_late());
                 };
                 match head {
                     Ok(Head::Interim(response)) => (response, false),

@@ -415,10 +415,10 @@ impl Forward<'_, '_> {
         request.tries.sent.set(true);
         let is_kept = body.replay.as_ref().is_some_and(|replay| replay.is_whole());
         request.tries.is_replayable.set(is_kept);
-        if let Upstream::Http2(_) = upstream {
-            if let Err(failure) = upstream.send(&mut body.outgoing, false).await {
-                return self.failed(request, failure);
-            }
+        if matches!(upstream, Upstream::Http2(_))
+            && let Err(failure) = upstream.send(&mut body.outgoing, false).await
+        {
+            return self.failed(request, failure);
         }
         let (session, call) = (Rc::clone(&downstream.session), Rc::clone(&downstream.call));
         let mut received = downstream.received.take();
