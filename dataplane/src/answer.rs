@@ -24,6 +24,7 @@ use crate::{
     record::Record,
     relay::{Body, Broken, Relay, micros},
     session::Session,
+    upgrade::Wanted,
     upstream::{Outgoing, Upstream},
     worker::Worker,
 };
@@ -33,7 +34,7 @@ use crate::{
 const MARGIN: usize = 64;
 
 /// How far an answer has come, for those who must know after it failed.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Progress {
     /// The upstream has sent something.
     pub heard: Cell<bool>,
@@ -41,6 +42,9 @@ pub struct Progress {
     pub begun: Cell<bool>,
     /// The client was told that it may send another request behind this one.
     pub keeps: Cell<bool>,
+    /// The client was told that another protocol is spoken from now on; what of that has come from
+    /// a connection of HTTP/1.
+    pub switched: Cell<Option<Box<Buffer>>>,
 }
 
 /// One answer on its way.
@@ -59,6 +63,8 @@ pub struct Answer<'a> {
     pub head: &'a mut ResponseHead,
     /// The method that it answers.
     pub method: MethodKind,
+    /// What is to be spoken behind the answer, if the upstream agrees.
+    pub upgrade: Option<&'a Wanted>,
     /// The client wants to send another request behind this one.
     pub keep_alive: bool,
     /// Of the destination, then of the route.
@@ -92,8 +98,15 @@ impl Answer<'_> {
         };
         let mut outgoing = self.worker.buffers.none();
         let head = &received.filled()[..head_bytes];
+        if let Some(wanted) = self.upgrade {
+            wanted.check(self.head, head, self.client.is_some())?;
+        }
         let ends = self.send_head(head, framing, &mut outgoing, record)?;
         received.consume(head_bytes);
+        if self.switches() {
+            // In a box of its own: hardly an answer gets here.
+            return Box::pin(self.switch(received, outgoing)).await;
+        }
         if ends {
             return Ok(self.may_be_used_again(&received));
         }
@@ -110,6 +123,22 @@ impl Answer<'_> {
         record.sent(bytes.get());
         result?;
         Ok(self.may_be_used_again(&received))
+    }
+
+    /// What follows the head is another protocol, as the client wanted.
+    fn switches(&self) -> bool {
+        self.head.status() == 101
+    }
+
+    /// Sends the head that agrees, for an exchange to carry what follows. The connection carries
+    /// nothing else from now on.
+    async fn switch(&self, received: Buffer, outgoing: Buffer) -> Result<bool, Failure> {
+        if self.client.is_none() {
+            let (sent, _) = self.session.stream.send(outgoing).await;
+            sent.map_err(|_| Failure::DownstreamGone)?;
+        }
+        self.progress.switched.set(Some(Box::new(received)));
+        Ok(false)
     }
 
     fn may_be_used_again(&self, received: &Buffer) -> bool {
@@ -270,7 +299,7 @@ impl Answer<'_> {
             let (parts, ()) = response.into_parts();
             let answered = ReceivedResponse {
                 request: self.method,
-                upgrade: None,
+                upgrade: self.upgrade.map(Wanted::agreement),
                 end_of_stream: ends,
             };
             http2::response_text(received.tail(), &parts, answered, limits)
@@ -328,7 +357,11 @@ impl Answer<'_> {
         let now = self.worker.now();
         let waited = now.saturating_sub(self.sent_at);
         record.upstream_service_time(waited);
-        record.forwarding(self.head.status());
+        record.forwarding(match (self.switches(), self.client) {
+            // RFC 8441 section 5.
+            (true, Some(_)) => 200,
+            _ => self.head.status(),
+        });
         let mut digits = itoa::Buffer::new();
         let service_time = digits.format(waited / 1000).as_bytes();
         let set = [(Known::XEnvoyUpstreamServiceTime.name(), service_time)];
@@ -343,6 +376,7 @@ impl Answer<'_> {
         self.progress.begun.set(true);
         if let Some(client) = self.client {
             let ends = match &*self.upstream {
+                _ if self.switches() => false,
                 Upstream::Http1(_) => BodyDecoder::new(self.head.framing()).is_done(),
                 Upstream::Http2(loan) => loan.incoming.as_ref().is_none_or(Incoming::is_over),
             };
@@ -351,8 +385,10 @@ impl Answer<'_> {
             return sent.map(|()| ends).map_err(|_| Failure::DownstreamGone);
         }
         self.wait_for_client(now);
-        let keep_alive =
-            self.keep_alive && self.complete.get() && !self.worker.is_closing(self.session);
+        let keep_alive = self.keep_alive
+            && self.complete.get()
+            && !self.worker.is_closing(self.session)
+            && (self.upgrade.is_none() || self.session.stream.is_quiet());
         self.progress.keeps.set(keep_alive);
         write.keep_alive = keep_alive;
         encode_response(outgoing.tail(), self.head, bytes, &write);

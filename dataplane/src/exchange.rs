@@ -30,13 +30,13 @@ use crate::{
     pool::{self, ClusterState, Lease, Unreached},
     record::Record,
     relay::{Broken, micros},
+    upgrade::Switched,
     upload::{Upload, Way},
     upstream::{Outgoing, Upstream},
     worker::Worker,
 };
 
 /// What happens to the downstream connection after a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
     /// It waits for the next request.
     Next,
@@ -44,6 +44,8 @@ pub enum After {
     Close,
     /// It is closed once the client had time to read the answer: it may still be sending.
     Linger,
+    /// It, or its stream, carries another protocol.
+    Switched(Box<Switched>),
 }
 
 /// Serves the request whose head is at the front of `downstream.received`.
@@ -57,6 +59,7 @@ pub async fn exchange(worker: &Rc<Worker>, downstream: &mut Downstream) -> After
         downstream.started,
     );
     record.describe(|| downstream.describe());
+    downstream.wants_upgrade = downstream.asks_for_upgrade();
 
     let progress = Progress::default();
     let mut plan = match listener {
@@ -73,6 +76,10 @@ pub async fn exchange(worker: &Rc<Worker>, downstream: &mut Downstream) -> After
                 progress: &progress,
             };
             match outgoing {
+                // In a box of its own: few requests are one.
+                Some(outgoing) if forward.forwarding.upgrade.is_some() => {
+                    Box::pin(forward.upgrade(downstream, outgoing, &mut record)).await
+                }
                 Some(outgoing) => forward.run(downstream, outgoing, &mut record).await,
                 None => Err(Failure::NoCluster),
             }
@@ -84,6 +91,10 @@ pub async fn exchange(worker: &Rc<Worker>, downstream: &mut Downstream) -> After
         Err(failure) => Err(*failure),
     };
     let after = match result {
+        Ok(After::Switched(mut switched)) => {
+            switched.hand_over(record, direction);
+            return After::Switched(switched);
+        }
         Ok(after) => after,
         Err(failure) => fail(worker, downstream, failure, &progress, &mut record).await,
     };
@@ -162,6 +173,25 @@ impl Forward<'_, '_> {
         result
     }
 
+    /// A request for another protocol. It has no body: what has come behind the head is kept until
+    /// the upstream agrees.
+    async fn upgrade(
+        self,
+        downstream: &mut Downstream,
+        outgoing: Outgoing,
+        record: &mut Record<'_>,
+    ) -> Result<After, Failure> {
+        let entry = self.forwarding.entry;
+        let cluster = self.worker.clusters.state(self.forwarding.cluster, entry);
+        record.cluster(&cluster.cluster.name, &cluster.edge);
+        downstream.consume_head();
+        downstream.received.release();
+        let call = Rc::clone(&downstream.call);
+        let result = self.whole(downstream, &cluster, outgoing, record).await;
+        call.end_wait();
+        result
+    }
+
     /// The whole request is in `outgoing`, so that it can be sent once more, on a new connection,
     /// when a pooled one turns out to be closed before a byte of an answer.
     async fn whole(
@@ -180,7 +210,8 @@ impl Forward<'_, '_> {
                 .await?;
             let late = downstream.head_at + micros(self.worker.limits.stream_idle_timeout);
             upstream.set_late(&downstream.call, late.min(until.get()));
-            let sent = upstream.send(&mut outgoing, true).await;
+            let ends = self.forwarding.upgrade.is_none();
+            let sent = upstream.send(&mut outgoing, ends).await;
             let reused = upstream.reused();
             let mut answer = self.answer(downstream, &mut upstream, &until, &complete);
             answer.request = Some(&mut outgoing);
@@ -190,6 +221,11 @@ impl Forward<'_, '_> {
             };
             match answered {
                 Ok(keep) => {
+                    if let Some(behind) = self.progress.switched.take() {
+                        let switched =
+                            Switched::new(self.worker, downstream, lease, upstream, behind);
+                        return Ok(After::Switched(Box::new(switched)));
+                    }
                     downstream.answered = self.worker.now();
                     self.give_back(&lease, upstream, keep, downstream.answered);
                     return Ok(self.after(downstream));
@@ -311,7 +347,13 @@ impl Forward<'_, '_> {
             HttpVersion::Http2 => {
                 let alarm = downstream.call.alarm(&self.worker.deadlines);
                 alarm.set(until);
-                let loan = http2::client::check_out(self.worker, &lease, alarm);
+                let loan = async {
+                    let loan = http2::client::check_out(self.worker, &lease, alarm).await?;
+                    match self.forwarding.upgrade {
+                        Some(_) => loan.for_upgrade(alarm).await,
+                        None => Ok(loan),
+                    }
+                };
                 Box::pin(loan).await.map(Upstream::Http2)
             }
         };
@@ -347,7 +389,8 @@ impl Forward<'_, '_> {
             complete,
             sent_at,
             worker: self.worker,
-            keep_alive: downstream.request.keep_alive(),
+            upgrade: self.forwarding.upgrade.as_deref(),
+            keep_alive: downstream.may_go_on(),
             session: &downstream.session,
             call: &downstream.call,
             client: downstream.wire.http2().map(Rc::as_ref),
@@ -428,7 +471,7 @@ async fn respond(
     // A body that nobody wants is not read; without reading it, the next request is not found.
     let request = &downstream.request;
     let keep_alive = may_keep
-        && request.keep_alive()
+        && downstream.may_go_on()
         && matches!(request.framing(), Framing::None | Framing::Length(0))
         && !worker.is_closing(&downstream.session);
     let is_head = may_keep && request.method_kind() == MethodKind::Head;

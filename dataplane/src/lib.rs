@@ -31,6 +31,7 @@ pub mod session;
 pub mod shelf;
 pub mod supervisor;
 pub mod tunnel;
+pub mod upgrade;
 pub mod upload;
 pub mod upstream;
 pub mod worker;

@@ -20,6 +20,7 @@ use smallvec::SmallVec;
 use crate::{
     downstream::Downstream,
     record::Record,
+    upgrade::Wanted,
     upstream::{Message, Outgoing},
     worker::Worker,
 };
@@ -69,6 +70,8 @@ pub struct Forwarding<'t> {
     pub framing: Framing,
     /// For the answer's framing.
     pub method: MethodKind,
+    /// What is to be spoken behind the answer, if the upstream agrees.
+    pub upgrade: Option<Box<Wanted>>,
     /// It may be sent a second time (RFC 9110 section 9.2.2).
     pub idempotent: bool,
     /// For the whole exchange.
@@ -149,14 +152,19 @@ impl<'t> Plan<'t> {
                 };
                 let protocol = entry.cluster.protocol;
                 let protocol = HttpVersion::upstream(protocol, downstream.wire.version());
-                let outgoing = outbound.encode(worker, protocol, record)?;
+                let upgrade = Wanted::of(message, head, protocol);
+                let outgoing = outbound.encode(worker, protocol, upgrade.as_deref(), record)?;
                 Ok(Self::Forward(Forwarding {
                     cluster: destination.cluster,
                     entry,
                     protocol,
                     outgoing: Some(outgoing),
                     framing: message.framing(),
-                    method: message.method_kind(),
+                    method: match upgrade {
+                        Some(_) => MethodKind::Upgrade,
+                        None => message.method_kind(),
+                    },
+                    upgrade,
                     idempotent: is_idempotent(request.method),
                     timeout: route.timeout,
                     response_edits: target::response_edits(route, Some(destination)).collect(),
@@ -221,6 +229,7 @@ impl Outbound<'_> {
         &self,
         worker: &Worker,
         protocol: HttpVersion,
+        upgrade: Option<&Wanted>,
         record: &mut Record<'_>,
     ) -> Result<Outgoing, Failure> {
         let request_id;
@@ -258,9 +267,13 @@ impl Outbound<'_> {
             edits: &self.edits,
             set: &set,
             append: &append,
-            framing: self.message.framing(),
+            framing: match upgrade {
+                // Its length, which can only be 0, says nothing that matters.
+                Some(_) => Framing::None,
+                None => self.message.framing(),
+            },
             expect_continue: self.message.expects_continue(),
-            upgrade: None,
+            upgrade: upgrade.map(Wanted::protocol),
         };
         match protocol {
             HttpVersion::Http1 => {
@@ -270,7 +283,10 @@ impl Outbound<'_> {
             }
             HttpVersion::Http2 => {
                 let head = http2::request(self.message, self.head, &write, Scheme::Http);
-                let head = head.map_err(Failure::BadRequest)?;
+                let mut head = head.map_err(Failure::BadRequest)?;
+                if let Some(upgrade) = upgrade {
+                    head.extensions_mut().insert(upgrade.extension());
+                }
                 Ok(Outgoing::Http2(Box::new(Message {
                     head,
                     payload: Vec::new(),

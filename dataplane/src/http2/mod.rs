@@ -16,7 +16,9 @@ pub struct Settings;
 impl Settings {
     /// stub
     pub fn server(&self) -> h2::server::Builder {
-        h2::server::Builder::new()
+        let mut builder = h2::server::Builder::new();
+        builder.enable_connect_protocol();
+        builder
     }
     /// stub
     pub fn client(&self) -> h2::client::Builder {

@@ -18,7 +18,7 @@ use http::{Request, Response};
 
 use super::stream::Outlet;
 use crate::{
-    connection::{Busy, Visit},
+    connection::{Busy, Pause, Visit},
     io::{self, alarm::Alarm, bridge::Bridge, buffer::Buffer},
     relay::micros,
     session::Session,
@@ -181,8 +181,11 @@ impl Server<'_> {
         io::spawn(async move {
             let mut busy = worker.busy.take().unwrap_or_else(Busy::new);
             busy.begin(visit);
-            busy.pause().await;
+            let pause = busy.pause().await;
             worker.busy.put(busy);
+            if let Pause::Switched(switched) = pause {
+                switched.await;
+            }
             drop(active);
         });
     }
