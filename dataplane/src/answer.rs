@@ -4,12 +4,14 @@ use std::cell::Cell;
 
 use ringmain_core::{
     failure::Failure,
+    grpc,
     header::Edits,
     http1::{
         BodyDecoder, Framing, Known, MethodKind, Reject, ResponseHead, ResponseWrite,
         encode_response,
     },
     http2::{self, ReceivedResponse},
+    retry::{self, Ended},
 };
 
 use crate::{
@@ -24,6 +26,7 @@ use crate::{
     record::Record,
     relay::{Body, Broken, Relay, micros},
     session::Session,
+    tries::Tries,
     upgrade::Wanted,
     upstream::{Outgoing, Upstream},
     worker::Worker,
@@ -34,7 +37,7 @@ use crate::{
 const MARGIN: usize = 64;
 
 /// How far an answer has come, for those who must know after it failed.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Progress {
     /// The upstream has sent something.
     pub heard: Cell<bool>,
@@ -42,9 +45,6 @@ pub struct Progress {
     pub begun: Cell<bool>,
     /// The client was told that it may send another request behind this one.
     pub keeps: Cell<bool>,
-    /// The client was told that another protocol is spoken from now on; what of that has come from
-    /// a connection of HTTP/1.
-    pub switched: Cell<Option<Box<Buffer>>>,
 }
 
 /// One answer on its way.
@@ -76,19 +76,37 @@ pub struct Answer<'a> {
     pub sent_at: Micros,
     /// When the route's timeout passes.
     pub until: &'a Cell<Micros>,
+    /// When the timeout of this try passes.
+    pub try_until: Micros,
     /// How far it has come.
     pub progress: &'a Progress,
     /// The request, kept for as long as it may have to be sent once more.
     pub request: Option<&'a mut Outgoing>,
+    /// Those of the request.
+    pub tries: &'a Tries<'a>,
+}
+
+/// What became of an answer.
+pub enum Forwarded {
+    /// The client has it. Whether the upstream connection can carry another request.
+    Sent(bool),
+    /// The client has its head: another protocol is spoken from now on. What of that has come from
+    /// a connection of HTTP/1.
+    Switched(Box<Buffer>),
+    /// Nothing of it has gone to the client: the request is to be tried once more.
+    Refused,
 }
 
 impl Answer<'_> {
-    /// Receives it and sends it on. True when the upstream connection can carry another request.
+    /// Receives it and sends it on.
     ///
     /// # Errors
     /// Why it did not arrive, or did not get through.
-    pub async fn forward(&mut self, record: &mut Record<'_>) -> Result<bool, Failure> {
+    pub async fn forward(&mut self, record: &mut Record<'_>) -> Result<Forwarded, Failure> {
         let (mut received, head_bytes) = self.receive_head().await?;
+        if self.tries.may_be_several() && self.is_worth_another(&received.filled()[..head_bytes]) {
+            return Ok(Forwarded::Refused);
+        }
         if let Some(request) = self.request.take() {
             request.release();
         }
@@ -108,7 +126,7 @@ impl Answer<'_> {
             return Box::pin(self.switch(received, outgoing)).await;
         }
         if ends {
-            return Ok(self.may_be_used_again(&received));
+            return Ok(Forwarded::Sent(self.may_be_used_again(&received)));
         }
         let bytes = Cell::new(0);
         let result = match (&self.upstream, self.client) {
@@ -122,7 +140,22 @@ impl Answer<'_> {
         };
         record.sent(bytes.get());
         result?;
-        Ok(self.may_be_used_again(&received))
+        Ok(Forwarded::Sent(self.may_be_used_again(&received)))
+    }
+
+    /// The policy asks for another try, and there is room for it.
+    fn is_worth_another(&self, bytes: &[u8]) -> bool {
+        let field = |name: &str| {
+            self.head
+                .headers(bytes)
+                .find(|(found, _)| found.eq_ignore_ascii_case(name))
+        };
+        let grpc_status = self.head.header(bytes, Known::GrpcStatus);
+        self.tries.again(Ended::Answered(retry::Head {
+            status: self.head.status(),
+            grpc_status: grpc_status.and_then(grpc::status),
+            is_rate_limited: field("x-envoy-ratelimited").is_some(),
+        }))
     }
 
     /// What follows the head is another protocol, as the client wanted.
@@ -130,15 +163,13 @@ impl Answer<'_> {
         self.head.status() == 101
     }
 
-    /// Sends the head that agrees, for an exchange to carry what follows. The connection carries
-    /// nothing else from now on.
-    async fn switch(&self, received: Buffer, outgoing: Buffer) -> Result<bool, Failure> {
+    /// Sends the head that agrees.
+    async fn switch(&self, received: Buffer, outgoing: Buffer) -> Result<Forwarded, Failure> {
         if self.client.is_none() {
             let (sent, _) = self.session.stream.send(outgoing).await;
             sent.map_err(|_| Failure::DownstreamGone)?;
         }
-        self.progress.switched.set(Some(Box::new(received)));
-        Ok(false)
+        Ok(Forwarded::Switched(Box::new(received)))
     }
 
     fn may_be_used_again(&self, received: &Buffer) -> bool {
@@ -423,6 +454,9 @@ impl Answer<'_> {
         match self.is_over() {
             _ if self.call.is_gone() => Failure::DownstreamGone,
             true => Failure::RouteTimeout,
+            false if !self.progress.begun.get() && self.worker.now() >= self.try_until => {
+                Failure::PerTryTimeout
+            }
             false => Failure::UpstreamIdle,
         }
     }

@@ -22,7 +22,7 @@ use std::{
 
 use ringmain_core::{
     access_log::{Outcome, Protocol},
-    failure::Failure,
+    failure::{Failure, Flags},
     metrics::Reporter,
 };
 
@@ -142,6 +142,8 @@ pub struct Record<'w> {
     status: u16,
     /// `None` until there is an answer or a failure.
     outcome: Option<Outcome>,
+    /// What happened to it besides its outcome.
+    further_flags: Flags,
     /// `None` until it is closed other than by being dropped.
     closed: Option<Micros>,
     bytes_received: u64,
@@ -162,6 +164,7 @@ impl<'w> Record<'w> {
             edge: None,
             status: 0,
             outcome: None,
+            further_flags: Flags::NONE,
             closed: None,
             bytes_received: 0,
             bytes_sent: 0,
@@ -269,6 +272,11 @@ impl<'w> Record<'w> {
         self.outcome = Some(Outcome::Failed(failure));
     }
 
+    /// Something happened to it that the log says beside its outcome.
+    pub fn flag(&mut self, flags: Flags) {
+        self.further_flags = self.further_flags.and(flags);
+    }
+
     /// The response was sent to its end, or the failure that was noted is all there is to say.
     pub fn close(self) {
         let now = self.recorder.clock.now();
@@ -296,6 +304,7 @@ pub struct Detached {
     edge: Option<Rc<Edge>>,
     status: u16,
     outcome: Option<Outcome>,
+    further_flags: Flags,
     bytes_received: u64,
     bytes_sent: u64,
     text: Option<Box<Text>>,
@@ -311,6 +320,7 @@ impl Record<'_> {
             edge: record.edge.take(),
             status: record.status,
             outcome: record.outcome,
+            further_flags: record.further_flags,
             bytes_received: record.bytes_received,
             bytes_sent: record.bytes_sent,
             text: record.text.take(),
@@ -328,6 +338,7 @@ impl Detached {
             edge: self.edge,
             status: self.status,
             outcome: self.outcome,
+            further_flags: self.further_flags,
             closed: None,
             bytes_received: self.bytes_received,
             bytes_sent: self.bytes_sent,
@@ -354,7 +365,7 @@ impl Drop for Record<'_> {
         let answer = Answer {
             reporter: self.reporter,
             status: self.status,
-            flag: outcome.flag(),
+            flags: outcome.flags().and(self.further_flags),
         };
         let edge = self.edge.as_deref().unwrap_or(&recorder.nowhere);
         recorder.metrics.observe(edge, answer, &sample);
@@ -364,6 +375,7 @@ impl Drop for Record<'_> {
                 start_unix_millis: recorder.epoch.get().saturating_add(self.opened) / 1000,
                 status: self.status,
                 outcome,
+                further_flags: self.further_flags,
                 sample,
             }));
             recorder.give_back(text);

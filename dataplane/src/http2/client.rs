@@ -32,7 +32,6 @@ use crate::{
         stream::Stream,
     },
     pool::{Count, Lease, Unreached},
-    upgrade,
     worker::Worker,
 };
 
@@ -129,9 +128,8 @@ impl Multiplexed {
     }
 
     fn takes_upgrades(&self) -> bool {
-        self.requests
-            .borrow()
-            .is_extended_connect_protocol_enabled()
+        let requests = self.requests.borrow();
+        requests.is_extended_connect_protocol_enabled()
     }
 
     fn has_room(&self, streams_max: u32) -> bool {
@@ -184,6 +182,7 @@ pub async fn check_out(
             return Ok(Loan::new(connection, settings.requests_max, reused));
         }
         reused = false;
+        let _waiting = crate::pool::waiting(worker, lease)?;
         let opening = shared.opening.borrow().clone();
         let opening = match opening {
             Some(opening) => opening,
@@ -224,6 +223,7 @@ async fn begin(
     let flush_timeout = worker.limits.stream_idle_timeout;
     let bridge = Bridge::new(Rc::clone(&stream), worker.buffers.none(), flush_timeout);
     let (requests, mut connection) = worker
+        .limits
         .http2
         .client()
         .handshake::<_, Bytes>(bridge)
@@ -301,7 +301,7 @@ impl Loan {
     /// client must know before it asks. `alarm` bounds the wait for its word.
     ///
     /// # Errors
-    /// [`upgrade::REFUSED`] when it does not.
+    /// [`Failure::UpgradeRefused`] when it does not.
     pub async fn for_upgrade(self, alarm: &Alarm) -> Result<Self, Unreached> {
         if !self.connection.takes_upgrades() {
             let hearing = self.connection.hearing();
@@ -312,7 +312,7 @@ impl Loan {
         }
         match self.connection.takes_upgrades() {
             true => Ok(self),
-            false => Err(Unreached::new(upgrade::REFUSED)),
+            false => Err(Unreached::new(Failure::UpgradeRefused)),
         }
     }
 

@@ -17,6 +17,7 @@ use tokio::{sync::Notify, time::timeout};
 use crate::{
     access_log::LogSink,
     cpus::{CoreId, Cpus},
+    http2,
     inbox::{Command, Inbox},
     io::{
         doorbell::{BellSocket, doorbell},
@@ -270,11 +271,13 @@ fn limits(tuning: &Tuning) -> Limits {
         stream_idle_timeout: limits.stream_idle_timeout,
         buffer_bytes: limits.buffer_bytes,
         body_bytes_max: limits.body_bytes,
+        replay_bytes: limits.replay_bytes,
         connections_max: limits.downstream_connections,
         upstream_connections_max: limits.upstream_connections,
         upstream_idle_max: limits.upstream_idle_connections as usize,
         pipes_max: limits.pipes as usize,
         drain_timeout: limits.drain_timeout,
+        http2: http2::Settings::new(limits),
     }
 }
 

@@ -18,8 +18,9 @@ use ringmain_core::{
     ending::Ending,
     failure::Failure,
     header::is_token_byte,
-    http1::{Reject, RequestHead, ResponseHead},
+    http1::{RequestHead, ResponseHead},
     http2,
+    limit::Counted,
 };
 
 use self::streams::{Inward, Outward, Passage, Streams};
@@ -40,9 +41,6 @@ use crate::{
     upstream::Upstream,
     worker::Worker,
 };
-
-/// The upstream neither agrees nor refuses as it should.
-pub const REFUSED: Failure = Failure::BadResponse(Reject::SwitchingProtocols);
 
 /// Random bits for the `sec-websocket-key` of a client that needs none.
 pub fn nonce(worker: &Worker) -> [u8; 16] {
@@ -98,13 +96,17 @@ impl Wanted {
     /// agreement (RFC 8441 section 5).
     ///
     /// # Errors
-    /// [`REFUSED`].
+    /// [`Failure::UpgradeRefused`].
     pub fn check(&self, head: &ResponseHead, bytes: &[u8], to_http2: bool) -> Result<(), Failure> {
         let is_right = match head.upgrade(bytes) {
             Some(protocol) => name_of(protocol).eq_ignore_ascii_case(name_of(&self.protocol)),
             None => !(to_http2 && matches!(head.status(), 200..=299)),
         };
-        if is_right { Ok(()) } else { Err(REFUSED) }
+        if is_right {
+            Ok(())
+        } else {
+            Err(Failure::UpgradeRefused)
+        }
     }
 }
 
@@ -135,6 +137,8 @@ pub struct Switched {
     behind: Box<Buffer>,
     /// It counts among what the endpoint is busy with.
     _lease: Lease,
+    /// It counts among the requests of its cluster.
+    active: Option<Counted>,
     record: Option<(Detached, Direction)>,
 }
 
@@ -162,8 +166,14 @@ impl Switched {
             far,
             behind,
             _lease: lease,
+            active: None,
             record: None,
         }
+    }
+
+    /// It counts as `active` until it ends.
+    pub fn counts(&mut self, active: Option<Counted>) {
+        self.active = active;
     }
 
     /// The request's record, which is closed when this ends. `direction` is the listener's.

@@ -1,6 +1,6 @@
 use ringmain_core::http1::{Limits, MethodKind, RequestHead, ResponseHead};
 
-use super::{HttpVersion, REFUSED, Wanted};
+use super::{Failure, HttpVersion, Wanted};
 
 fn wanted(method: &str, fields: &str, sent_as: HttpVersion) -> Option<Box<Wanted>> {
     let head = format!("{method} / HTTP/1.1\r\nhost: a\r\n{fields}\r\n");
@@ -84,7 +84,7 @@ fn what_is_agreement() {
         let found = [false, true].map(|to_http2| {
             let verdict = wanted.check(&response, head.as_bytes(), to_http2);
             verdict
-                .map_err(|failure| assert_eq!(failure, REFUSED))
+                .map_err(|failure| assert_eq!(failure, Failure::UpgradeRefused))
                 .is_ok()
         });
         assert_eq!(found, expected, "{head}");
