@@ -34,6 +34,7 @@ pub mod shelf;
 pub mod supervisor;
 pub mod tries;
 pub mod tunnel;
+pub mod upgrade;
 pub mod upload;
 pub mod upstream;
 pub mod worker;

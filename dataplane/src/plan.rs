@@ -26,7 +26,9 @@ use smallvec::SmallVec;
 
 pub use local::LocalAnswer;
 
-use crate::{downstream::Downstream, record::Record, upstream::Outgoing, worker::Worker};
+use crate::{
+    downstream::Downstream, record::Record, upgrade::Wanted, upstream::Outgoing, worker::Worker,
+};
 use outbound::Outbound;
 
 /// Of a request or a response; seldom more.
@@ -86,6 +88,8 @@ pub struct Forwarding<'t> {
     pub framing: Framing,
     /// For the answer's framing.
     pub method: MethodKind,
+    /// What is to be spoken behind the answer, if the upstream agrees.
+    pub upgrade: Option<Box<Wanted>>,
     /// It may be sent a second time (RFC 9110 section 9.2.2).
     pub idempotent: bool,
     /// For the whole exchange.
@@ -334,7 +338,8 @@ impl<'t> Planner<'_, 't> {
             peer: self.downstream,
         };
         let protocol = self.protocol(entry);
-        let outgoing = outbound.encode(self.worker, protocol, record)?;
+        let upgrade = Wanted::of(message, head, protocol);
+        let outgoing = outbound.encode(self.worker, protocol, upgrade.as_deref(), record)?;
         let is_grpc = decided.is_grpc;
         let mut timeout = route.timeout;
         if is_grpc && let Some(asked) = request.headers.value("grpc-timeout") {
@@ -346,7 +351,11 @@ impl<'t> Planner<'_, 't> {
             protocol,
             outgoing: Some(outgoing),
             framing: message.framing(),
-            method: message.method_kind(),
+            method: match upgrade {
+                Some(_) => MethodKind::Upgrade,
+                None => message.method_kind(),
+            },
+            upgrade,
             idempotent: is_idempotent(request.method),
             timeout,
             retry: route.retry.as_deref(),
@@ -388,7 +397,7 @@ impl<'t> Planner<'_, 't> {
                 cluster: mirror.cluster,
                 entry,
                 protocol,
-                outgoing: outbound.encode(self.worker, protocol, record)?,
+                outgoing: outbound.encode(self.worker, protocol, None, record)?,
             });
         }
         Ok(mirrors)

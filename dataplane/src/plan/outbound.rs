@@ -7,7 +7,7 @@ use ringmain_core::{
     failure::Failure,
     forwarded::Client,
     header::Headers,
-    http1::{Known, RequestHead, RequestWrite, encode_request},
+    http1::{Framing, Known, RequestHead, RequestWrite, encode_request},
     http2::{self, Scheme},
 };
 use smallvec::SmallVec;
@@ -16,6 +16,7 @@ use super::{EditsList, HttpVersion};
 use crate::{
     downstream::Downstream,
     record::Record,
+    upgrade::Wanted,
     upstream::{Message, Outgoing},
     worker::Worker,
 };
@@ -45,6 +46,7 @@ impl Outbound<'_> {
         &self,
         worker: &Worker,
         protocol: HttpVersion,
+        upgrade: Option<&Wanted>,
         record: &mut Record<'_>,
     ) -> Result<Outgoing, Failure> {
         let request_id;
@@ -107,9 +109,13 @@ impl Outbound<'_> {
             edits: &edits,
             set: &set,
             append: &append,
-            framing: self.message.framing(),
+            framing: match upgrade {
+                // Its length, which can only be 0, says nothing that matters.
+                Some(_) => Framing::None,
+                None => self.message.framing(),
+            },
             expect_continue: self.message.expects_continue(),
-            upgrade: None,
+            upgrade: upgrade.map(Wanted::protocol),
         };
         match protocol {
             HttpVersion::Http1 => {
@@ -119,7 +125,10 @@ impl Outbound<'_> {
             }
             HttpVersion::Http2 => {
                 let head = http2::request(self.message, self.head, &write, Scheme::Http);
-                let head = head.map_err(Failure::BadRequest)?;
+                let mut head = head.map_err(Failure::BadRequest)?;
+                if let Some(upgrade) = upgrade {
+                    head.extensions_mut().insert(upgrade.extension());
+                }
                 Ok(Outgoing::Http2(Box::new(Message {
                     head,
                     payload: Vec::new(),
