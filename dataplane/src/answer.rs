@@ -95,6 +95,9 @@ impl Answer<'_> {
         let ends = self.send_head(head, framing, &mut outgoing, record)?;
         received.consume(head_bytes);
         if ends {
+            if let (Upstream::Http1(loan), true) = (&*self.upstream, self.head.keep_alive()) {
+                loan.stream().expect_nothing();
+            }
             return Ok(self.may_be_used_again(&received));
         }
         let bytes = Cell::new(0);
