@@ -1,0 +1,14 @@
+//! HTTP/2 on either side and on both, frame by frame and against peers that are not ours.
+//!
+//! `messages` is what passes in each of the four pairs of protocols.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
+
+mod messages;
+mod pair;
+
+use ringmain_tests::on_both;
+
+use self::messages::*;
+
+on_both!(whatever_is_sent_arrives, connection_fields_stay_behind,);
