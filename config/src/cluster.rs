@@ -94,6 +94,16 @@ pub enum Balancer {
     },
 }
 
+impl Balancer {
+    /// It looks at what requests are hashed by.
+    pub fn hashes(self) -> bool {
+        match self {
+            Self::LeastRequest | Self::RoundRobin | Self::Random => false,
+            Self::RingHash { .. } | Self::Maglev { .. } => true,
+        }
+    }
+}
+
 /// What of a request is hashed (`DestinationRule.trafficPolicy.loadBalancer.consistentHash`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -67,7 +67,7 @@ pub struct Abort {
 }
 
 /// What the answer to an aborted request says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AbortWith {
     /// This status, 200 to 599.

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use crate::{node::Node, problem::Problem};
 
 mod constraint;
+mod http;
 mod keys;
 pub mod profile;
 mod read;
@@ -20,7 +21,8 @@ mod section;
 mod setting;
 mod write;
 
-pub use keys::{Admin, Control, Limits, Log, Workers, Workload};
+pub use http::{EscapedSlashes, PathNormalization, ServerHeader, UnderscoresInHeaders};
+pub use keys::{Admin, Control, Http, Limits, Log, Workers, Workload};
 pub use write::reference;
 
 use section::Section;
@@ -38,6 +40,8 @@ pub struct Tuning {
     pub admin: Admin,
     /// What it costs at most.
     pub limits: Limits,
+    /// How requests are read.
+    pub http: Http,
     /// What it writes down.
     pub log: Log,
 }
@@ -117,24 +121,26 @@ impl Tuning {
         }
     }
 
-    fn sections(&self) -> [&dyn Section; 6] {
+    fn sections(&self) -> [&dyn Section; 7] {
         [
             &self.workload,
             &self.workers,
             &self.control,
             &self.admin,
             &self.limits,
+            &self.http,
             &self.log,
         ]
     }
 
-    fn sections_mut(&mut self) -> [&mut dyn Section; 6] {
+    fn sections_mut(&mut self) -> [&mut dyn Section; 7] {
         [
             &mut self.workload,
             &mut self.workers,
             &mut self.control,
             &mut self.admin,
             &mut self.limits,
+            &mut self.http,
             &mut self.log,
         ]
     }

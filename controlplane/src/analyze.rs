@@ -4,13 +4,13 @@
 //! brackets are those of `istioctl analyze`, for whoever knows them.
 
 mod dead;
+mod gateway_api;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use ringmain_config::problem::{Problem, Severity, nearest};
 
 use crate::{
-    assemble::destination_port,
     registry::Service,
     resource::{
         Resource,
@@ -18,6 +18,7 @@ use crate::{
         gateway::Gateway,
         host::{covers, overlaps},
         metadata::Metadata,
+        port::Protocol,
         sidecar::Sidecar,
         span::{Span, Spanned},
         virtual_service::{Destination, GatewayReference, HttpAction, VirtualService},
@@ -49,11 +50,14 @@ pub fn analyze(world: &World, extent: Extent) -> Vec<Problem> {
             | Resource::ServiceEntry(_)
             | Resource::WorkloadEntry(_)
             | Resource::Sidecar(_)
-            | Resource::Service(_) => {}
+            | Resource::Service(_)
+            | Resource::ApiGateway(_) => {}
+            Resource::ApiRoute(route) => findings.api_route(route),
         }
     }
     findings.mesh_conflicts();
     findings.sidecar_conflicts();
+    findings.gateway_api_places();
     findings.problems.extend(dead::analyze(world.resources()));
     findings.problems.into_iter().collect()
 }
@@ -143,7 +147,9 @@ impl Findings<'_> {
                     })
                     .collect();
                 let wanted = format!("{namespace}/{name}");
-                let hint = did_you_mean(&wanted, names.iter().map(String::as_str));
+                let hint = self
+                    .hint_for_other_api(namespace, name)
+                    .or_else(|| did_you_mean(&wanted, names.iter().map(String::as_str)));
                 self.warn_missing(&service.metadata, reference.span, &path, message, hint);
                 continue;
             };
@@ -197,7 +203,7 @@ impl Findings<'_> {
     }
 
     /// Which listener a rule without a port is used at is not known here, so only a written one is
-    /// looked at, and that there is one to choose. `IST0112`
+    /// looked at. `IST0112`
     fn destination_port(
         &mut self,
         metadata: &Metadata,
@@ -214,15 +220,25 @@ impl Findings<'_> {
                 .collect();
             numbers.join(", ")
         };
-        if let Some(port) = &destination.port
-            && service
-                .port(destination_port(destination, Some(service), 0))
-                .is_none()
-        {
-            let message = format!("{} has no port {}; {fate}", service.host, port.value);
-            let hint = Some(format!("its ports are {}", ports()));
-            self.warn(metadata, port.span, &format!("{path}.port"), message, hint);
-        }
+        let Some(written) = &destination.port else {
+            return;
+        };
+        let path = format!("{path}.port");
+        let (message, hint) = match service.port(written.value) {
+            None => (
+                format!("{} has no port {}; {fate}", service.host, written.value),
+                format!("its ports are {}", ports()),
+            ),
+            Some(port) if matches!(port.protocol, Protocol::Https | Protocol::Tls) => (
+                format!(
+                    "port {} of {} speaks {}, and is sent to in plain text",
+                    port.number, service.host, port.protocol
+                ),
+                "TLS to upstreams is not supported yet".to_owned(),
+            ),
+            Some(_) => return,
+        };
+        self.warn(metadata, written.span, &path, message, Some(hint));
     }
 
     fn subset(

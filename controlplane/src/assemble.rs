@@ -2,8 +2,8 @@
 //!
 //! A proxy that some Gateway is meant for is a gateway ([`gateway`]); any other is a sidecar, and
 //! its Sidecar resource says what it listens on ([`ingress`], [`egress`]). Both turn
-//! VirtualServices into routes by [`routes`], and the services those lead to into clusters by
-//! [`clusters`]. Nothing else gets into the Document: a proxy is told of what it can reach and of
+//! VirtualServices into routes by [`routes`], HTTPRoutes and GRPCRoutes by [`gateway_api`], and the
+//! services those lead to into clusters by [`clusters`]. Nothing else gets into the Document: a proxy is told of what it can reach and of
 //! no more.
 //!
 //! The same world and node always give the same Document, part for part, so that versions of parts
@@ -13,6 +13,7 @@ mod clusters;
 mod domains;
 mod egress;
 mod gateway;
+pub(crate) mod gateway_api;
 mod ingress;
 mod retries;
 mod routes;
@@ -36,7 +37,6 @@ use ringmain_config::{
 };
 
 use self::clusters::Clusters;
-pub(crate) use self::clusters::destination_port;
 use crate::{
     resource::{metadata::Metadata, span::Span},
     world::World,
@@ -47,8 +47,9 @@ use crate::{
 pub fn assemble(world: &World, node: &Node) -> (Document, Vec<Problem>) {
     let mut assembly = Assembly::new(world, node);
     let gateways = world.gateways_of(node);
-    if !gateways.is_empty() {
-        gateway::assemble(&mut assembly, &gateways);
+    let api_gateways: Vec<_> = world.api_gateways_of(node).collect();
+    if !gateways.is_empty() || !api_gateways.is_empty() {
+        gateway::assemble(&mut assembly, &gateways, &api_gateways);
     } else if let Some(sidecar) = world.sidecar_of(node) {
         ingress::assemble(&mut assembly, sidecar);
         egress::assemble(&mut assembly, sidecar);

@@ -41,10 +41,9 @@ pub(crate) fn check_and_keep<'a>(
     };
     let mut checked = Checked::default();
     let mut has_edge = false;
-    let gateways = world.gateways().count();
     // Those that are there first: what is made for them is of use.
     for node in nodes {
-        has_edge |= world.gateways_of(node).len() == gateways;
+        has_edge |= world.serves_every_gateway(node);
         if is_new(node) {
             let (document, warnings) = assemble(world, node);
             match compile(&document) {
@@ -115,7 +114,8 @@ fn duplicates(resources: &[Arc<Resource>]) -> Vec<Problem> {
     });
     for resource in in_order {
         let metadata = resource.metadata();
-        let key = (resource.kind(), &metadata.namespace, &metadata.name);
+        let kind = (resource.group(), resource.kind());
+        let key = (kind, &metadata.namespace, &metadata.name);
         let Some(other) = first.get(&key) else {
             first.insert(key, &metadata.origin);
             continue;

@@ -92,7 +92,9 @@ impl Registry {
                 | Resource::VirtualService(_)
                 | Resource::DestinationRule(_)
                 | Resource::WorkloadEntry(_)
-                | Resource::Sidecar(_) => {}
+                | Resource::Sidecar(_)
+                | Resource::ApiGateway(_)
+                | Resource::ApiRoute(_) => {}
             }
         }
         (registry, problems)

@@ -222,6 +222,17 @@ fn hosts(resource: &Resource) -> Vec<String> {
             entry.hosts.iter().map(|host| host.value.clone()).collect()
         }
         Resource::Service(service) => vec![service.host()],
+        Resource::ApiGateway(gateway) => {
+            let listeners = gateway.listeners.iter();
+            listeners
+                .map(|listener| listener.host().to_owned())
+                .collect()
+        }
+        Resource::ApiRoute(route) => route
+            .hostnames
+            .iter()
+            .map(|host| host.value.clone())
+            .collect(),
         Resource::WorkloadEntry(_) | Resource::Sidecar(_) => Vec::new(),
     }
 }

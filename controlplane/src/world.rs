@@ -5,6 +5,7 @@
 //! and the order is that of [`Registry::new`]: the older first.
 
 pub(crate) mod change;
+mod gateway_api;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -41,6 +42,7 @@ pub struct World {
     rules: BTreeMap<String, BTreeMap<String, Vec<usize>>>,
     /// Indices into `resources` of VirtualServices for the mesh, by host.
     mesh: BTreeMap<String, Vec<usize>>,
+    gateway_api: gateway_api::Index,
     root_namespace: String,
 }
 
@@ -57,6 +59,7 @@ impl World {
             conflicts,
             rules: BTreeMap::new(),
             mesh: BTreeMap::new(),
+            gateway_api: gateway_api::Index::default(),
             root_namespace: ROOT_NAMESPACE.to_owned(),
         };
         world.index();
@@ -64,6 +67,7 @@ impl World {
     }
 
     fn index(&mut self) {
+        self.gateway_api = gateway_api::Index::new(&self.resources);
         for (index, resource) in self.resources.iter().enumerate() {
             match &**resource {
                 Resource::DestinationRule(rule) => {
@@ -84,7 +88,9 @@ impl World {
                 | Resource::ServiceEntry(_)
                 | Resource::WorkloadEntry(_)
                 | Resource::Sidecar(_)
-                | Resource::Service(_) => {}
+                | Resource::Service(_)
+                | Resource::ApiGateway(_)
+                | Resource::ApiRoute(_) => {}
             }
         }
     }
@@ -237,9 +243,10 @@ impl World {
             .flat_map(|rule| &rule.matches)
             .map(|condition| &condition.source_labels);
         let selectors = gateways.chain(sidecars).chain(sources);
-        selectors
-            .flat_map(|labels| labels.keys())
+        let names = selectors.flat_map(|labels| labels.keys());
+        names
             .map(String::as_str)
+            .chain(self.gateway_api.label_name())
             .collect()
     }
 

@@ -31,11 +31,18 @@ spec:
     timeout: 1.5s
     headers: {request: {set: {host: a}, remove: [x-a]}}
     rewrite: {uri: /, authority: b}
+    retries: {attempts: 2, perTryTimeout: 1s, retryOn: "5xx, 503,reset", backoff: 10ms}
+    mirrors: [{destination: {host: ratings}, percentage: {value: 0.5}}]
+    corsPolicy: {allowOrigins: [{regex: "https://.*"}], allowMethods: [GET], maxAge: 1m}
     route:
     - destination: {host: reviews, subset: v1, port: {number: 9080}}
       weight: 90
     - destination: {host: reviews, subset: v2}
       weight: 10
+  - fault: {delay: {fixedDelay: 1s, percent: 5}, abort: {grpcStatus: ABORTED, percent: 1}}
+    match: [{method: {exact: POST}}]
+    rewrite: {uriRegexRewrite: {match: "^/([a-z]+)", rewrite: "/x/\\1"}}
+    route: [{destination: {host: reviews}}]
   - redirect: {uri: "%PREFIX()%/b", redirectCode: 308, derivePort: FROM_REQUEST_PORT}
   - directResponse: {status: 200, body: {bytes: aGVsbG8=}}
 ---
@@ -45,8 +52,9 @@ metadata: {name: reviews}
 spec:
   host: reviews
   trafficPolicy: &policy
-    loadBalancer: {simple: RANDOM}
-    connectionPool: {tcp: {connectTimeout: 1s}, http: {maxRequestsPerConnection: 9}}
+    loadBalancer: {consistentHash: {httpCookie: {name: a, ttl: 1s}, maglev: {tableSize: 11}}}
+    connectionPool: {tcp: {connectTimeout: 1s}, http: {maxRetries: 9, useClientProtocol: true}}
+    retryBudget: {percent: 12.5}
   subsets:
   - {name: v1, labels: {version: v1}, trafficPolicy: *policy}
 ---
@@ -72,6 +80,49 @@ spec:
   workloadSelector: {labels: {app: vm}}
   ingress: [{port: {number: 80}, captureMode: NONE, defaultEndpoint: "127.0.0.1:81"}]
   egress: [{hosts: ["./*"], captureMode: NONE}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec:
+  gatewayClassName: any
+  addresses: [{value: 127.0.0.1}]
+  listeners:
+  - name: http
+    port: 80
+    protocol: HTTP
+    hostname: "*.example.com"
+    allowedRoutes:
+      namespaces: {from: Selector, selector: {matchLabels: {kubernetes.io/metadata.name: b}}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: reviews}
+spec:
+  parentRefs: [{name: edge, sectionName: http}, {group: "", kind: Service, name: reviews, port: 80}]
+  hostnames: [a.example.com]
+  rules:
+  - name: first
+    matches: [{path: {value: /a}, method: GET, headers: [{name: x-a, value: b}]}]
+    filters:
+    - {type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /b}}}
+    - {type: RequestMirror, requestMirror: {percent: 5, backendRef: {name: reviews, port: 80}}}
+    - {type: CORS, cors: {allowOrigins: ["https://*.example.com"]}}
+    backendRefs: [{name: reviews, port: 9080, weight: 3}]
+    timeouts: {request: 10s, backendRequest: 1s500ms}
+    retry: {codes: [503], attempts: 2, backoff: 100ms}
+  - filters: [{type: RequestRedirect, requestRedirect: {scheme: https, statusCode: 308}}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: {name: calls}
+spec:
+  parentRefs: [{name: edge}]
+  rules:
+  - matches:
+    - {method: {service: a.B, method: C}}
+    - {method: {type: RegularExpression, service: "a.*"}}
+    backendRefs: [{name: reviews, port: 9080}]
 ---
 apiVersion: v1
 kind: Service
@@ -131,7 +182,7 @@ fn check_next_document(text: &str) {
 fn the_seed_is_sound() {
     let loaded = check(SEED);
     assert_eq!(loaded.problems, []);
-    assert_eq!(loaded.resources.len(), 7);
+    assert_eq!(loaded.resources.len(), 10);
 }
 
 /// Something put into the seed, and how many characters give way to it.

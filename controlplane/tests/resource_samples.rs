@@ -130,6 +130,60 @@ spec:
 }
 
 #[test]
+fn a_breaker_of_circuits() {
+    let rule = "apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata:
+  name: cart
+spec:
+  host: cart
+  trafficPolicy:
+    connectionPool:
+      tcp:
+        maxConnections: 2
+      http:
+        http1MaxPendingRequests: 3
+        maxRequestsPerConnection: 4
+    outlierDetection:
+      consecutive5xxErrors: 1
+      interval: 1s
+      baseEjectionTime: 3m
+      maxEjectionPercent: 100";
+    let expected = [
+        "sample.yaml:11:25: warning: DestinationRule default/cart > \
+         spec.trafficPolicy.connectionPool.tcp.maxConnections: `maxConnections` holds for \
+         connections of TCP ports only so far: those that carry HTTP are not limited by it",
+        "sample.yaml:15:5: warning: DestinationRule default/cart > \
+         spec.trafficPolicy.outlierDetection: `outlierDetection` is not supported yet: failing \
+         endpoints stay in use",
+    ];
+    assert_eq!(check(&[rule], &expected).resources.len(), 1);
+}
+
+#[test]
+fn a_copy_for_the_next_version() {
+    let service = "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: cart
+spec:
+  hosts:
+    - cart
+  http:
+  - route:
+    - destination:
+        host: cart
+        subset: v1
+      weight: 100
+    mirror:
+      host: cart
+      subset: v2
+    mirrorPercentage:
+      value: 100.0";
+    assert_eq!(check(&[service], &[]).resources.len(), 1);
+}
+
+#[test]
 fn mutual_tls_is_refused() {
     let rule = "apiVersion: networking.istio.io/v1
 kind: DestinationRule
@@ -249,12 +303,15 @@ metadata:
   name: cart
 spec:
   parentRefs:
-  - name: shop-gateway";
-    check(
-        &[route],
-        &[
-            "sample.yaml:2:1: warning: HTTPRoute default/cart: HTTPRoute of \
-           gateway.networking.k8s.io is not supported yet: nothing of it is applied",
-        ],
-    );
+  - name: shop-gateway
+  rules:
+  - matches:
+    - path:
+        type: PathPrefix
+        value: /cart
+    backendRefs:
+    - name: cart
+      port: 80";
+    let loaded = check(&[route], &[]);
+    assert_eq!(loaded.resources[0].kind(), "HTTPRoute");
 }

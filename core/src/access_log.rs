@@ -12,7 +12,7 @@ use std::{io::Write as _, net::SocketAddr, time::Duration};
 
 use crate::{
     ending::Ending,
-    failure::{Failure, Flag},
+    failure::{Failure, Flags},
     http1::block,
 };
 
@@ -55,12 +55,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Response flag; `None` when nothing went wrong.
-    pub fn flag(self) -> Option<Flag> {
+    /// Response flags.
+    pub fn flags(self) -> Flags {
         match self {
-            Self::ViaUpstream | Self::DirectResponse => None,
-            Self::Failed(failure) => Some(failure.facts().flag),
-            Self::Carried(ending) => ending.facts().flag,
+            Self::ViaUpstream | Self::DirectResponse => Flags::NONE,
+            Self::Failed(failure) => failure.facts().flag.into(),
+            Self::Carried(ending) => ending.facts().flags,
         }
     }
 
@@ -92,6 +92,8 @@ pub struct Entry<'a> {
     pub status: u16,
     /// RESPONSE_FLAGS and RESPONSE_CODE_DETAILS.
     pub outcome: Outcome,
+    /// RESPONSE_FLAGS beside those of the outcome: delayed on purpose, tried as often as is allowed.
+    pub further_flags: Flags,
     /// CONNECTION_TERMINATION_DETAILS: why the proxy ended the client's connection.
     pub termination_details: &'a str,
     /// UPSTREAM_TRANSPORT_FAILURE_REASON.
@@ -143,7 +145,11 @@ impl Entry<'_> {
         out.extend_from_slice(b"\" ");
         write_number(out, u64::from(self.status));
         out.push(b' ');
-        write_word(out, self.outcome.flag().map_or("", Flag::name).as_bytes());
+        let flags = self.outcome.flags() | self.further_flags;
+        match flags.is_empty() {
+            true => write_word(out, b""),
+            false => write_word(out, flags.text().as_bytes()),
+        }
         out.push(b' ');
         write_word(out, self.outcome.details().as_bytes());
         out.push(b' ');

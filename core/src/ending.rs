@@ -4,7 +4,7 @@
 //! A client of bytes cannot be told anything, so there is no status: it sees its connection closed,
 //! or reset when the other side's was.
 
-use crate::failure::Flag;
+use crate::failure::{Flag, Flags};
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,8 +38,9 @@ pub enum Ending {
 /// What follows from an ending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndingFacts {
-    /// Response flag; `None` when nothing went wrong.
-    pub flag: Option<Flag>,
+    /// Response flags. An endpoint that cannot be connected to is one that as many tries as are
+    /// allowed were made to, as in Envoy.
+    pub flags: Flags,
     /// `RESPONSE_CODE_DETAILS` of the access log; empty when there is nothing to say.
     pub details: &'static str,
     /// `CONNECTION_TERMINATION_DETAILS`: why the proxy ended it; empty when it did not.
@@ -65,21 +66,23 @@ impl Ending {
 
     /// What follows from it. Total: a new ending does not compile without its facts.
     pub fn facts(self) -> EndingFacts {
-        let (flag, details, termination) = match self {
-            Self::Closed => (None, "", ""),
-            Self::DownstreamReset => (Some(Flag::Dc), "", ""),
-            Self::UpstreamReset => (Some(Flag::Uc), "", ""),
-            Self::NoRoute => (Some(Flag::Nr), "filter_chain_not_found", ""),
-            Self::NoCluster => (Some(Flag::Nc), "", ""),
-            Self::NoEndpoint => (Some(Flag::Uh), "", ""),
-            Self::Overflow => (Some(Flag::Uo), "", ""),
-            Self::ConnectFailed | Self::ConnectTimeout => (Some(Flag::UfUrx), "", ""),
-            Self::Idle => (None, "", "tcp_session_idle_timeout"),
-            Self::TooOld => (Some(Flag::Dt), "", "max_connection_duration_reached"),
-            Self::Drained => (None, "", "drained"),
+        let (flags, details, termination) = match self {
+            Self::Closed => (Flags::NONE, "", ""),
+            Self::DownstreamReset => (Flag::Dc.into(), "", ""),
+            Self::UpstreamReset => (Flag::Uc.into(), "", ""),
+            Self::NoRoute => (Flag::Nr.into(), "filter_chain_not_found", ""),
+            Self::NoCluster => (Flag::Nc.into(), "", ""),
+            Self::NoEndpoint => (Flag::Uh.into(), "", ""),
+            Self::Overflow => (Flag::Uo.into(), "", ""),
+            Self::ConnectFailed | Self::ConnectTimeout => {
+                (Flags::from(Flag::Uf).with(Flag::Urx), "", "")
+            }
+            Self::Idle => (Flags::NONE, "", "tcp_session_idle_timeout"),
+            Self::TooOld => (Flag::Dt.into(), "", "max_connection_duration_reached"),
+            Self::Drained => (Flags::NONE, "", "drained"),
         };
         EndingFacts {
-            flag,
+            flags,
             details,
             termination,
         }
@@ -112,10 +115,10 @@ mod tests {
         let or_dash = |text: &'static str| if text.is_empty() { "-" } else { text };
         for (ending, expected) in expected {
             let facts = ending.facts();
-            let flag = facts.flag.map_or("-", |flag| flag.name());
+            let flags = facts.flags.text();
             let (details, termination) = (or_dash(facts.details), or_dash(facts.termination));
             assert_eq!(
-                format!("{flag} {details} {termination}"),
+                format!("{} {details} {termination}", &*flags),
                 expected,
                 "{ending:?}"
             );

@@ -4,18 +4,21 @@
 //! plane has no use for: the routes that were passed over with the condition that each failed, all
 //! destinations rather than the drawn one, and the file and line behind every part.
 
+mod besides;
+mod parts;
 pub mod tcp;
 
-use std::net::SocketAddr;
+use ringmain_config::{cluster::Cluster, document::Document, duration, route::BLOCK_ALL};
 
-use ringmain_config::{
-    cluster::Service, document::Document, duration, endpoint::Workload, listener::Direction,
-    origin::Origin, route::BLOCK_ALL,
+pub use besides::{AbortPart, DelayPart, FiltersPart, HashPart, MirrorPart, RetryPart};
+pub use parts::{
+    DestinationPart, EditsPart, EndpointPart, Explanation, ListenerPart, NamedPart, Outcome,
+    PassedOver, RefusedPart, RoutePart,
 };
-use serde::Serialize;
 
 use crate::{
     failure::Failure,
+    filter::Then,
     header::Edits,
     http1::Reject,
     path::{self, Refused},
@@ -46,185 +49,6 @@ pub struct Described {
     pub target: String,
     /// Name and value of each header field.
     pub headers: Vec<(String, String)>,
-}
-
-/// What would happen to it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Explanation {
-    /// Where it comes in.
-    pub listener: ListenerPart,
-    /// Whose virtual hosts are asked.
-    pub route_table: String,
-    /// Its path as it is matched and forwarded; absent when it is refused for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
-    /// The one that has its authority.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub virtual_host: Option<NamedPart>,
-    /// Routes before the deciding one, and why each is not it.
-    pub passed_over: Vec<PassedOver>,
-    /// The deciding one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub route: Option<RoutePart>,
-    /// What is done.
-    pub outcome: Outcome,
-}
-
-/// The listener.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ListenerPart {
-    /// In the Document.
-    pub name: String,
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// Which way its traffic flows.
-    pub direction: Direction,
-    /// Who asked for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub origin: Option<Origin>,
-}
-
-impl ListenerPart {
-    fn of(listener: &Listener) -> Self {
-        Self {
-            name: listener.config.name.clone(),
-            address: listener.config.address,
-            direction: listener.config.direction,
-            origin: listener.config.origin.clone(),
-        }
-    }
-}
-
-/// A part that has only a name.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct NamedPart {
-    /// In the Document.
-    pub name: String,
-    /// Who asked for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub origin: Option<Origin>,
-}
-
-/// The deciding route.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct RoutePart {
-    /// ROUTE_NAME of the access log.
-    pub name: String,
-    /// For all tries together, as `1.5s`; absent when there is no limit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub timeout: Option<String>,
-    /// Who asked for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub origin: Option<Origin>,
-}
-
-/// A route that does not match.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct PassedOver {
-    /// Its name.
-    pub route: String,
-    /// Its first condition that does not hold: `header "x-user" is "jason"`.
-    pub condition: String,
-    /// What the request has there; absent when it has nothing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub found: Option<String>,
-    /// Who asked for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub origin: Option<Origin>,
-}
-
-/// What is done with the request.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// Sent on to one of these.
-    Forward(Vec<DestinationPart>),
-    /// Answered with a redirect.
-    Redirect {
-        /// Of the answer.
-        status: u16,
-        /// Where it leads.
-        location: String,
-        /// Edits of the answer.
-        response_headers: Vec<EditsPart>,
-    },
-    /// Answered as written.
-    Direct {
-        /// Of the answer.
-        status: u16,
-        /// Of the answer.
-        body_bytes: usize,
-        /// Edits of the answer.
-        response_headers: Vec<EditsPart>,
-    },
-    /// Refused.
-    Refused(RefusedPart),
-}
-
-/// Which part refused the request.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct RefusedPart {
-    /// `method`, `path`, `route table "x"`, `virtual host "y"` or `route "z"`.
-    pub by: String,
-    /// One sentence without a full stop.
-    pub reason: String,
-    /// Of the answer.
-    pub status: u16,
-    /// Response flag of the access log; `-` for an answer that the configuration holds.
-    pub flag: &'static str,
-}
-
-/// A cluster that the request may go to.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct DestinationPart {
-    /// Name of the cluster.
-    pub cluster: String,
-    /// Of the requests, in percent.
-    pub share: f64,
-    /// It is part of.
-    pub service: Service,
-    /// Of the service; empty for all of it.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub subset: String,
-    /// Path and query that are sent.
-    pub target: String,
-    /// That is sent.
-    pub authority: String,
-    /// Edits of the request, in the order they are applied in.
-    pub request_headers: Vec<EditsPart>,
-    /// Edits of the response, in the order they are applied in.
-    pub response_headers: Vec<EditsPart>,
-    /// Who answers; when there is none, requests are answered 503 with flag UH.
-    pub endpoints: Vec<EndpointPart>,
-    /// Who asked for the cluster.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub origin: Option<Origin>,
-}
-
-/// One address.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct EndpointPart {
-    /// Where it listens: an address or, for the proxy to look up, a name, with the port.
-    pub address: String,
-    /// Relative to the others.
-    pub weight: u32,
-    /// Who listens there.
-    #[serde(skip_serializing_if = "Workload::is_unknown")]
-    pub workload: Workload,
-}
-
-/// Header edits of a route or destination.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct EditsPart {
-    /// Names.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub remove: Vec<String>,
-    /// Names and values that replace others.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub set: Vec<(String, String)>,
-    /// Names and values beside others.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub add: Vec<(String, String)>,
 }
 
 /// What would happen to `described` at `listener`, which is one of the snapshot and has `table`.
@@ -299,13 +123,41 @@ fn routed(
     explanation.route = Some(RoutePart {
         name: route.name.to_string(),
         timeout: route.timeout.map(duration::format),
+        filters: besides::filters(route.extras.as_deref(), request),
+        retry: besides::retry(route),
+        mirrors: besides::mirrors(compiled, route.extras.as_deref()),
         origin: route.details.origin.clone(),
     });
     if let (BLOCK_ALL, Action::Direct(direct)) = (&*virtual_host.name, &route.action) {
         return blocked(direct.status, request.authority);
     }
+    if let Some(answer) = preflight(route, request) {
+        return answer;
+    }
     acted(compiled, route, request)
         .unwrap_or_else(|refused| refused_path(format!("route {:?}", route.name), refused))
+}
+
+/// The answer to a preflight that goes no further.
+fn preflight(route: &Route, request: &DescribedRequest<'_>) -> Option<Outcome> {
+    let cors = route.extras.as_ref()?.filters.cors.as_ref()?;
+    let set = match cors.request(request) {
+        Then::Preflight(granted) => cors
+            .preflight_fields(&granted)
+            .map(|(name, value)| (name.to_owned(), String::from_utf8_lossy(value).into_owned()))
+            .collect(),
+        Then::PreflightRefused => Vec::new(),
+        Then::Continue | Then::ContinueGranted(_) | Then::Abort(_) => return None,
+    };
+    let edits = EditsPart {
+        set,
+        ..EditsPart::default()
+    };
+    Some(Outcome::Direct {
+        status: 200,
+        body_bytes: 0,
+        response_headers: vec![edits],
+    })
 }
 
 fn passed_over(before: &[Route], request: &DescribedRequest<'_>) -> Vec<PassedOver> {
@@ -363,25 +215,39 @@ fn destination(
         target.push('?');
         target.push_str(query);
     }
-    let entry = compiled
-        .snapshot
-        .cluster(to.cluster)
-        .expect("a route of a snapshot names a cluster of it");
+    let nothing;
+    let (cluster, answer) = match (&to.answer, compiled.snapshot.cluster(to.cluster)) {
+        (None, Some(entry)) => (&*entry.cluster, None),
+        (answer, _) => {
+            let name = answer.as_ref().map(|answer| answer.name.to_string());
+            nothing = Cluster {
+                name: name.unwrap_or_default(),
+                ..Cluster::default()
+            };
+            (&nothing, answer.as_ref().map(|answer| answer.status))
+        }
+    };
     Ok(DestinationPart {
-        cluster: entry.cluster.name.clone(),
+        cluster: cluster.name.clone(),
         share: f64::from(to.weight) * 100.0 / forward.destinations.weight_sum() as f64,
-        service: entry.cluster.service.clone(),
-        subset: entry.cluster.subset.clone(),
+        service: cluster.service.clone(),
+        subset: cluster.subset.clone(),
         target,
         authority: target::authority(route, forward, to, request.authority).to_owned(),
+        protocol: cluster.protocol,
+        hash: besides::hash(cluster, request),
+        answer,
         request_headers: target::request_edits(route, Some(to))
             .map(edits_part)
             .collect(),
         response_headers: target::response_edits(route, Some(to))
             .map(edits_part)
             .collect(),
-        endpoints: endpoints(compiled.document, &entry.cluster.name),
-        origin: entry.cluster.origin.clone(),
+        endpoints: match answer {
+            Some(_) => Vec::new(),
+            None => endpoints(compiled.document, &cluster.name),
+        },
+        origin: cluster.origin.clone(),
     })
 }
 

@@ -3,6 +3,12 @@
 //! Answer, access log, metrics and retries all read [`Failure::facts`], so they cannot disagree.
 //! Flags and details are Envoy's, so that existing queries and habits work.
 
+mod flags;
+
+use ringmain_config::filter::AbortWith;
+
+pub use flags::{Flag, Flags, FlagsText};
+
 use crate::{http1::reject::Reject, path::Refused};
 
 /// Why a request did not get its answer from upstream, or not all of it.
@@ -10,6 +16,8 @@ use crate::{http1::reject::Reject, path::Refused};
 pub enum Failure {
     /// The request is not HTTP as we accept it.
     BadRequest(Reject),
+    /// The client broke HTTP/2's rules within the request (RFC 9113 section 5.4).
+    DownstreamProtocol,
     /// The request's path has no canonical form, or none where its route rewrites it to.
     BadPath(Refused),
     /// The request's head did not arrive in time.
@@ -22,6 +30,12 @@ pub enum Failure {
     NoRoute,
     /// The route names a cluster that is not there.
     NoCluster,
+    /// The route sends to something that is not there, and says which status to answer then. No
+    /// cluster was asked, so it is flagged as Envoy flags a cluster that is not there: the access
+    /// log then tells it from an answer of the upstream's with the same status.
+    NoBackend(u16),
+    /// The route answers so on purpose.
+    FaultAbort(AbortWith),
     /// The cluster has no endpoint to go to.
     NoEndpoint,
     /// A limit on connections or requests to the cluster is reached.
@@ -32,75 +46,28 @@ pub enum Failure {
     ConnectTimeout,
     /// The upstream closed or reset the connection before its answer began.
     UpstreamClosed,
-    /// The upstream refused the stream, or went away before it looked at it: it was not processed
-    /// (RFC 9113 sections 6.8 and 8.7).
-    StreamRefused,
-    /// The upstream reset the stream before its answer began.
+    /// The upstream reset the stream before its answer began (RFC 9113 section 6.4).
     UpstreamReset,
+    /// The upstream refused the stream: it did nothing with the request (REFUSED_STREAM, or a
+    /// stream behind the last one of a GOAWAY; RFC 9113 sections 8.7 and 6.8).
+    StreamRefused,
+    /// The upstream broke HTTP/2's rules, so that the connection ended (RFC 9113 section 5.4.1).
+    UpstreamProtocol,
+    /// The upstream does not switch to the protocol that the client asked for, nor answer otherwise
+    /// (RFC 9110 section 7.8).
+    UpgradeRefused,
     /// The upstream closed or reset the connection within its answer.
     UpstreamTruncated,
     /// The upstream's answer is not HTTP as we accept it.
     BadResponse(Reject),
     /// The route's timeout passed.
     RouteTimeout,
+    /// The timeout for each try passed.
+    PerTryTimeout,
+    /// The stream or its connection reached its greatest age.
+    DurationTimeout,
     /// The upstream did not move for the stream idle timeout.
     UpstreamIdle,
-}
-
-/// Envoy's response flags (`RESPONSE_FLAGS` of the access log, `response_flags` of the metrics).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Flag {
-    /// Downstream protocol error.
-    Dpe,
-    /// Stream idle timeout.
-    Si,
-    /// Downstream connection termination.
-    Dc,
-    /// No route.
-    Nr,
-    /// No cluster.
-    Nc,
-    /// No healthy upstream.
-    Uh,
-    /// Upstream overflow.
-    Uo,
-    /// Upstream connection failure.
-    Uf,
-    /// Upstream connection termination.
-    Uc,
-    /// Upstream remote reset.
-    Ur,
-    /// Upstream protocol error.
-    Upe,
-    /// Upstream request timeout.
-    Ut,
-    /// Upstream connection failure, and as many tries as are allowed were made: what Envoy says of
-    /// a TCP connection whose endpoint cannot be connected to.
-    UfUrx,
-    /// Duration timeout: a connection reached its greatest age.
-    Dt,
-}
-
-impl Flag {
-    /// As in log and metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Dpe => "DPE",
-            Self::Si => "SI",
-            Self::Dc => "DC",
-            Self::Nr => "NR",
-            Self::Nc => "NC",
-            Self::Uh => "UH",
-            Self::Uo => "UO",
-            Self::Uf => "UF",
-            Self::Uc => "UC",
-            Self::Ur => "UR",
-            Self::Upe => "UPE",
-            Self::Ut => "UT",
-            Self::UfUrx => "UF,URX",
-            Self::Dt => "DT",
-        }
-    }
 }
 
 /// Whose doing a failure is.
@@ -161,6 +128,9 @@ impl Failure {
                 reject.reason(),
             ),
             Self::BadPath(refused) => facts(400, Flag::Dpe, Downstream, Never, refused.reason()),
+            Self::DownstreamProtocol => {
+                facts(400, Flag::Dpe, Downstream, Never, "http2.protocol_error")
+            }
             Self::RequestHeadTimeout => {
                 facts(408, Flag::Dpe, Downstream, Never, "request_header_timeout")
             }
@@ -176,6 +146,14 @@ impl Failure {
             ),
             Self::NoRoute => facts(404, Flag::Nr, Proxy, Never, "route_not_found"),
             Self::NoCluster => facts(503, Flag::Nc, Proxy, Never, "cluster_not_found"),
+            Self::NoBackend(status) => facts(status, Flag::Nc, Proxy, Never, "cluster_not_found"),
+            Self::FaultAbort(with) => {
+                let status = match with {
+                    AbortWith::Http(status) => status,
+                    AbortWith::Grpc(_) => 200,
+                };
+                facts(status, Flag::Fi, Proxy, Never, "fault_filter_abort")
+            }
             Self::NoEndpoint => facts(503, Flag::Uh, Upstream, Unsent, "no_healthy_upstream"),
             Self::Overflow => facts(
                 503,
@@ -205,13 +183,6 @@ impl Failure {
                 MaybeReceived,
                 "upstream_reset_before_response_started{connection_termination}",
             ),
-            Self::StreamRefused => facts(
-                503,
-                Flag::Ur,
-                Upstream,
-                Unsent,
-                "upstream_reset_before_response_started{remote_refused_stream_reset}",
-            ),
             Self::UpstreamReset => facts(
                 503,
                 Flag::Ur,
@@ -219,6 +190,14 @@ impl Failure {
                 MaybeReceived,
                 "upstream_reset_before_response_started{remote_reset}",
             ),
+            Self::StreamRefused => facts(
+                503,
+                Flag::Ur,
+                Upstream,
+                Unsent,
+                "upstream_reset_before_response_started{remote_refused_stream_reset}",
+            ),
+            Self::UpgradeRefused => facts(502, Flag::Upe, Upstream, Never, "upgrade_failed"),
             Self::UpstreamTruncated => facts(
                 502,
                 Flag::Uc,
@@ -226,7 +205,7 @@ impl Failure {
                 Never,
                 "upstream_reset_after_response_started{connection_termination}",
             ),
-            Self::BadResponse(_) => facts(
+            Self::BadResponse(_) | Self::UpstreamProtocol => facts(
                 502,
                 Flag::Upe,
                 Upstream,
@@ -234,6 +213,14 @@ impl Failure {
                 "upstream_reset_before_response_started{protocol_error}",
             ),
             Self::RouteTimeout => facts(504, Flag::Ut, Upstream, MaybeReceived, "response_timeout"),
+            Self::PerTryTimeout => facts(
+                504,
+                Flag::Ut,
+                Upstream,
+                MaybeReceived,
+                "upstream_per_try_timeout",
+            ),
+            Self::DurationTimeout => facts(504, Flag::Dt, Proxy, Never, "max_duration_timeout"),
             Self::UpstreamIdle => facts(
                 504,
                 Flag::Si,
@@ -248,22 +235,86 @@ impl Failure {
     pub fn sentence(self) -> &'static str {
         match self {
             Self::BadRequest(_) | Self::BadPath(_) => "the request is not acceptable",
+            Self::DownstreamProtocol => "the client broke the rules of HTTP/2",
             Self::RequestHeadTimeout => "the request's head did not arrive in time",
             Self::RequestBodyTimeout => "the request's body did not arrive in time",
             Self::DownstreamGone => "the client closed the connection",
             Self::NoRoute => "no route for this request",
             Self::NoCluster => "the route leads to a cluster that does not exist",
+            Self::NoBackend(_) => "the route leads to a backend that does not exist",
+            Self::FaultAbort(_) => "fault filter abort",
             Self::NoEndpoint => "no healthy upstream",
             Self::Overflow => "too many connections or requests to the upstream",
             Self::ConnectFailed => "the upstream could not be connected to",
             Self::ConnectTimeout => "connecting to the upstream took too long",
             Self::UpstreamClosed => "the upstream closed the connection before it answered",
+            Self::UpstreamReset => "the upstream reset the request before it answered",
             Self::StreamRefused => "the upstream refused the request",
-            Self::UpstreamReset => "the upstream reset the request",
+            Self::UpstreamProtocol => "the upstream broke the rules of HTTP/2",
+            Self::UpgradeRefused => "the upstream does not change protocols as asked",
             Self::UpstreamTruncated => "the upstream closed the connection within its answer",
             Self::BadResponse(_) => "the upstream's answer is not valid HTTP",
-            Self::RouteTimeout => "upstream request timeout",
+            Self::RouteTimeout | Self::PerTryTimeout => "upstream request timeout",
+            Self::DurationTimeout => "the request took longer than is allowed",
             Self::UpstreamIdle => "the upstream did not answer in time",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ringmain_config::filter::AbortWith;
+
+    use super::{Failure, Retry};
+
+    /// Status, flag and details as Envoy has them, and whether the request can have run.
+    #[test]
+    fn what_follows() {
+        for (failure, expected) in [
+            (
+                Failure::UpstreamReset,
+                "503 UR {remote_reset} MaybeReceived",
+            ),
+            (
+                Failure::StreamRefused,
+                "503 UR {remote_refused_stream_reset} Unsent",
+            ),
+            (
+                Failure::PerTryTimeout,
+                "504 UT upstream_per_try_timeout MaybeReceived",
+            ),
+            (
+                Failure::UpstreamProtocol,
+                "502 UPE {protocol_error} MaybeReceived",
+            ),
+            (Failure::UpgradeRefused, "502 UPE upgrade_failed Never"),
+            (
+                Failure::DownstreamProtocol,
+                "400 DPE http2.protocol_error Never",
+            ),
+            (
+                Failure::DurationTimeout,
+                "504 DT max_duration_timeout Never",
+            ),
+            (Failure::NoBackend(500), "500 NC cluster_not_found Never"),
+            (
+                Failure::FaultAbort(AbortWith::Http(418)),
+                "418 FI fault_filter_abort Never",
+            ),
+            (
+                Failure::FaultAbort(AbortWith::Grpc(14)),
+                "200 FI fault_filter_abort Never",
+            ),
+        ] {
+            let facts = failure.facts();
+            let details = facts.details;
+            let details = details.strip_prefix("upstream_reset_before_response_started");
+            let details = details.unwrap_or(facts.details);
+            let (status, flag) = (facts.status, facts.flag.name());
+            let found = format!("{status} {flag} {details} {:?}", facts.retry);
+            assert_eq!(found, expected, "{failure:?}");
+            assert!(!failure.sentence().is_empty());
+            assert!(facts.retry != Retry::Unsent || facts.status == 503);
         }
     }
 }

@@ -8,11 +8,15 @@
 //! which [`balance`] picks an endpoint; connections that carry bytes are routed by [`tcp`].
 
 pub mod access_log;
+pub mod affinity;
 pub mod balance;
 pub mod detect;
 pub mod ending;
 pub mod explain;
 pub mod failure;
+pub mod filter;
+pub mod forwarded;
+pub mod grpc;
 pub mod header;
 pub mod http1;
 pub mod http2;
@@ -20,6 +24,7 @@ pub mod limit;
 pub mod metrics;
 pub mod path;
 mod place;
+pub mod retry;
 pub mod route;
 pub mod snapshot;
 pub mod target;

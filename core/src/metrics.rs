@@ -14,7 +14,7 @@ use std::{
 
 use ringmain_config::{cluster::Service, endpoint::Workload, listener::Direction, node::Node};
 
-use crate::failure::Flag;
+use crate::failure::{Flags, FlagsText};
 
 /// Which end of a request reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,7 +76,7 @@ pub struct RequestLabels {
     /// `response_code`; 0 when no response was begun.
     pub status: u16,
     /// `response_flags`.
-    pub flag: Option<Flag>,
+    pub flags: Flags,
 }
 
 /// Labels of TCP connections alike.
@@ -91,18 +91,18 @@ pub struct ConnectionLabels {
     /// `destination_service*`.
     pub service: Arc<Service>,
     /// `response_flags`.
-    pub flag: Option<Flag>,
+    pub flags: Flags,
 }
 
 impl Hash for Labels {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let (source, destination, service) = match self {
             Self::Requests(labels) => {
-                (labels.reporter, labels.status, labels.flag).hash(state);
+                (labels.reporter, labels.status, labels.flags).hash(state);
                 (&labels.source, &labels.destination, &labels.service)
             }
             Self::Connections(labels) => {
-                (labels.reporter, labels.flag).hash(state);
+                (labels.reporter, labels.flags).hash(state);
                 (&labels.source, &labels.destination, &labels.service)
             }
             Self::Overflow => return,
@@ -118,9 +118,12 @@ impl Hash for Labels {
 impl Labels {
     /// Appends `name="value",...` without braces, in Istio's order.
     pub fn write(&self, out: &mut Vec<u8>) {
-        let mut digits = itoa::Buffer::new();
+        let mut scratch;
         let values = match self {
-            Self::Requests(labels) => labels.values(&mut digits),
+            Self::Requests(labels) => {
+                scratch = Scratch::new(labels.flags);
+                labels.values(&mut scratch)
+            }
             Self::Connections(labels) => return labels.write(out),
             Self::Overflow => ["overflow"; LABEL_NAMES.len()],
         };
@@ -150,16 +153,31 @@ impl ConnectionLabels {
             destination: Arc::clone(&self.destination),
             service: Arc::clone(&self.service),
             status: 0,
-            flag: self.flag,
+            flags: self.flags,
         };
-        let mut digits = itoa::Buffer::new();
-        let labels = LABEL_NAMES.into_iter().zip(alike.values(&mut digits));
+        let mut scratch = Scratch::new(self.flags);
+        let labels = LABEL_NAMES.into_iter().zip(alike.values(&mut scratch));
         let labels = labels.filter(|(name, _)| is_of_connections(name));
         let labels = labels.map(|(name, value)| match name {
             PROTOCOL => (name, "tcp"),
             _ => (name, value),
         });
         write_labels(out, labels);
+    }
+}
+
+/// What values are written to that no label holds as text.
+struct Scratch {
+    digits: itoa::Buffer,
+    flags: FlagsText,
+}
+
+impl Scratch {
+    fn new(flags: Flags) -> Self {
+        Self {
+            digits: itoa::Buffer::new(),
+            flags: flags.text(),
+        }
     }
 }
 
@@ -170,7 +188,7 @@ fn is_of_connections(name: &str) -> bool {
 
 impl RequestLabels {
     /// In the order of [`LABEL_NAMES`]. An empty value is `unknown`, an empty revision `latest`.
-    fn values<'a>(&'a self, digits: &'a mut itoa::Buffer) -> [&'a str; LABEL_NAMES.len()] {
+    fn values<'a>(&'a self, scratch: &'a mut Scratch) -> [&'a str; LABEL_NAMES.len()] {
         let (source, destination) = (&*self.source, &*self.destination);
         [
             self.reporter.name(),
@@ -194,9 +212,9 @@ impl RequestLabels {
             known(&self.service.namespace),
             UNKNOWN,
             "http",
-            digits.format(self.status),
+            scratch.digits.format(self.status),
             "",
-            self.flag.map_or("-", Flag::name),
+            &scratch.flags,
             self.reporter.connection_security_policy(),
         ]
     }

@@ -9,10 +9,14 @@
 //! - `\` becomes `/`.
 //! - Segments `.` and `..` are removed (RFC 3986 section 5.2.4), whether they were escaped or not.
 //!
-//! Neighbouring slashes are not merged. Refused are NUL, `%00`, and `#`: a fragment is never sent
+//! A [`Policy`] can ask for less, or for more. Neighbouring slashes are not merged. Refused are NUL, `%00`, and `#`: a fragment is never sent
 //! (RFC 9112 section 3.2), and who sees one disagrees with others about where the path ends.
 
+mod policy;
+
 use std::{borrow::Cow, fmt};
+
+pub use policy::{Made, Policy};
 
 /// Why a path is refused with 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,6 +30,10 @@ pub enum Refused {
     /// What the route would make of it is not canonical: the part of the path behind the matched
     /// prefix is `..` or the like, and would lead out of the prefix that replaces it.
     Escapes,
+    /// It holds `%2F` or `%5C`, which [`Policy`] does not allow.
+    EscapedSlash,
+    /// What the route's regular expression makes of it is no canonical path.
+    Unusable,
 }
 
 impl Refused {
@@ -36,6 +44,8 @@ impl Refused {
             Self::Nul => "path.nul",
             Self::Fragment => "path.fragment",
             Self::Escapes => "path.escapes_rewrite",
+            Self::EscapedSlash => "path.escaped_slash",
+            Self::Unusable => "path.unusable_rewrite",
         }
     }
 }
@@ -47,6 +57,8 @@ impl fmt::Display for Refused {
             Self::Nul => "the path holds NUL",
             Self::Fragment => "the path holds `#`",
             Self::Escapes => "the path leads out of the prefix that it is rewritten to",
+            Self::EscapedSlash => "the path holds an escaped slash or backslash",
+            Self::Unusable => "what the path is rewritten to is not a canonical path",
         })
     }
 }
@@ -58,6 +70,12 @@ impl fmt::Display for Refused {
 /// # Errors
 /// Answer 400.
 pub fn split(target: &str) -> Result<(Cow<'_, str>, Option<&str>), Refused> {
+    let (path, query) = parts(target)?;
+    Ok((canonical(path)?, query))
+}
+
+/// Path and query as they stand in `target`.
+fn parts(target: &str) -> Result<(&str, Option<&str>), Refused> {
     let (path, query) = match target.split_once('?') {
         Some((path, query)) => (path, Some(query)),
         None => (target, None),
@@ -65,7 +83,7 @@ pub fn split(target: &str) -> Result<(Cow<'_, str>, Option<&str>), Refused> {
     if query.is_some_and(|query| query.contains('#')) {
         return Err(Refused::Fragment);
     }
-    Ok((canonical(path)?, query))
+    Ok((path, query))
 }
 
 /// The canonical form of `path`, borrowed when that is what it is in already. It is never longer

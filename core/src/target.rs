@@ -8,7 +8,12 @@ use ringmain_config::route::{Redirect, RedirectPath, RedirectPort};
 use crate::{
     header::{Edits, Headers},
     path::{self, Refused},
-    route::{Destination, Forward, Request, Route, matcher::PathCondition, split_port},
+    route::{
+        Destination, Forward, Request, Route,
+        matcher::PathCondition,
+        rewrite::{PathRewrite, Unusable},
+        split_port,
+    },
 };
 
 /// The path to send to the upstream; the query follows it unchanged. Borrowed when no rewrite
@@ -20,17 +25,22 @@ use crate::{
 ///
 /// # Errors
 /// [`Refused::Escapes`] when the replacement and what follows it form a `..` or another segment
-/// that is not canonical: answer 400.
+/// that is not canonical, [`Refused::Unusable`] when a regular expression makes something else than
+/// a canonical path of it: answer 400.
 pub fn path<'a>(route: &Route, forward: &Forward, path: &'a str) -> Result<Cow<'a, str>, Refused> {
-    let replacement = forward
-        .rewrite
-        .as_ref()
-        .and_then(|rewrite| rewrite.path.as_deref());
-    match replacement.filter(|_| path != "*") {
-        None => Ok(Cow::Borrowed(path)),
-        Some(replacement) => {
+    let Some(rewrite) = forward.rewrite.as_ref().filter(|_| path != "*") else {
+        return Ok(Cow::Borrowed(path));
+    };
+    match &rewrite.path {
+        PathRewrite::Keep => Ok(Cow::Borrowed(path)),
+        PathRewrite::Matched(replacement) => {
             replaced(&route.details.matcher.path, path, replacement).map(Cow::Owned)
         }
+        PathRewrite::Regex(regex) => match regex.replaced(path) {
+            Ok(None) => Ok(Cow::Borrowed(path)),
+            Ok(Some(made)) if path::is_canonical(&made) => Ok(Cow::Owned(made)),
+            Ok(Some(_)) | Err(Unusable) => Err(Refused::Unusable),
+        },
     }
 }
 

@@ -114,6 +114,7 @@ fn forwarded() {
             "subset": "v1",
             "target": "/api/7?full",
             "authority": "reviews:9080",
+            "protocol": "http1",
             "request_headers": [{
                 "remove": ["x-internal"],
                 "set": [["X-Version", "1"]],

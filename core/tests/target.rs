@@ -4,7 +4,8 @@ mod document;
 
 use document::*;
 use ringmain_config::route::{
-    Action, Forward, HeaderEdits, PathMatch, Redirect, RedirectPath, RedirectPort, Rewrite, Route,
+    Action, Forward, HeaderEdits, PathMatch, Redirect, RedirectPath, RedirectPort, RegexRewrite,
+    Rewrite, Route,
 };
 use ringmain_core::{
     path::Refused,
@@ -294,5 +295,40 @@ fn locations() {
         };
         let found = target::location(redirect, route, &request);
         assert_eq!(found.as_deref(), Ok(expected), "{redirect:?} {authority}");
+    }
+}
+
+/// A regular expression may make anything of a path, but only a canonical one is sent.
+#[test]
+fn rewritten_by_regex() {
+    for (pattern, substitution, path, expected) in [
+        ("^/v1/(.*)$", r"/api/\1", "/v1/users", Ok("/api/users")),
+        ("^/v2/(.*)$", r"/api/\1", "/v1/users", Ok("/v1/users")),
+        ("_", "-", "/a_b/c_d", Ok("/a-b/c-d")),
+        ("a", "b", "*", Ok("*")),
+        ("^/", "", "/a", Err(Refused::Unusable)),
+        (
+            "^/up/(.*)$",
+            r"/data/\1./x",
+            "/up/.",
+            Err(Refused::Unusable),
+        ),
+        ("x", "..", "/data/x/secret", Err(Refused::Unusable)),
+        ("b", "%2e", "/a/b", Err(Refused::Unusable)),
+    ] {
+        let rewrite = Rewrite {
+            regex: Some(RegexRewrite {
+                pattern: pattern.to_owned(),
+                substitution: substitution.to_owned(),
+            }),
+            ..Rewrite::default()
+        };
+        let snapshot = compile_route(rewriting(PathMatch::Any, rewrite));
+        let Decision::Forward { route, forward, .. } = decide(&snapshot, &get("a", path)) else {
+            panic!("{path}");
+        };
+        let found = target::path(route, forward, path);
+        let found = found.as_deref().map_err(|refused| *refused);
+        assert_eq!(found, expected, "{pattern} {path}");
     }
 }

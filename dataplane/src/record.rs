@@ -21,7 +21,7 @@ use std::{
 
 use ringmain_core::{
     access_log::{Outcome, Protocol},
-    failure::Failure,
+    failure::{Failure, Flags},
     metrics::Reporter,
 };
 
@@ -304,7 +304,7 @@ impl Drop for Record<'_> {
         let answer = Answer {
             reporter: self.reporter,
             status: self.status,
-            flag: outcome.flag(),
+            flags: outcome.flags(),
         };
         let edge = self.edge.as_deref().unwrap_or(&recorder.nowhere);
         recorder.metrics.observe(edge, answer, &sample);
@@ -314,6 +314,7 @@ impl Drop for Record<'_> {
                 start_unix_millis: recorder.epoch.get().saturating_add(self.opened) / 1000,
                 status: self.status,
                 outcome,
+                further_flags: Flags::NONE,
                 sample,
             }));
             recorder.give_back(text);

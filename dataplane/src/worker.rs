@@ -81,6 +81,8 @@ pub struct Limits {
     pub pipes_max: usize,
     /// Of what is open at a listener that the configuration has no more.
     pub drain_timeout: Duration,
+    /// Of connections of HTTP/2.
+    pub http2: http2::Settings,
 }
 
 /// One core's state.
@@ -97,8 +99,6 @@ pub struct Worker {
     pub busy: Shelf<Busy>,
     /// Pipes for moving bytes from socket to socket.
     pub pipes: Pipes,
-    /// Settings of connections of HTTP/2.
-    pub http2: http2::Settings,
     /// Deadlines of its sockets.
     pub deadlines: Rc<Deadlines>,
     /// Upstream connections and balancer state.
@@ -191,7 +191,6 @@ impl Worker {
             buffers: BufferPool::new(limits.buffer_bytes),
             busy: Shelf::new(BUSY_SPARE_MAX),
             pipes: Pipes::new(limits.pipes_max),
-            http2: http2::Settings::default(),
             limits,
             recorder: Recorder::new(metrics, log, Rc::clone(&deadlines)),
             deadlines,

@@ -26,7 +26,7 @@ use crate::{
 /// do. Exits with 1 when there is an error; with --strict, also when there is a warning.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  ringmain check examples/bookinfo
+  ringmain check examples/bookinfo/mesh
   ringmain check mesh/ ringmain.toml --strict -o json")]
 pub(crate) struct Arguments {
     /// Files and directories; together they are one mesh. When there are only files, what they name

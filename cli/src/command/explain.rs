@@ -41,7 +41,8 @@ use crate::{
     override_usage = "ringmain explain [OPTIONS] --resources <DIR> <METHOD> <URL>
        ringmain explain [OPTIONS] --resources <DIR> tcp://<HOST>:<PORT>",
     after_help = "Examples:
-  ringmain explain --resources examples/bookinfo GET http://bookinfo.example.com/productpage
+  ringmain explain --resources examples/bookinfo/mesh \\
+      GET http://bookinfo.example.com/productpage
   ringmain explain --resources mesh GET http://reviews:9080/reviews/0 --from productpage-v1 \\
       -H 'end-user: jason'
   ringmain explain --resources mesh tcp://10.0.0.9:5432 --source 192.168.7.1

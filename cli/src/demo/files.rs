@@ -13,14 +13,16 @@ macro_rules! embed {
     };
 }
 
-/// Every configuration file of `examples/bookinfo`, by its path in there.
-const FILES: [(&str, &str); 16] = [
+/// The configuration files of `examples/bookinfo` that the demo uses, by their path in there.
+const FILES: [(&str, &str); 18] = [
     embed!("mesh/destination-rules.yaml"),
+    embed!("mesh/details.yaml"),
     embed!("mesh/gateway.yaml"),
+    embed!("mesh/productpage.yaml"),
+    embed!("mesh/ratings.yaml"),
     embed!("mesh/reviews.yaml"),
     embed!("mesh/services.yaml"),
     embed!("mesh/sidecars.yaml"),
-    embed!("mesh/virtual-services.yaml"),
     embed!("mesh/workloads.yaml"),
     embed!("proxies/details-v1.toml"),
     embed!("proxies/gateway.toml"),
@@ -194,7 +196,7 @@ mod tests {
         assert!(rule().contains("weight: 10"));
         assert_eq!(
             fs::read_dir(directory.path().join("mesh")).unwrap().count(),
-            7
+            9
         );
     }
 }

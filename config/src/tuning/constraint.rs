@@ -83,6 +83,19 @@ pub(super) fn identifier() -> Constraint<String> {
     }
 }
 
+/// What may be the value of a header field as a whole (RFC 9110 section 5.5).
+pub(super) fn field_value() -> Constraint<String> {
+    Constraint {
+        text: "1 to 253 visible ASCII characters, spaces within".to_owned(),
+        check: Box::new(|value| {
+            let is_visible = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+            (1..=253).contains(&value.len())
+                && value.bytes().all(is_visible)
+                && value.trim_matches(' ').len() == value.len()
+        }),
+    }
+}
+
 fn bare<T: Setting>(value: &T) -> String {
     value.write().trim_matches('"').to_owned()
 }

@@ -5,8 +5,8 @@
 use std::{collections::BTreeMap, net::IpAddr, net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
-    AccessLog, Io, Level,
-    constraint::{between, identifier, power_of_two},
+    AccessLog, EscapedSlashes, Io, Level, PathNormalization, ServerHeader, UnderscoresInHeaders,
+    constraint::{between, field_value, identifier, power_of_two},
     section::section,
 };
 use crate::node::GatewayScope;
@@ -124,9 +124,62 @@ section! {
         /// Bytes of a connection's buffer while something is in it. A transfer that keeps filling
         /// it gets a larger one.
         buffer_bytes: usize = 16 * KIB, between(4 * KIB, 64 * KIB);
+        /// Requests that one HTTP/2 connection of a client may have under way. Over it: the stream
+        /// is refused (REFUSED_STREAM), which counts in `http2_error_resets`.
+        http2_streams: u32 = 1024, between(1, 65_536);
+        /// Bytes of one HTTP/2 stream that may have arrived and not gone on: SETTINGS'
+        /// INITIAL_WINDOW_SIZE, of clients and of upstreams.
+        http2_stream_window_bytes: u32 = 256 << 10, between(65_535, 16 << 20);
+        /// The same for all streams of an HTTP/2 connection together. At least twice the window of
+        /// a stream, so that one that nobody reads does not hold up the others.
+        http2_connection_window_bytes: u32 = 1 << 20, between(131_070, 256 << 20);
+        /// Bytes of one HTTP/2 stream that are kept for being sent, besides what the kernel keeps.
+        http2_send_buffer_bytes: usize = 128 * KIB, between(16 * KIB, 16 << 20);
+        /// Streams of an HTTP/2 connection that are reset or refused for an error of the peer, in
+        /// all. Over it: the connection is closed (ENHANCE_YOUR_CALM).
+        http2_error_resets: u32 = 200, between(10, 100_000);
+        /// Requests of an HTTP/2 connection that its client resets within two seconds and before an
+        /// answer. When it has reset half as many as this, and half of all its requests: the
+        /// connection is closed (ENHANCE_YOUR_CALM).
+        http2_early_resets: u32 = 500, between(10, 100_000);
+        /// Frames per second of an HTTP/2 connection that bring neither a request nor data (PING,
+        /// SETTINGS, PRIORITY, WINDOW_UPDATE, resets and what is unknown), beyond what belongs to
+        /// requests and data. Ten seconds' worth may come at once. Over it: the connection is
+        /// closed (ENHANCE_YOUR_CALM).
+        http2_idle_frames: u32 = 1000, between(10, 1_000_000);
         /// Series of one metric that one worker keeps. Over it, new label sets count in one series
         /// whose labels are all `overflow`.
         metric_series: u32 = 10_000, between(1, 10_000_000);
+    }
+}
+
+section! {
+    /// How requests are read and what of them is trusted, beyond what mesh policy says.
+    http: Http {
+        /// What is made of a path, once, before routes and policies see it and the upstream gets
+        /// it. `base`: escapes of unreserved characters are undone, `\` becomes `/`, dot segments
+        /// are removed (RFC 3986 section 6.2.2). `merge_slashes`: also, of neighbouring slashes one
+        /// is left. `decode_and_merge_slashes`: also, `%2F` and `%5C` are undone before. With `none`
+        /// a policy on paths can be evaded.
+        path_normalization: PathNormalization = PathNormalization::Base;
+        /// What is done with a path that holds `%2F` or `%5C`, which some servers take for slashes.
+        /// `reject` answers 400 and is recommended where authorization looks at paths.
+        /// `unescape_and_redirect` answers 307 with what comes of it, and 400 for gRPC.
+        escaped_slashes: EscapedSlashes = EscapedSlashes::Keep;
+        /// What is done with header fields whose name holds `_`, which some servers take for `-`:
+        /// a client can forge a field that the proxy sets. `reject` answers 400, `drop` does not
+        /// send them on.
+        underscores_in_headers: UnderscoresInHeaders = UnderscoresInHeaders::Allow;
+        /// What becomes of the `Server` field of upstreams' answers. The proxy's own answers have
+        /// one, unless it is `pass_through`.
+        server_header: ServerHeader = ServerHeader::Overwrite;
+        /// What the proxy writes there. It is not `envoy` or `istio-envoy`, since nobody who looks
+        /// for a cause is helped by the name of another program.
+        server_name: String = "ringmain".to_owned(), field_value();
+        /// Trusted proxies in front of a gateway, which append the address that a request came from
+        /// to `x-forwarded-for`. 0: the client is who opened the connection. Sidecars do not look at
+        /// the field.
+        xff_trusted_hops: u32 = 0, between(0, 64);
     }
 }
 

@@ -77,6 +77,9 @@ fn minimal(tuning: &mut Tuning) {
     limits.upstream_connections = 1024;
     limits.upstream_idle_connections = 8;
     limits.buffer_bytes = 4096;
+    limits.http2_streams = 100;
+    limits.http2_stream_window_bytes = 65_535;
+    limits.http2_connection_window_bytes = 256 << 10;
     limits.metric_series = 1000;
 }
 
@@ -91,6 +94,10 @@ fn edge(tuning: &mut Tuning) {
     limits.connection_idle_timeout = Duration::from_secs(60);
     limits.stream_idle_timeout = Duration::from_secs(60);
     limits.drain_timeout = Duration::from_secs(45);
+    limits.http2_streams = 100;
+    limits.http2_stream_window_bytes = 65_535;
+    limits.http2_send_buffer_bytes = 64 * 1024;
+    limits.http2_error_resets = 100;
 }
 
 fn throughput(tuning: &mut Tuning) {

@@ -133,6 +133,20 @@ fn agreements(tuning: &Tuning, report: &mut Report<'_>) {
             "raise `limits.head_bytes` or lower `limits.target_bytes`",
         );
     }
+    let limits = &tuning.limits;
+    if limits.http2_connection_window_bytes / 2 < limits.http2_stream_window_bytes {
+        report.disagreement(
+            &[
+                "limits.http2_connection_window_bytes",
+                "limits.http2_stream_window_bytes",
+            ],
+            "http2_connection_window_bytes is less than twice http2_stream_window_bytes, so that \
+             one stream that nobody reads can hold up all others"
+                .to_owned(),
+            "raise `limits.http2_connection_window_bytes` or lower \
+             `limits.http2_stream_window_bytes`",
+        );
+    }
     if tuning.control.socket.is_none() && tuning.control.snapshot.is_none() {
         report.disagreement(
             &["control.socket", "control.snapshot"],

@@ -10,7 +10,7 @@ use std::{
 use toml::{Spanned, de::DeValue};
 
 use super::{
-    AccessLog, Io, Level,
+    AccessLog, EscapedSlashes, Io, Level, PathNormalization, ServerHeader, UnderscoresInHeaders,
     read::{Report, a_type},
 };
 use crate::{node::GatewayScope, problem::nearest};
@@ -307,6 +307,24 @@ macro_rules! words {
     };
 }
 words!(Io { Auto = "auto", Uring = "uring", UringCoop = "uring-coop", Epoll = "epoll" });
+words!(PathNormalization {
+    None = "none",
+    Base = "base",
+    MergeSlashes = "merge_slashes",
+    DecodeAndMergeSlashes = "decode_and_merge_slashes"
+});
+words!(EscapedSlashes {
+    Keep = "keep",
+    Reject = "reject",
+    UnescapeAndRedirect = "unescape_and_redirect",
+    UnescapeAndForward = "unescape_and_forward"
+});
+words!(UnderscoresInHeaders { Allow = "allow", Reject = "reject", Drop = "drop" });
+words!(ServerHeader {
+    Overwrite = "overwrite",
+    AppendIfAbsent = "append_if_absent",
+    PassThrough = "pass_through"
+});
 words!(GatewayScope { Selected = "selected", All = "all" });
 words!(Level {
     Off = "off",

@@ -72,6 +72,21 @@ fn reads_values_of_every_type() {
         tuning.log.level = Level::Debug;
         tuning.log.access = AccessLog::Off;
     });
+    check_read(
+        "[http]\npath_normalization = 'merge_slashes'\nescaped_slashes = 'reject'\n\
+         underscores_in_headers = 'drop'\nserver_header = 'append_if_absent'\n\
+         server_name = 'edge 1'\nxff_trusted_hops = 2",
+        |tuning| {
+            tuning.http = Http {
+                path_normalization: PathNormalization::MergeSlashes,
+                escaped_slashes: EscapedSlashes::Reject,
+                underscores_in_headers: UnderscoresInHeaders::Drop,
+                server_header: ServerHeader::AppendIfAbsent,
+                server_name: "edge 1".to_owned(),
+                xff_trusted_hops: 2,
+            };
+        },
+    );
     check_read("log.access = './access.log'", |tuning| {
         tuning.log.access = AccessLog::File("./access.log".into());
     });
@@ -225,6 +240,13 @@ fn refuses_with_place_and_remedy() {
             "[limits]\nhead_bytes = 1024",
             "t:2:14: error: limits.head_bytes: target_bytes is more than head_bytes, of which the \
              target is a part; raise `limits.head_bytes` or lower `limits.target_bytes`",
+        ),
+        (
+            "[limits]\nhttp2_stream_window_bytes = 1000000",
+            "t:2:29: error: limits.http2_stream_window_bytes: http2_connection_window_bytes is \
+             less than twice http2_stream_window_bytes, so that one stream that nobody reads can \
+             hold up all others; raise `limits.http2_connection_window_bytes` or lower \
+             `limits.http2_stream_window_bytes`",
         ),
         (
             "control.reconnect_pause_min = '10s'",
@@ -394,4 +416,15 @@ fn what_disagrees_is_told_beside_what_is_wrong_otherwise() {
         (7, "limits.head_bytes"),
     ];
     assert_eq!(paths, expected);
+}
+
+/// It goes out as it is.
+#[test]
+fn the_servers_name_is_a_field_value() {
+    for name in ["", " a", "a ", "a\\u000d\\u000ab: c", "\\u00e9"] {
+        let text = format!("http.server_name = \"{}\"", name.replace("\\\\", "\\"));
+        let problems = Tuning::parse(&text, "t").expect_err(&text);
+        assert_eq!(problems.len(), 1, "{text}");
+        assert_eq!(problems[0].path, "http.server_name");
+    }
 }

@@ -40,7 +40,11 @@ pub(super) fn analyze(resources: &[Arc<Resource>]) -> Vec<Problem> {
                 let hosts = entry.hosts.iter().map(|host| (host.as_str(), entry));
                 entries.extend(hosts);
             }
-            Resource::WorkloadEntry(_) | Resource::Sidecar(_) | Resource::Service(_) => {}
+            Resource::WorkloadEntry(_)
+            | Resource::Sidecar(_)
+            | Resource::Service(_)
+            | Resource::ApiGateway(_)
+            | Resource::ApiRoute(_) => {}
         }
     }
     contending_servers(&gateways, &mut findings);

@@ -103,6 +103,52 @@ fn destinations_that_are_not_there() {
 }
 
 #[test]
+fn copies_that_go_nowhere() {
+    let dropped = "copies of requests for it are dropped";
+    for (mirror, place) in [
+        ("mirror: {host: wob}", "spec.http[0].mirror.host"),
+        (
+            "mirrors: [{destination: {host: web}}, {destination: {host: wob}}]",
+            "spec.http[0].mirrors[1].destination.host",
+        ),
+    ] {
+        let rule = format!("{{route: [{{destination: {{host: web}}}}], {mirror}}}");
+        let expected = format!(
+            "{place}: no Service or ServiceEntry has the host wob.default.svc.cluster.local; \
+             {dropped}; did you mean web.default.svc.cluster.local?"
+        );
+        let spec = format!("{{hosts: [web], http: [{rule}]}}");
+        check(&rules("rules", &spec), &[&expected]);
+    }
+}
+
+#[test]
+fn ports_that_speak_tls() {
+    let secure = "
+apiVersion: v1
+kind: Service
+metadata: {name: secure}
+spec: {selector: {app: a}, ports: [{name: https, port: 443}, {name: http, port: 80}]}
+---
+";
+    for (port, expected) in [
+        (
+            443,
+            &["spec.http[0].route[0].destination.port: port 443 of \
+               secure.default.svc.cluster.local speaks HTTPS, and is sent to in plain text; TLS \
+               to upstreams is not supported yet"][..],
+        ),
+        (80, &[]),
+    ] {
+        let spec = format!(
+            "{{hosts: [secure], http: [{{route: [{{destination: {{host: secure, port: {{number: \
+             {port}}}}}}}]}}]}}"
+        );
+        check(&format!("{secure}{}", rules("rules", &spec)), expected);
+    }
+}
+
+#[test]
 fn gateways_that_are_not_there_or_serve_other_hosts() {
     const ANSWER: &str = "http: [{directResponse: {status: 200}}]";
     for (references, expected) in [

@@ -34,7 +34,7 @@ impl<'a> Clusters<'a> {
         Self {
             world,
             node,
-            is_gateway: !world.gateways_of(node).is_empty(),
+            is_gateway: world.is_gateway(node),
             by_name: BTreeMap::new(),
         }
     }
@@ -56,6 +56,14 @@ impl<'a> Clusters<'a> {
     /// The cluster of a whole service at one of its ports.
     pub(super) fn of_service(&mut self, service: &Service, port: u16) -> String {
         self.named(&service.host, "", port)
+    }
+
+    /// Lets the cluster of this name speak HTTP/2, whatever its port is declared to: gRPC has no
+    /// other.
+    pub(super) fn speak_http2(&mut self, name: &str) {
+        if let Some((cluster, _)) = self.by_name.get_mut(name) {
+            cluster.protocol = Protocol::Http2;
+        }
     }
 
     /// Each of these clusters chooses endpoints by hash.
@@ -194,7 +202,7 @@ pub(super) fn endpoint_sets(
     sets
 }
 
-fn cluster_name(host: &str, subset: &str, port: u16) -> String {
+pub(super) fn cluster_name(host: &str, subset: &str, port: u16) -> String {
     format!("outbound|{port}|{subset}|{host}")
 }
 
@@ -217,7 +225,7 @@ fn endpoints(
 }
 
 /// The port written; else the only one of the service; else the one the request came in at.
-pub(crate) fn destination_port(
+fn destination_port(
     destination: &Destination,
     service: Option<&Service>,
     listener_port: u16,

@@ -21,7 +21,7 @@ use ringmain_config::{
 use super::{
     Assembly, Wanted,
     domains::{VirtualHosts, aliases, with_port},
-    retries,
+    gateway_api, retries,
     routes::{Place, default_route, everything, routes},
     tcp,
 };
@@ -264,8 +264,10 @@ fn add_services(
         }
         let visible = |rules: &VirtualService, host: &str| rules_in_scope(scopes, rules, host);
         let mut origin = Some(service.origin.clone());
-        let mut routes = Vec::new();
-        if let Some((rules, host)) = world.mesh_rules_of(&service.host, visible) {
+        let mut routes = gateway_api::mesh_routes(assembly, service, port);
+        if let Some(first) = routes.first() {
+            origin.clone_from(&first.origin);
+        } else if let Some((rules, host)) = world.mesh_rules_of(&service.host, visible) {
             routes = rules_at(assembly, rules, port);
             if !routes.is_empty() {
                 origin = origin_of(rules, host);

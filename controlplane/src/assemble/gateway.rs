@@ -8,6 +8,7 @@ use std::{
 
 use ringmain_config::{
     listener::Direction,
+    origin::Origin,
     problem::Severity,
     route::{RouteTable, VirtualHost},
 };
@@ -15,19 +16,25 @@ use ringmain_config::{
 use super::{
     Assembly, Wanted,
     domains::{VirtualHosts, intersection, with_port},
-    retries,
+    gateway_api, retries,
     routes::{Place, matches_all, routes},
     tcp,
 };
 use crate::resource::{
     gateway::{Gateway, Server},
+    gateway_api::Gateway as ApiGateway,
     span::Spanned,
     virtual_service::{GatewayReference, VirtualService},
 };
 
-/// Adds the listeners of `gateways`. HTTP servers with one address share a listener, and so do TCP
-/// servers; a server of another protocol is not opened.
-pub(super) fn assemble(assembly: &mut Assembly<'_>, gateways: &[&Gateway]) {
+/// Adds the listeners of `gateways`, and of those of the Gateway API. HTTP servers with one address
+/// share a listener, and so do TCP servers; a server of another protocol is not opened.
+pub(super) fn assemble(
+    assembly: &mut Assembly<'_>,
+    gateways: &[&Gateway],
+    api_gateways: &[&ApiGateway],
+) {
+    let mut api = gateway_api::listeners(api_gateways);
     let mut servers: BTreeMap<SocketAddr, Vec<Bound<'_>>> = BTreeMap::new();
     let mut tcp: BTreeMap<SocketAddr, Vec<Bound<'_>>> = BTreeMap::new();
     for gateway in gateways {
@@ -61,7 +68,10 @@ pub(super) fn assemble(assembly: &mut Assembly<'_>, gateways: &[&Gateway]) {
             Some(bind) => format!("http.{}.{bind}", address.port()),
             None => format!("http.{}", address.port()),
         };
-        let virtual_hosts = virtual_hosts(assembly, &servers, address.port());
+        let mut hosts = VirtualHosts::default();
+        let beside = api.remove(&address).unwrap_or_default();
+        let taken = gateway_api::add_hosts(assembly, &beside, address.port(), &mut hosts);
+        add_hosts(assembly, &servers, address.port(), &taken, &mut hosts);
         let wanted = Wanted {
             address,
             direction: Direction::Gateway,
@@ -72,10 +82,11 @@ pub(super) fn assemble(assembly: &mut Assembly<'_>, gateways: &[&Gateway]) {
         let table = RouteTable {
             name: table,
             retry: Some(retries::of_table()),
-            virtual_hosts,
+            virtual_hosts: hosts.finish(),
         };
         assembly.listen(&wanted, table, Vec::new());
     }
+    gateway_api::assemble(assembly, api);
     for (address, servers) in tcp {
         open_tcp(assembly, address, &servers);
     }
@@ -125,33 +136,49 @@ fn open_tcp(assembly: &mut Assembly<'_>, address: SocketAddr, servers: &[Bound<'
 
 /// A server of a Gateway.
 #[derive(Clone, Copy)]
-struct Bound<'a> {
-    gateway: &'a Gateway,
-    server: &'a Spanned<Server>,
+pub(super) struct Bound<'a> {
+    pub(super) gateway: &'a Gateway,
+    pub(super) server: &'a Spanned<Server>,
     /// Its place in the Gateway.
-    index: usize,
+    pub(super) index: usize,
 }
 
 /// A VirtualService that answers for a host at a gateway.
-struct Bearer<'a> {
-    service: &'a VirtualService,
+pub(super) struct Bearer<'a> {
+    pub(super) service: &'a VirtualService,
     gateway: &'a GatewayReference,
-    host: &'a Spanned<String>,
+    pub(super) host: &'a Spanned<String>,
 }
 
-fn virtual_hosts(
+/// A virtual host for each host of the VirtualServices that are bound to `servers`, but for those
+/// that are `taken` by routes of the Gateway API.
+fn add_hosts(
     assembly: &mut Assembly<'_>,
     servers: &[Bound<'_>],
     port: u16,
-) -> Vec<VirtualHost> {
+    taken: &BTreeMap<String, Option<Origin>>,
+    hosts: &mut VirtualHosts,
+) {
     let mut by_host: BTreeMap<&str, Vec<Bearer<'_>>> = BTreeMap::new();
     for service in assembly.world.virtual_services() {
         for bound in servers {
             bind(&mut by_host, service, bound);
         }
     }
-    let mut hosts = VirtualHosts::default();
     for (host, bearers) in by_host {
+        if let Some(holder) = taken.get(host) {
+            for bearer in &bearers {
+                let service = bearer.service;
+                assembly.warn(gateway_api::taken(
+                    service,
+                    bearer.host.span,
+                    host,
+                    port,
+                    holder,
+                ));
+            }
+            continue;
+        }
         let mut all = Vec::new();
         for bearer in &bearers {
             let place = Place {
@@ -183,11 +210,10 @@ fn virtual_hosts(
         };
         hosts.push(virtual_host, Vec::new());
     }
-    hosts.finish()
 }
 
 /// Adds `service` to the hosts that it has in common with the server, each once.
-fn bind<'a>(
+pub(super) fn bind<'a>(
     by_host: &mut BTreeMap<&'a str, Vec<Bearer<'a>>>,
     service: &'a VirtualService,
     bound: &Bound<'a>,
@@ -228,4 +254,4 @@ fn bind<'a>(
 }
 
 /// Where a server without `bind` listens.
-const EVERY_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+pub(super) const EVERY_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);

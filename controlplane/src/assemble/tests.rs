@@ -1,5 +1,6 @@
 //! YAML and a proxy in, parts of its Document out.
 
+mod gateway_api;
 mod gateways;
 mod policies;
 mod protocols;

@@ -15,7 +15,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{
     Loaded, Resource,
     cursor::{Cursor, Fault, Report, Way},
-    destination_rule, format, gateway,
+    destination_rule, format, gateway, gateway_api,
+    gateway_api::RouteKind,
     kind::{Fate, Kind, fate},
     metadata::{self, METADATA},
     schema::{self, Field, Shape},
@@ -295,6 +296,9 @@ fn read_kind(
         Kind::WorkloadEntry => &workload_entry::DOCUMENT,
         Kind::Sidecar => &sidecar::DOCUMENT,
         Kind::Service => &service::DOCUMENT,
+        Kind::ApiGateway => &gateway_api::GATEWAY,
+        Kind::ApiRoute(RouteKind::Http) => &gateway_api::HTTP_ROUTE,
+        Kind::ApiRoute(RouteKind::Grpc) => &gateway_api::GRPC_ROUTE,
         Kind::List => return None,
     };
     schema::check(root, &Shape::Object(fields), report);
@@ -323,6 +327,12 @@ fn read_kind(
         }
         Kind::Sidecar => sidecar::read(metadata, &spec, report).map(Resource::Sidecar),
         Kind::Service => service::read(metadata, &spec, report).map(Resource::Service),
+        Kind::ApiGateway => {
+            gateway_api::read_gateway(metadata, &spec, report).map(Resource::ApiGateway)
+        }
+        Kind::ApiRoute(kind) => {
+            gateway_api::read_route(kind, metadata, &spec, report).map(Resource::ApiRoute)
+        }
         Kind::List => None,
     }
 }

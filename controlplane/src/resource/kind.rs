@@ -2,7 +2,7 @@
 
 use ringmain_config::problem::{Severity, nearest};
 
-use super::cursor::Fault;
+use super::{cursor::Fault, gateway_api::RouteKind};
 
 /// A kind that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,9 @@ pub(super) enum Kind {
     WorkloadEntry,
     Sidecar,
     Service,
+    /// Of the Gateway API, which has the name in common with Istio.
+    ApiGateway,
+    ApiRoute(RouteKind),
     /// v1 List, whose items are documents.
     List,
 }
@@ -50,6 +53,10 @@ pub(super) fn fate(api_version: &str, kind: &str) -> Fate {
         let message = format!("{kind} of {group} is not supported yet: nothing of it is applied");
         return Fate::Left(Severity::Warning, message.into());
     }
+    if let Some((_, reason)) = api.accepted.iter().find(|(name, _)| *name == kind) {
+        let message = format!("{kind} is read and has no effect: {reason}");
+        return Fate::Left(Severity::Warning, message.into());
+    }
     if api.ignored.contains(&kind) {
         let message = format!("{kind} means nothing on a host: it is ignored");
         return Fate::Left(Severity::Warning, message.into());
@@ -69,12 +76,16 @@ struct Api {
     refused: &'static [&'static str],
     /// Without meaning on a host.
     ignored: &'static [&'static str],
+    /// As these, and why, as the rest of a sentence.
+    accepted: &'static [(&'static str, &'static str)],
 }
 
 impl Api {
     fn kinds(&self) -> impl Iterator<Item = &'static str> {
         let read = self.read.iter().map(|(name, _)| *name);
+        let accepted = self.accepted.iter().map(|(name, _)| *name);
         let others = [self.later, self.refused, self.ignored];
+        let read = read.chain(accepted);
         read.chain(others.into_iter().flatten().copied())
     }
 }
@@ -86,6 +97,7 @@ const NONE: Api = Api {
     later: &[],
     refused: &[],
     ignored: &[],
+    accepted: &[],
 };
 
 static APIS: &[Api] = &[
@@ -133,18 +145,23 @@ static APIS: &[Api] = &[
     Api {
         group: "gateway.networking.k8s.io",
         versions: &["v1", "v1beta1", "v1alpha2", "v1alpha3"],
-        later: &[
-            "Gateway",
-            "GatewayClass",
-            "HTTPRoute",
-            "GRPCRoute",
-            "TLSRoute",
-            "TCPRoute",
-            "UDPRoute",
-            "ListenerSet",
-            "ReferenceGrant",
+        read: &[
+            ("Gateway", Kind::ApiGateway),
+            ("HTTPRoute", Kind::ApiRoute(RouteKind::Http)),
+            ("GRPCRoute", Kind::ApiRoute(RouteKind::Grpc)),
         ],
+        later: &["TLSRoute", "TCPRoute", "UDPRoute", "ListenerSet"],
         refused: &["BackendTLSPolicy"],
+        accepted: &[
+            (
+                "GatewayClass",
+                "Gateways of every class are served by these proxies",
+            ),
+            (
+                "ReferenceGrant",
+                "on a host the files have one owner, and references need no grant",
+            ),
+        ],
         ..NONE
     },
     Api {
@@ -325,6 +342,13 @@ mod tests {
             check(&api_version, "Sidecar", Fate::Read(Kind::Sidecar));
         }
         check("v1", "Service", Fate::Read(Kind::Service));
+        let api = "gateway.networking.k8s.io/v1";
+        check(api, "Gateway", Fate::Read(Kind::ApiGateway));
+        check(
+            api,
+            "GRPCRoute",
+            Fate::Read(Kind::ApiRoute(RouteKind::Grpc)),
+        );
     }
 
     #[test]
@@ -332,10 +356,18 @@ mod tests {
         let warning = |message: &str| Fate::Left(Severity::Warning, message.into());
         check(
             "gateway.networking.k8s.io/v1",
-            "HTTPRoute",
+            "TLSRoute",
             warning(
-                "HTTPRoute of gateway.networking.k8s.io is not supported yet: nothing of it \
+                "TLSRoute of gateway.networking.k8s.io is not supported yet: nothing of it \
 is applied",
+            ),
+        );
+        check(
+            "gateway.networking.k8s.io/v1",
+            "GatewayClass",
+            warning(
+                "GatewayClass is read and has no effect: Gateways of every class are served by \
+                 these proxies",
             ),
         );
         check(

@@ -1,14 +1,16 @@
 //! Mesh YAML as typed resources, with every problem named.
 //!
-//! [`parse`] reads one file: documents of networking.istio.io (v1, v1beta1, v1alpha3) and v1
-//! Service become a [`Resource`] each, in semantic normal form: host names are full and in lower
-//! case, defaults are filled in, durations and matches have the types that a Document has. A
-//! document with an error yields no resource; it never hides what is wrong with the others.
+//! [`parse`] reads one file: documents of networking.istio.io (v1, v1beta1, v1alpha3), of
+//! gateway.networking.k8s.io and v1 Service become a [`Resource`] each, in semantic normal form:
+//! host names are full and in lower case, defaults are filled in, durations and matches have the
+//! types that a Document has. A document with an error yields no resource; it never hides what is
+//! wrong with the others.
 //!
 //! Nothing here looks at two resources at once, at a proxy, or at a file system.
 
 pub mod destination_rule;
 pub mod gateway;
+pub mod gateway_api;
 pub mod host;
 pub mod metadata;
 pub mod port;
@@ -21,6 +23,8 @@ pub mod workload_entry;
 
 mod cursor;
 mod document;
+#[cfg(test)]
+mod documented;
 mod export;
 mod format;
 mod kind;
@@ -60,6 +64,10 @@ pub enum Resource {
     Sidecar(Sidecar),
     /// v1 Service.
     Service(Service),
+    /// gateway.networking.k8s.io Gateway.
+    ApiGateway(gateway_api::Gateway),
+    /// gateway.networking.k8s.io HTTPRoute or GRPCRoute.
+    ApiRoute(gateway_api::Route),
 }
 
 impl Resource {
@@ -73,19 +81,36 @@ impl Resource {
             Self::WorkloadEntry(entry) => &entry.metadata,
             Self::Sidecar(sidecar) => &sidecar.metadata,
             Self::Service(service) => &service.metadata,
+            Self::ApiGateway(gateway) => &gateway.metadata,
+            Self::ApiRoute(route) => &route.metadata,
+        }
+    }
+
+    /// The group of its API: two of them have a kind of one name.
+    pub fn group(&self) -> &'static str {
+        match self {
+            Self::Gateway(_)
+            | Self::VirtualService(_)
+            | Self::DestinationRule(_)
+            | Self::ServiceEntry(_)
+            | Self::WorkloadEntry(_)
+            | Self::Sidecar(_) => "networking.istio.io",
+            Self::Service(_) => "",
+            Self::ApiGateway(_) | Self::ApiRoute(_) => gateway_api::GROUP,
         }
     }
 
     /// `VirtualService`, as in the file.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Gateway(_) => "Gateway",
+            Self::Gateway(_) | Self::ApiGateway(_) => "Gateway",
             Self::VirtualService(_) => "VirtualService",
             Self::DestinationRule(_) => "DestinationRule",
             Self::ServiceEntry(_) => "ServiceEntry",
             Self::WorkloadEntry(_) => "WorkloadEntry",
             Self::Sidecar(_) => "Sidecar",
             Self::Service(_) => "Service",
+            Self::ApiRoute(route) => route.kind.name(),
         }
     }
 }

@@ -185,13 +185,14 @@ pub(super) fn undeclared(number: u16) -> Protocol {
     }
 }
 
-/// The protocol that `appProtocol` of v1 Service names; one that is not known says nothing.
+/// The protocol that `appProtocol` of v1 Service names, or begins with as a port's name does; one
+/// that is not known says nothing.
 pub(super) fn of_app_protocol(name: &str) -> Option<Protocol> {
     match name {
         "kubernetes.io/h2c" => Some(Protocol::Http2),
         "kubernetes.io/ws" => Some(Protocol::Http),
         "kubernetes.io/wss" => Some(Protocol::Https),
-        name => protocol(name),
+        name => of_name(name),
     }
 }
 
@@ -284,6 +285,8 @@ mod tests {
     fn protocol_of_an_app_protocol() {
         for (name, expected) in [
             ("http", Some(Protocol::Http)),
+            ("grpc", Some(Protocol::Grpc)),
+            ("http2-own", Some(Protocol::Http2)),
             ("kubernetes.io/h2c", Some(Protocol::Http2)),
             ("kubernetes.io/ws", Some(Protocol::Http)),
             ("kubernetes.io/wss", Some(Protocol::Https)),

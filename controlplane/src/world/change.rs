@@ -100,7 +100,9 @@ impl World {
                 | Resource::VirtualService(_)
                 | Resource::DestinationRule(_)
                 | Resource::Sidecar(_)
-                | Resource::Service(_) => {}
+                | Resource::Service(_)
+                | Resource::ApiGateway(_)
+                | Resource::ApiRoute(_) => {}
             }
         }
     }

@@ -2,7 +2,10 @@
 
 use std::{hint::black_box, time::Duration};
 
-use ringmain_core::access_log::{Entry, Outcome, Protocol};
+use ringmain_core::{
+    access_log::{Entry, Outcome, Protocol},
+    failure::Flags,
+};
 
 use super::Run;
 
@@ -16,6 +19,7 @@ pub(super) fn line() -> Run {
         protocol: Some(Protocol::Http11),
         status: 200,
         outcome: Outcome::ViaUpstream,
+        further_flags: Flags::NONE,
         termination_details: "",
         transport_failure: b"",
         bytes_received: 0,

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::http1::reject::Reject;
+use crate::{failure::Flag, http1::reject::Reject};
 
 /// A request as Istio's documentation shows one, through a sidecar.
 fn entry() -> Entry<'static> {
@@ -12,6 +12,7 @@ fn entry() -> Entry<'static> {
         protocol: Some(Protocol::Http11),
         status: 418,
         outcome: Outcome::ViaUpstream,
+        further_flags: Flags::NONE,
         termination_details: "",
         transport_failure: b"",
         bytes_received: 0,
@@ -41,6 +42,7 @@ fn nothing() -> Entry<'static> {
         protocol: None,
         status: 0,
         outcome: Outcome::Failed(Failure::DownstreamGone),
+        further_flags: Flags::NONE,
         termination_details: "",
         transport_failure: b"",
         bytes_received: 0,
@@ -101,6 +103,7 @@ fn whole_lines() {
         &Entry {
             status: 503,
             outcome: Outcome::Failed(Failure::ConnectFailed),
+            further_flags: Flag::Urx.into(),
             transport_failure: b"delayed connect error: Connection refused",
             protocol: Some(Protocol::Http10),
             upstream_service_time: None,
@@ -109,7 +112,7 @@ fn whole_lines() {
             server_name: b"httpbin.example",
             ..entry()
         },
-        "[2020-11-25T22:16:18.409Z] \"GET /status/418 HTTP/1.0\" 503 UF \
+        "[2020-11-25T22:16:18.409Z] \"GET /status/418 HTTP/1.0\" 503 UF,URX \
          upstream_reset_before_response_started{remote_connection_failure} - \
          \"delayed connect error: Connection refused\" 0 135 4 - \"192.0.2.1, 192.0.2.2\" \
          \"curl/7.73.0-DEV\" \"84961386-6d84-929d-98bd-c5aee93b5c88\" \"httpbin:8000\" \

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{Compiled, EndpointPart, ListenerPart, PassedOver, endpoints};
 use crate::{
-    ending::Ending,
+    failure::Flag,
     snapshot::Listener,
     tcp::{Incoming, TcpDestination, TcpRoute, TcpRoutes},
 };
@@ -95,7 +95,7 @@ pub fn explain(
                 [] => "the listener has no route".to_owned(),
                 _ => "none of the listener's routes matches".to_owned(),
             },
-            flag: Ending::NoRoute.facts().flag.map_or("-", |flag| flag.name()),
+            flag: Flag::Nr.name(),
         },
     };
     TcpExplanation {

@@ -275,6 +275,18 @@ fn is_protected(name: &[u8]) -> bool {
         || PROTECTED
             .iter()
             .any(|protected| name.eq_ignore_ascii_case(protected))
+        || is_about_client(name)
+}
+
+/// Fields in which a proxy before this one may have said who the client is and what it asked for.
+/// They are the head's alone: nobody may strip them, and none comes as a trailer.
+pub(super) fn is_about_client(name: &[u8]) -> bool {
+    let starts = |prefix: &[u8]| {
+        name.get(..prefix.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    CLIENT_PREFIXES.into_iter().any(starts)
+        || CLIENT.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 /// Names what the tokenizer refused. Only called for a section that it did refuse.
@@ -313,26 +325,33 @@ pub(crate) fn check_line(line: &[u8]) -> Result<(&[u8], &[u8]), Reject> {
     Ok((name, value.trim_ascii()))
 }
 
-/// What a proxy before this one may have said of the client, and what is about the message itself.
-const PROTECTED_PREFIXES: [&[u8]; 14] = [
-    b"access-control-",
+/// See [`is_about_client`].
+const CLIENT_PREFIXES: [&[u8]; 8] = [
     b"cf-",
-    b"content-",
-    b"grpc-",
-    b"if-",
     b"x-amzn-",
     b"x-api-",
     b"x-auth-",
-    b"x-b3-",
     b"x-client-",
-    b"x-envoy-",
     b"x-forwarded-",
     b"x-original-",
     b"x-real-",
 ];
 
 /// The same, by whole names.
-const PROTECTED: [&[u8]; 9] = [
+const CLIENT: [&[u8]; 2] = [b"true-client-ip", b"x-rewrite-url"];
+
+/// What is about the message, and so for everyone on the way.
+const PROTECTED_PREFIXES: [&[u8]; 6] = [
+    b"access-control-",
+    b"content-",
+    b"grpc-",
+    b"if-",
+    b"x-b3-",
+    b"x-envoy-",
+];
+
+/// The same, by whole names.
+const PROTECTED: [&[u8]; 7] = [
     b"accept",
     b"accept-encoding",
     b"b3",
@@ -340,8 +359,6 @@ const PROTECTED: [&[u8]; 9] = [
     b"max-forwards",
     b"origin",
     b"range",
-    b"true-client-ip",
-    b"x-rewrite-url",
 ];
 
 /// Options of Connection that are looked at. Real messages have up to three.

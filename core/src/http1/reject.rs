@@ -83,6 +83,8 @@ pub enum Reject {
     BodyTooLarge,
     /// First line of a response that is not `version SP status SP reason` (RFC 9112 section 4).
     StatusLine,
+    /// More interim responses before the final one than 64.
+    InterimHeads,
     /// 101 that nobody asked for, or that does not say what is spoken now; 101 over HTTP/2, which
     /// has none (RFC 9113 section 8.6).
     SwitchingProtocols,
@@ -148,7 +150,7 @@ impl Reject {
             Self::LowVersion => 426,
             Self::HeadTooLarge | Self::TooManyHeaders | Self::TrailersTooLarge => 431,
             Self::Connect | Self::TransferCoding => 501,
-            Self::StatusLine | Self::SwitchingProtocols => 502,
+            Self::StatusLine | Self::InterimHeads | Self::SwitchingProtocols => 502,
             Self::Version | Self::Http2Preface => 505,
         }
     }
@@ -193,6 +195,7 @@ impl Reject {
             Self::TrailersTooLarge => "http1.trailers_too_large",
             Self::BodyTooLarge => "http1.body_too_large",
             Self::StatusLine => "http1.status_line",
+            Self::InterimHeads => "http1.interim_heads",
             Self::SwitchingProtocols => "http1.switching_protocols",
             Self::Scheme => "http2.scheme",
             Self::ConnectionField => "http2.connection_field",

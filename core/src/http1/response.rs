@@ -27,6 +27,8 @@ pub struct ResponseHead {
     framing: Framing,
     declared: Framing,
     keep_alive: bool,
+    /// Interim heads since the last final one.
+    interim_heads: u8,
 }
 
 /// The parts of a status line.
@@ -47,6 +49,7 @@ impl ResponseHead {
             framing: Framing::None,
             declared: Framing::None,
             keep_alive: false,
+            interim_heads: 0,
         }
     }
 
@@ -71,9 +74,11 @@ impl ResponseHead {
         self.decode_carefully(bytes, limits, request)
     }
 
-    /// Forgets a head of which [`Self::decode`] has seen a part.
+    /// Another answer begins: forgets a head of which [`Self::decode`] has seen a part, and the
+    /// interim ones before it.
     pub fn reset(&mut self) {
         self.scan.reset();
+        self.interim_heads = 0;
     }
 
     /// A usual head that is here as a whole: what its fields say, and where it ends. `None`: not a
@@ -152,6 +157,11 @@ impl ResponseHead {
         {
             return Err(Reject::SwitchingProtocols);
         }
+        self.interim_heads = match self.is_interim() {
+            true if self.interim_heads == INTERIM_HEADS_MAX => return Err(Reject::InterimHeads),
+            true => self.interim_heads + 1,
+            false => 0,
+        };
         self.declared = seen.declared.finish()?;
         self.framing = match self.declared {
             _ if self.never_has_body() || request == MethodKind::Head => Framing::None,
@@ -253,6 +263,11 @@ impl ResponseHead {
         &self.fields
     }
 }
+
+/// Interim responses to one request. Each is sent on to the client, so without a limit an origin
+/// could make a request cost as much as it likes. A server that says 102 every ten seconds reaches
+/// it after ten minutes.
+const INTERIM_HEADS_MAX: u8 = 64;
 
 impl Default for ResponseHead {
     fn default() -> Self {

@@ -1,6 +1,10 @@
 //! The trailer section of a chunked body: checked line by line, and kept as it will be sent on.
 
-use super::{fields::check_line, known::Known, reject::Reject};
+use super::{
+    fields::{check_line, is_about_client},
+    known::Known,
+    reject::Reject,
+};
 
 /// Collects a trailer section that may arrive in pieces.
 #[derive(Clone, Debug, Default)]
@@ -58,8 +62,8 @@ impl Trailers {
 }
 
 /// Fields that must not be sent as trailers, since someone on the way may merge them into the head:
-/// framing, routing, authentication, request modifiers, response control, content format, and what
-/// is bound to a connection (RFC 9110 section 6.5.1).
+/// framing, routing, authentication, request modifiers, response control, content format, what is
+/// bound to a connection (RFC 9110 section 6.5.1), and what a proxy says of the client.
 pub(crate) fn is_forbidden(name: &[u8]) -> bool {
     let name = name.to_ascii_lowercase();
     let is_allowed_known = |known| matches!(known, Known::GrpcStatus);
@@ -68,6 +72,7 @@ pub(crate) fn is_forbidden(name: &[u8]) -> bool {
         || FORBIDDEN_PREFIXES
             .iter()
             .any(|prefix| name.starts_with(prefix))
+        || is_about_client(&name)
 }
 
 const FORBIDDEN: &[&[u8]] = &[
@@ -92,7 +97,6 @@ const FORBIDDEN_PREFIXES: &[&[u8]] = &[
     b"if-",
     b"proxy-",
     b"x-envoy-",
-    b"x-forwarded-",
 ];
 
 /// Of a trailer section. Real ones are a status and a checksum.

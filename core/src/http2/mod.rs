@@ -20,11 +20,14 @@
 //! [`RequestHead::upgrade`]: crate::http1::RequestHead::upgrade
 //! [`ResponseHead::upgrade`]: crate::http1::ResponseHead::upgrade
 
+mod flood;
+mod frame;
 mod receive;
 mod send;
 mod trailers;
 mod websocket;
 
+pub use flood::{EARLY_MICROS, Flood, IdleFrames, Resets};
 pub use receive::{
     Extended, ReceivedRequest, ReceivedResponse, Scheme, Upgrade, request_text, response_text,
 };

@@ -6,6 +6,7 @@ use std::{
 use proptest::prelude::*;
 
 use super::*;
+use crate::failure::Flag;
 
 fn workload(name: &str) -> Arc<Workload> {
     Arc::new(Workload {
@@ -30,7 +31,7 @@ fn labels() -> RequestLabels {
             namespace: "default".to_owned(),
         }),
         status: 200,
-        flag: None,
+        flags: Flags::NONE,
     }
 }
 
@@ -64,7 +65,7 @@ fn labels_are_istios() {
             destination: Arc::default(),
             service: Arc::default(),
             status: 0,
-            flag: Some(Flag::Dc),
+            flags: Flag::Dc.into(),
         },
         "reporter=\"destination\",source_workload=\"unknown\",\
          source_canonical_service=\"unknown\",source_canonical_revision=\"latest\",\
@@ -93,7 +94,7 @@ fn connection_labels() -> ConnectionLabels {
         source,
         destination,
         service,
-        flag: None,
+        flags: Flags::NONE,
     }
 }
 
@@ -117,7 +118,7 @@ fn labels_of_connections_are_istios() {
         source: Arc::default(),
         destination: Arc::default(),
         service: Arc::default(),
-        flag: Some(Flag::UfUrx),
+        flags: Flags::from(Flag::Uf).with(Flag::Urx),
     };
     let failed = written(Labels::Connections(failed));
     for label in [
@@ -155,7 +156,7 @@ fn connections_and_requests_are_different_series() {
     );
     assert_ne!(of(connection_labels()), Labels::Requests(labels()));
     let reset = ConnectionLabels {
-        flag: Some(Flag::Uc),
+        flags: Flag::Uc.into(),
         ..connection_labels()
     };
     assert_ne!(of(connection_labels()), of(reset));

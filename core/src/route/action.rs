@@ -2,14 +2,15 @@
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
-use ringmain_config::{
-    filter::Share,
-    origin::Origin,
-    route::{Redirect, Rewrite},
-};
+use ringmain_config::{filter::Share, origin::Origin, route::Redirect};
 
-use super::matcher::Matcher;
-use crate::{header::Edits, snapshot::ClusterIndex};
+use super::{matcher::Matcher, rewrite::Rewrite};
+use crate::{
+    filter::{self, Filters},
+    header::Edits,
+    retry,
+    snapshot::ClusterIndex,
+};
 
 /// A match and what to do with what it matched. What every request needs stands here, in two lines
 /// of memory; the rest is behind a pointer.
@@ -29,6 +30,9 @@ pub struct Route {
     pub name: Box<str>,
     /// What few requests need.
     pub details: Box<Details>,
+    /// What is done about tries that fail: the route's own policy, else the table's. Absent: there
+    /// is one try.
+    pub retry: Option<Arc<retry::Policy>>,
     /// What few routes have.
     pub extras: Option<Box<Extras>>,
 }
@@ -36,6 +40,8 @@ pub struct Route {
 /// What a route does besides its action.
 #[derive(Debug)]
 pub struct Extras {
+    /// What requests meet before the action.
+    pub filters: Filters,
     /// Copies of requests, each drawn for itself.
     pub mirrors: Box<[Mirror]>,
 }
@@ -56,6 +62,8 @@ pub struct Details {
     pub matcher: Matcher,
     /// Who asked for it.
     pub origin: Option<Origin>,
+    /// It has a policy of retries of its own, even if one that makes none.
+    pub retries_itself: bool,
 }
 
 /// What is done with a request that a route matched.
@@ -129,6 +137,14 @@ pub struct Answer {
     pub status: u16,
     /// What is not there.
     pub name: Box<str>,
+}
+
+impl Extras {
+    /// The copies that are made of one request.
+    pub fn drawn_mirrors(&self, random: &mut impl FnMut() -> u64) -> impl Iterator<Item = &Mirror> {
+        let mirrors = self.mirrors.iter();
+        mirrors.filter(|mirror| filter::is_drawn(mirror.share, random()))
+    }
 }
 
 impl Destinations {

@@ -1,7 +1,9 @@
 //! What a route says of retries, faults, CORS, copies and rewriting, and what of it cannot be.
 
+use std::sync::Arc;
+
 use ringmain_config::{
-    filter::{self as config_filter, AbortWith, Cors, Filters, Share},
+    filter::{self as config_filter, AbortWith, Share},
     retry::RetryPolicy,
     route as config,
 };
@@ -9,11 +11,20 @@ use ringmain_config::{
 use super::{
     Extras, Mirror,
     compile::{Clusters, Compiler},
+    rewrite::{PathRewrite, RegexRewrite, Rewrite},
 };
-use crate::{header::is_control_byte, place::Place};
+use crate::{
+    filter::{Filters, cors::Cors, fault::Fault},
+    header::is_control_byte,
+    place::Place,
+    retry,
+};
+
+/// `None`: there is one try.
+pub(super) type Retries = Option<Arc<retry::Policy>>;
 
 impl<C: Clusters> Compiler<'_, C> {
-    pub(super) fn check_retry(&mut self, policy: &RetryPolicy, place: &Place<'_>) {
+    pub(super) fn retry(&mut self, policy: &RetryPolicy, place: &Place<'_>) -> Retries {
         let place = Place::below(place, "retry", "", None);
         for status in &policy.status_codes {
             if !(200..600).contains(status) {
@@ -29,37 +40,45 @@ impl<C: Clusters> Compiler<'_, C> {
                 "a timeout of 0 for each try, in which none can succeed",
             );
         }
+        retry::Policy::compile(policy).map(Arc::new)
     }
 
-    pub(super) fn check_filters(&mut self, filters: &Filters, place: &Place<'_>) {
-        if let Some(fault) = &filters.fault {
-            let place = Place::below(place, "fault", "", None);
-            if let Some(delay) = &fault.delay {
-                self.check_share(delay.share, &Place::below(&place, "delay", "", None));
-            }
-            if let Some(abort) = &fault.abort {
-                let place = Place::below(&place, "abort", "", None);
-                self.check_share(abort.share, &place);
-                match abort.with {
-                    AbortWith::Http(200..600) | AbortWith::Grpc(0..=16) => {}
-                    AbortWith::Http(status) => {
-                        self.problem(&place, format!("status {status} is not 200 to 599"));
-                    }
-                    AbortWith::Grpc(status) => {
-                        self.problem(&place, format!("gRPC status {status} is not 0 to 16"));
-                    }
-                }
-            }
+    fn filters(&mut self, source: &config_filter::Filters, place: &Place<'_>) -> Filters {
+        if let Some(fault) = &source.fault {
+            self.check_fault(fault, &Place::below(place, "fault", "", None));
         }
-        if let Some(cors) = &filters.cors {
-            self.check_cors(cors, &Place::below(place, "cors", "", None));
+        let cors = source.cors.as_ref();
+        Filters {
+            fault: source.fault.clone().map(Fault::from),
+            cors: cors.map(|cors| self.cors(cors, &Place::below(place, "cors", "", None))),
         }
     }
 
-    fn check_cors(&mut self, cors: &Cors, place: &Place<'_>) {
-        for origin in &cors.allow_origins {
-            self.text(origin, &Place::below(place, "origin", "", None));
+    fn check_fault(&mut self, fault: &config_filter::Fault, place: &Place<'_>) {
+        if let Some(delay) = &fault.delay {
+            self.check_share(delay.share, &Place::below(place, "delay", "", None));
         }
+        let Some(abort) = &fault.abort else {
+            return;
+        };
+        let place = Place::below(place, "abort", "", None);
+        self.check_share(abort.share, &place);
+        match abort.with {
+            AbortWith::Http(200..600) | AbortWith::Grpc(0..=16) => {}
+            AbortWith::Http(status) => {
+                self.problem(&place, format!("status {status} is not 200 to 599"));
+            }
+            AbortWith::Grpc(status) => {
+                self.problem(&place, format!("gRPC status {status} is not 0 to 16"));
+            }
+        }
+    }
+
+    fn cors(&mut self, cors: &config_filter::Cors, place: &Place<'_>) -> Cors {
+        let origins = cors.allow_origins.iter();
+        let origins = origins
+            .map(|origin| self.text(origin, &Place::below(place, "origin", "", None)))
+            .collect();
         for (kind, list) in [
             ("method", &cors.allow_methods),
             ("allowed header", &cors.allow_headers),
@@ -73,6 +92,7 @@ impl<C: Clusters> Compiler<'_, C> {
                 }
             }
         }
+        Cors::new(cors, origins)
     }
 
     pub(super) fn extras(
@@ -80,12 +100,15 @@ impl<C: Clusters> Compiler<'_, C> {
         source: &config::Route,
         place: &Place<'_>,
     ) -> Option<Box<Extras>> {
-        let config::Action::Forward(forward) = &source.action else {
-            return None;
+        let filters = self.filters(&source.filters, place);
+        let mirrors = match &source.action {
+            config::Action::Forward(forward) => &*forward.mirrors,
+            config::Action::Redirect(_) | config::Action::Direct(_) => &[],
         };
-        let mirrors = forward.mirrors.iter();
+        let mirrors = mirrors.iter();
         let mirrors: Box<[Mirror]> = mirrors.map(|mirror| self.mirror(mirror, place)).collect();
-        (!mirrors.is_empty()).then(|| Box::new(Extras { mirrors }))
+        let is_empty = filters.is_empty() && mirrors.is_empty();
+        (!is_empty).then(|| Box::new(Extras { filters, mirrors }))
     }
 
     fn mirror(&mut self, source: &config_filter::Mirror, place: &Place<'_>) -> Mirror {
@@ -105,12 +128,40 @@ impl<C: Clusters> Compiler<'_, C> {
         }
     }
 
-    pub(super) fn check_regex_rewrite(
+    pub(super) fn rewrite(&mut self, source: &config::Rewrite, place: &Place<'_>) -> Rewrite {
+        let place = Place::below(place, "rewrite", "", None);
+        if let Some(path) = &source.path {
+            self.rewritten_path(path, &place);
+        }
+        if source.path.is_some() && source.regex.is_some() {
+            self.problem(&place, "it has both a path and a regex to replace by");
+        }
+        if let Some(authority) = &source.authority {
+            self.authority(authority, &place);
+        }
+        let regex = source.regex.as_ref();
+        let regex = regex.and_then(|regex| self.regex_rewrite(regex, &place));
+        Rewrite {
+            path: match (&source.path, regex) {
+                (_, Some(regex)) => PathRewrite::Regex(regex),
+                (Some(path), None) => PathRewrite::Matched(path.as_str().into()),
+                (None, None) => PathRewrite::Keep,
+            },
+            authority: source.authority.as_deref().map(Into::into),
+        }
+    }
+
+    fn regex_rewrite(
         &mut self,
-        rewrite: &config::RegexRewrite,
+        source: &config::RegexRewrite,
         place: &Place<'_>,
-    ) {
-        let place = Place::below(place, "regex", "", None);
-        self.regex(&rewrite.pattern, &place);
+    ) -> Option<RegexRewrite> {
+        match RegexRewrite::compile(source) {
+            Ok(rewrite) => Some(rewrite),
+            Err(reason) => {
+                self.problem(&Place::below(place, "regex", "", None), reason);
+                None
+            }
+        }
     }
 }

@@ -11,6 +11,7 @@ use ringmain_config::route::{self as config, HeaderEdits, PathMatch, RedirectPat
 use super::{
     Action, Answer, Destination, Destinations, Details, Direct, Forward, Places, Route, RouteTable,
     VirtualHost,
+    check::Retries,
     hosts::{Domains, Hosts, Refusal},
     matcher::{Condition, Matcher, PathCondition, Text},
     paths::{Builder, Candidate, Key, Root},
@@ -45,12 +46,12 @@ impl RouteTable {
             clusters,
             problems,
             regexes: HashMap::new(),
+            retry: None,
             is_sound: true,
         };
         let hosts = compiler.hosts(source, place);
-        if let Some(policy) = &source.retry {
-            compiler.check_retry(policy, place);
-        }
+        let retry = source.retry.as_ref();
+        compiler.retry = retry.and_then(|policy| compiler.retry(policy, place));
         let mut paths = Builder::default();
         let mut routes = Vec::new();
         let mut places = Vec::new();
@@ -105,6 +106,8 @@ pub(super) struct Compiler<'a, C> {
     problems: &'a mut Problems,
     /// The same pattern stands in many routes as a rule; each is compiled once per table.
     regexes: HashMap<String, Arc<Regex>>,
+    /// For routes that say nothing of retries.
+    retry: Retries,
     is_sound: bool,
 }
 
@@ -151,12 +154,23 @@ impl<C: Clusters> Compiler<'_, C> {
 
     fn route(&mut self, source: &config::Route, place: &Place<'_>) -> Route {
         let place = Place::below(place, "route", &source.name, source.origin.as_ref());
-        self.check_filters(&source.filters, &place);
+        let retry = match &source.action {
+            config::Action::Forward(forward) => match &forward.retry {
+                Some(policy) => self.retry(policy, &place),
+                None => self.retry.clone(),
+            },
+            config::Action::Redirect(_) | config::Action::Direct(_) => None,
+        };
         Route {
+            retry,
             name: source.name.as_str().into(),
             details: Box::new(Details {
                 matcher: self.matcher(&source.matches, &place),
                 origin: source.origin.clone(),
+                retries_itself: matches!(
+                    &source.action,
+                    config::Action::Forward(forward) if forward.retry.is_some()
+                ),
             }),
             action: self.action(&source.action, &place),
             request_headers: self.edits(&source.request_headers, "request headers", &place),
@@ -316,27 +330,10 @@ impl<C: Clusters> Compiler<'_, C> {
             };
             self.problem(place, message);
         }
-        if let Some(rewrite) = &source.rewrite {
-            let place = Place::below(place, "rewrite", "", None);
-            if let Some(path) = &rewrite.path {
-                self.rewritten_path(path, &place);
-            }
-            if let Some(regex) = &rewrite.regex {
-                self.check_regex_rewrite(regex, &place);
-                if rewrite.path.is_some() {
-                    self.problem(&place, "it has both a path and a regex to replace by");
-                }
-            }
-            if let Some(authority) = &rewrite.authority {
-                self.authority(authority, &place);
-            }
-        }
-        if let Some(policy) = &source.retry {
-            self.check_retry(policy, place);
-        }
+        let rewrite = source.rewrite.as_ref();
         Forward {
             destinations,
-            rewrite: source.rewrite.clone().map(Box::new),
+            rewrite: rewrite.map(|rewrite| Box::new(self.rewrite(rewrite, place))),
         }
     }
 
@@ -400,7 +397,7 @@ impl<C: Clusters> Compiler<'_, C> {
         }
     }
 
-    fn rewritten_path(&mut self, path: &str, place: &Place<'_>) {
+    pub(super) fn rewritten_path(&mut self, path: &str, place: &Place<'_>) {
         if let Err(unfit) = path::check_replacement(path) {
             self.is_sound = false;
             match unfit.hint {
@@ -410,7 +407,7 @@ impl<C: Clusters> Compiler<'_, C> {
         }
     }
 
-    fn authority(&mut self, authority: &str, place: &Place<'_>) {
+    pub(super) fn authority(&mut self, authority: &str, place: &Place<'_>) {
         if !is_authority(authority) {
             let message = format!(
                 "authority {authority:?} is neither `host` nor `host:port` (RFC 3986 section 3.2)"

@@ -6,7 +6,7 @@
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use super::{Request, regex::Regex};
-use crate::header::Headers;
+use crate::{affinity::parameter, header::Headers};
 
 /// All conditions of a route.
 #[derive(Debug)]
@@ -191,7 +191,7 @@ pub enum Text {
 }
 
 impl Text {
-    fn is_met(&self, found: &[u8]) -> bool {
+    pub(crate) fn is_met(&self, found: &[u8]) -> bool {
         match self {
             Self::Exact(text) => found == text.as_bytes(),
             Self::Prefix(text) => found.starts_with(text.as_bytes()),
@@ -199,14 +199,6 @@ impl Text {
             Self::Present => true,
         }
     }
-}
-
-/// Value of the first parameter `name` in `query`; empty when it stands there without `=`.
-fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
-    query.split('&').find_map(|parameter| {
-        let (found, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        (found == name).then_some(value)
-    })
 }
 
 /// A condition that a request did not meet. Its text says what was asked for.

@@ -13,6 +13,7 @@ pub mod matcher;
 mod names;
 mod paths;
 pub mod regex;
+pub mod rewrite;
 
 use std::sync::Arc;
 

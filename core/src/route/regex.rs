@@ -86,7 +86,7 @@ impl fmt::Debug for Regex {
 
 /// `\d`, `\w`, `\s` and `(?i)` are about ASCII, as `\d` and its like are in RE2; only a pattern
 /// that cannot be read so is read as Unicode.
-fn parse(pattern: &str) -> Result<Hir, String> {
+pub(super) fn parse(pattern: &str) -> Result<Hir, String> {
     let read = |unicode| {
         ParserBuilder::new()
             .unicode(unicode)
@@ -120,7 +120,7 @@ fn parse(pattern: &str) -> Result<Hir, String> {
 }
 
 /// As much of a pattern as a message can bear.
-fn shown(pattern: &str) -> String {
+pub(super) fn shown(pattern: &str) -> String {
     match pattern.char_indices().nth(SHOWN_CHARS_MAX) {
         Some((end, _)) => format!("{:?}...", &pattern[..end]),
         None => format!("{pattern:?}"),

@@ -20,6 +20,7 @@ use super::{
     Resolved, SLOT_BITS, Snapshot, check, endpoints,
 };
 use crate::{
+    limit::Limits,
     place::{Place, Problems},
     route::{self, RouteTable},
     tcp::TcpRoutes,
@@ -168,6 +169,8 @@ impl<'a> Compiler<'a> {
             cluster: cluster.clone(),
             endpoints,
             open: held.map_or_else(Arc::default, |held| held.open.clone()),
+            load: held.map_or_else(Arc::default, |held| held.load.clone()),
+            limits: Limits::of(cluster),
             source,
             has_names,
         })

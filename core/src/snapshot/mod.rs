@@ -15,7 +15,11 @@ use ringmain_config::{cluster::Cluster, endpoint::EndpointSet, listener as confi
 
 pub use endpoints::{Endpoint, Endpoints, Resolved, names_to_resolve};
 
-use crate::{limit::OpenConnections, route::RouteTable, tcp::TcpRoutes};
+use crate::{
+    limit::{Limits, Load, OpenConnections},
+    route::RouteTable,
+    tcp::TcpRoutes,
+};
 
 /// A compiled Document.
 #[derive(Debug, Default)]
@@ -115,6 +119,11 @@ pub struct ClusterEntry {
     pub endpoints: Arc<Endpoints>,
     /// TCP connections of all cores to it. The same as long as its id is.
     pub open: Arc<OpenConnections>,
+    /// Requests of all cores to it, as far as `limits` ask for their number. The same as long as
+    /// its id is.
+    pub load: Arc<Load>,
+    /// Bounds on requests at a time.
+    pub limits: Limits,
     /// What `endpoints` was made from.
     source: Arc<EndpointSet>,
     has_names: bool,

@@ -209,6 +209,8 @@ fn trailers() {
         "Vary",
         "Via",
         "X-Forwarded-For",
+        "X-Real-IP",
+        "X-Auth-User",
         "Forwarded",
         "X-Envoy-Internal",
         "X-Request-Id",

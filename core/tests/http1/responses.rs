@@ -258,6 +258,31 @@ fn interim_responses_come_before_the_final_one() {
     assert_eq!(head.header(rest, Known::Server), Some(b"x".as_slice()));
 }
 
+/// Each would cost the client and the proxy something, and there is no end to them otherwise.
+#[test]
+fn interim_responses_are_limited() {
+    let limits = Limits::default();
+    let interim = b"HTTP/1.1 103 x\r\n\r\n";
+    let last = b"HTTP/1.1 204 x\r\n\r\n";
+    let mut head = ResponseHead::new();
+    let mut decode = |bytes: &[u8], is_next: bool| {
+        if is_next {
+            head.reset();
+        }
+        head.decode(bytes, &limits, MethodKind::Other)
+    };
+    for round in 0..3 {
+        for index in 0..64 {
+            let is_next = round == 1 && index == 0;
+            assert_eq!(decode(interim, is_next), Ok(Some(18)), "{round} {index}");
+        }
+        match round {
+            0 => assert_eq!(decode(interim, false), Err(Reject::InterimHeads)),
+            _ => assert_eq!(decode(last, false), Ok(Some(18))),
+        }
+    }
+}
+
 /// Only who asked for another protocol is told of it, and told which.
 #[test]
 fn upgrades() {

@@ -289,7 +289,7 @@ fn what_a_route_does_besides_is_checked() {
             Some("rewrite > regex: \"(\" is not a regular expression"),
         ),
         (
-            rewrite(None, &format!("({})", "[ab]*a[ab]{30}"), ""),
+            rewrite(None, "[ab]{9000}", ""),
             Some("needs an automaton of more than"),
         ),
         (

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use ringmain_core::access_log::Outcome;
+use ringmain_core::{access_log::Outcome, failure::Flags};
 
 use super::*;
 
@@ -24,6 +24,7 @@ fn entry(path: &[u8]) -> Entry<'_> {
         protocol: None,
         status: 200,
         outcome: Outcome::ViaUpstream,
+        further_flags: Flags::NONE,
         termination_details: "",
         transport_failure: b"",
         bytes_received: 0,

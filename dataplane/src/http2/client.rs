@@ -194,6 +194,7 @@ async fn begin(
     let flush_timeout = worker.limits.stream_idle_timeout;
     let bridge = Bridge::new(Rc::clone(&stream), worker.buffers.none(), flush_timeout);
     let (requests, connection) = worker
+        .limits
         .http2
         .client()
         .handshake::<_, Bytes>(bridge)

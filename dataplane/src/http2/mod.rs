@@ -8,21 +8,10 @@
 
 pub mod client;
 pub mod server;
+mod settings;
 pub mod stream;
 
-/// stub
-#[derive(Debug, Default)]
-pub struct Settings;
-impl Settings {
-    /// stub
-    pub fn server(&self) -> h2::server::Builder {
-        h2::server::Builder::new()
-    }
-    /// stub
-    pub fn client(&self) -> h2::client::Builder {
-        h2::client::Builder::new()
-    }
-}
+pub use settings::Settings;
 
 /// What a client that speaks HTTP/2 sends first (RFC 9113 section 3.4).
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

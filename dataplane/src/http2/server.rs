@@ -15,6 +15,7 @@ use h2::{
     server::{Connection, SendResponse},
 };
 use http::{Request, Response};
+use ringmain_core::http2::{EARLY_MICROS, Resets};
 
 use super::stream::Outlet;
 use crate::{
@@ -31,19 +32,42 @@ const GOODBYE: Duration = Duration::from_secs(1);
 type Http2Connection = Connection<Bridge, Bytes>;
 
 /// What others on this core may ask of the connection.
-#[derive(Default)]
 pub struct Control {
     /// Requests under way.
     active: Cell<u32>,
     is_ending: Cell<bool>,
+    /// Requests that have ended.
+    resets: Cell<Resets>,
+    /// The client costs more than it brings.
+    is_flooded: Cell<bool>,
     /// Of the connection's task.
     waker: RefCell<Option<Waker>>,
 }
 
 impl Control {
+    fn new(early_resets_max: u32) -> Self {
+        Self {
+            active: Cell::new(0),
+            is_ending: Cell::new(false),
+            resets: Cell::new(Resets::new(early_resets_max)),
+            is_flooded: Cell::new(false),
+            waker: RefCell::default(),
+        }
+    }
+
     /// No new requests are taken from now on; those under way end.
     pub fn end(&self) {
         if !self.is_ending.replace(true) {
+            self.wake();
+        }
+    }
+
+    /// A request has ended, by the client's reset before an answer if it is `early`.
+    fn ended(&self, early: bool) {
+        let mut resets = self.resets.get();
+        let verdict = resets.ended(early);
+        self.resets.set(resets);
+        if verdict.is_err() && !self.is_flooded.replace(true) {
             self.wake();
         }
     }
@@ -78,13 +102,15 @@ impl Drop for Active {
 
 /// Serves a connection on which the preface has come, at the front of `received`.
 pub async fn serve(worker: &Rc<Worker>, session: &Rc<Session>, received: Buffer) {
-    let control = Rc::<Control>::default();
+    let settings = &worker.limits.http2;
+    let control = Rc::new(Control::new(settings.early_resets_max));
     session.set_http2(Some(Rc::clone(&control)));
     let alarm = worker.deadlines.alarm();
     let flush_timeout = worker.limits.stream_idle_timeout;
-    let bridge = Bridge::new(Rc::clone(&session.stream), received, flush_timeout);
+    let mut bridge = Bridge::new(Rc::clone(&session.stream), received, flush_timeout);
+    let flood = bridge.count_idle_frames(settings.idle_frames_per_second, true);
     alarm.set(worker.now() + micros(worker.limits.request_head_timeout));
-    let handshake = worker.http2.server().handshake(bridge);
+    let handshake = settings.server().handshake(bridge);
     if let Ok(Ok(connection)) = alarm.guard(handshake).await {
         let server = Server {
             worker,
@@ -93,6 +119,9 @@ pub async fn serve(worker: &Rc<Worker>, session: &Rc<Session>, received: Buffer)
             alarm: &alarm,
         };
         server.run(connection).await;
+    }
+    if flood.get().is_some() || control.is_flooded.get() {
+        worker.counters.downstream_http2_floods.increment();
     }
     session.set_http2(None);
 }
@@ -118,6 +147,9 @@ impl Server<'_> {
         let mut is_ending = false;
         loop {
             let is_idle = self.control.active.get() == 0;
+            if self.control.is_flooded.get() {
+                return self.end_at_once(connection).await;
+            }
             if self.control.is_ending.get() && !is_ending {
                 is_ending = true;
                 connection.graceful_shutdown();
@@ -132,6 +164,15 @@ impl Server<'_> {
                 Err(_) => self.control.is_ending.set(is_idle),
             }
         }
+    }
+
+    /// Tells the client why, if it listens, and ends all its requests.
+    async fn end_at_once(&self, mut connection: Http2Connection) {
+        connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+        self.alarm.set(self.worker.now() + micros(GOODBYE));
+        let closed = poll_fn(|context| connection.poll_closed(context));
+        // Whether it was told or not, it is over.
+        let _ = self.alarm.guard(closed).await;
     }
 
     fn bound_wait(&self, is_idle: bool, is_ending: bool) {
@@ -171,18 +212,22 @@ impl Server<'_> {
     }
 
     fn begin(&self, (request, respond): (Request<RecvStream>, SendResponse<Bytes>)) {
+        let client = Rc::new(Client::new(respond));
         let visit = Visit::Http2 {
             worker: Rc::clone(self.worker),
             session: Rc::clone(self.session),
             request: Box::new(request),
-            client: Rc::new(Client::new(respond)),
+            client: Rc::clone(&client),
         };
         let (worker, active) = (Rc::clone(self.worker), Active::new(self.control));
+        let began = worker.now();
         io::spawn(async move {
             let mut busy = worker.busy.take().unwrap_or_else(Busy::new);
             busy.begin(visit);
             busy.pause().await;
             worker.busy.put(busy);
+            let is_early = client.has_reset.get() && worker.now() - began < EARLY_MICROS;
+            active.0.ended(is_early);
             drop(active);
         });
     }
@@ -194,6 +239,8 @@ pub struct Client {
     respond: RefCell<SendResponse<Bytes>>,
     /// From then on, unless the answer ended with its head.
     outlet: OnceCell<Outlet>,
+    /// It has reset the stream before there was an answer.
+    has_reset: Cell<bool>,
 }
 
 impl Client {
@@ -201,6 +248,7 @@ impl Client {
         Self {
             respond: RefCell::new(respond),
             outlet: OnceCell::new(),
+            has_reset: Cell::new(false),
         }
     }
 
@@ -240,10 +288,13 @@ impl Client {
     }
 
     fn poll_gone(&self, context: &mut Context<'_>) -> Poll<()> {
-        match self.outlet.get() {
-            Some(outlet) => outlet.poll_reset(context),
-            None => self.respond.borrow_mut().poll_reset(context).map(|_| ()),
+        if let Some(outlet) = self.outlet.get() {
+            return outlet.poll_reset(context);
         }
+        let reset = self.respond.borrow_mut().poll_reset(context);
+        // An error is the end of the whole connection.
+        self.has_reset.set(matches!(reset, Poll::Ready(Ok(_))));
+        reset.map(|_| ())
     }
 }
 

@@ -9,8 +9,12 @@
 //! room, for as long as the flush timeout allows without any progress; then the stream's deadline
 //! closes the connection. A bridge is the only one to set that deadline. Whoever holds the stream
 //! too may end the connection at any time ([`Stream::abort`]), and all that is polled here ends.
+//!
+//! Since h2 does not tell of frames that bring nothing, they are counted here
+//! ([`Bridge::count_idle_frames`]).
 
 use std::{
+    cell::Cell,
     future::Future,
     io::{self, IoSlice},
     pin::Pin,
@@ -19,6 +23,7 @@ use std::{
     time::Duration,
 };
 
+use ringmain_core::http2::{Flood, IdleFrames};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{buffer::Buffer, deadline::Expiry, stream::Stream};
@@ -36,6 +41,15 @@ pub struct Bridge {
     flush_timeout: Duration,
     reads: Turn,
     writes: Turn,
+    guard: Option<Guard>,
+}
+
+/// Counts what the peer sends.
+struct Guard {
+    frames: IdleFrames,
+    verdict: Rc<Cell<Option<Flood>>>,
+    /// All that was written has been sent, so that another frame may follow.
+    is_between_frames: bool,
 }
 
 /// How long one direction has gone on without a wait that lets others have their turn.
@@ -62,20 +76,58 @@ impl Bridge {
             flush_timeout,
             reads: Turn::default(),
             writes: Turn::default(),
+            guard: None,
         }
     }
 
+    /// Ends the connection when the peer sends more than `per_second` frames that bring nothing
+    /// ([`IdleFrames`]): it is told with GOAWAY, reads fail from then on, and what is returned says
+    /// why, which h2's error does not. `from_client`: what is received begins with the preface.
+    pub fn count_idle_frames(
+        &mut self,
+        per_second: u32,
+        from_client: bool,
+    ) -> Rc<Cell<Option<Flood>>> {
+        let verdict = Rc::new(Cell::new(None));
+        let now = self.stream.deadline().table().now();
+        self.guard = Some(Guard {
+            frames: IdleFrames::new(per_second, from_client, now),
+            verdict: Rc::clone(&verdict),
+            is_between_frames: true,
+        });
+        verdict
+    }
+
+    /// The last `count` bytes of `buffer` have just been read.
+    fn count(&mut self, buffer: &ReadBuf<'_>, count: usize) -> io::Result<()> {
+        let Some(guard) = &mut self.guard else {
+            return Ok(());
+        };
+        let bytes = &buffer.filled()[buffer.filled().len() - count..];
+        let now = || self.stream.deadline().table().now();
+        let Err(flood) = guard.frames.received(bytes, now) else {
+            return Ok(());
+        };
+        if guard.verdict.replace(Some(flood)).is_none() && guard.is_between_frames {
+            let go_away = go_away(guard.frames.last_stream());
+            // Who reads nothing is not told.
+            let _ = self.stream.send_now(&[IoSlice::new(&go_away)]);
+        }
+        Err(io::Error::other(flood.reason()))
+    }
+
     /// What was received already: as much as fits.
-    fn read_received(&mut self, buffer: &mut ReadBuf<'_>) {
+    fn read_received(&mut self, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
         let bytes = self.received.filled();
         let count = bytes.len().min(buffer.remaining());
         buffer.put_slice(&bytes[..count]);
         self.received.consume(count);
         self.received.release();
+        self.count(buffer, count)
     }
 
     /// Receives once, unless it would have to wait. False: nothing has arrived.
-    fn receive(&self, buffer: &mut ReadBuf<'_>) -> io::Result<bool> {
+    fn receive(&mut self, buffer: &mut ReadBuf<'_>) -> io::Result<bool> {
         // SAFETY: nothing uninitialised is written to it.
         let space = unsafe { buffer.unfilled_mut() };
         match self.stream.receive_to(space) {
@@ -83,6 +135,7 @@ impl Bridge {
                 // SAFETY: the kernel wrote so many bytes to the front of the unfilled part.
                 unsafe { buffer.assume_init(count) };
                 buffer.advance(count);
+                self.count(buffer, count)?;
                 Ok(true)
             }
             Err(error) => match error.kind() {
@@ -109,6 +162,9 @@ impl Bridge {
                 Ok(count) => {
                     // Nothing else sets it. When nothing has, this is one store.
                     self.stream.deadline().clear();
+                    if let Some(guard) = &mut self.guard {
+                        guard.sent(slices, count);
+                    }
                     return Poll::Ready(Ok(count));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_for_room(),
@@ -147,6 +203,20 @@ impl Bridge {
     }
 }
 
+impl Guard {
+    /// The first `count` bytes of `slices` have been sent.
+    fn sent(&mut self, slices: &[IoSlice<'_>], count: usize) {
+        let mut rest = count;
+        self.is_between_frames = true;
+        for slice in slices {
+            let taken = slice.len().min(rest);
+            self.frames.sent(&slice[..taken]);
+            rest -= taken;
+            self.is_between_frames &= taken == slice.len();
+        }
+    }
+}
+
 impl Turn {
     /// Counts a move; true for the last one of a turn.
     fn ends(&mut self) -> bool {
@@ -176,8 +246,7 @@ impl AsyncRead for Bridge {
             return Poll::Ready(Ok(()));
         }
         if !bridge.received.is_empty() {
-            bridge.read_received(buffer);
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(bridge.read_received(buffer));
         }
         if !bridge.is_waiting {
             ready!(bridge.poll_read_turn(context));
@@ -222,6 +291,13 @@ impl AsyncWrite for Bridge {
         self.stream.finish();
         Poll::Ready(Ok(()))
     }
+}
+
+/// GOAWAY with ENHANCE_YOUR_CALM (RFC 9113 sections 6.8 and 7).
+fn go_away(last_stream: u32) -> [u8; 17] {
+    let mut frame = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11];
+    frame[9..13].copy_from_slice(&last_stream.to_be_bytes());
+    frame
 }
 
 #[cfg(test)]

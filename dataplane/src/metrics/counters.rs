@@ -32,6 +32,9 @@ worker_counters! {
         "Connections accepted from clients.";
     downstream_connections_active: Gauge, "ringmain_downstream_connections_active",
         "Open connections of clients.";
+    downstream_http2_floods: Counter, "ringmain_downstream_http2_floods_total",
+        "HTTP/2 connections closed because their clients cost more than they bring: by resets, or \
+         by frames without a request or data.";
     accept_failures: Counter, "ringmain_accept_failures_total",
         "Connections that could not be accepted, for want of descriptors as a rule.";
     connections_refused: Counter, "ringmain_connections_refused_total",

@@ -11,7 +11,7 @@ use std::{
 
 use ringmain_config::{cluster::Service, endpoint::Workload};
 use ringmain_core::{
-    failure::Flag,
+    failure::Flags,
     metrics::{Labels, Reporter, duration_bucket, size_bucket},
 };
 use smallvec::SmallVec;
@@ -187,7 +187,7 @@ pub struct Answer {
     /// 0 when no response was begun.
     pub status: u16,
     /// What went wrong.
-    pub flag: Option<Flag>,
+    pub flags: Flags,
 }
 
 /// Series by answer. It does not keep a series alive: one that was retired is looked up anew.

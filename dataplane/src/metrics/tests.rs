@@ -11,7 +11,7 @@ use std::{
 use proptest::prelude::*;
 use ringmain_config::{cluster::Service, endpoint::Workload};
 use ringmain_core::{
-    failure::Flag,
+    failure::{Flag, Flags},
     metrics::{Labels, Reporter},
 };
 
@@ -41,7 +41,11 @@ fn answer(status: u16) -> Answer {
     Answer {
         reporter: Reporter::Source,
         status,
-        flag: (status >= 500).then_some(Flag::Uf),
+        flags: if status >= 500 {
+            Flag::Uf.into()
+        } else {
+            Flags::NONE
+        },
     }
 }
 
@@ -154,7 +158,7 @@ fn the_reporter_decides_who_is_the_source() {
         let answer = Answer {
             reporter,
             status: 200,
-            flag: None,
+            flags: Flags::NONE,
         };
         proxy.workers[0].observe(&edge, answer, &SAMPLE);
     }

@@ -17,7 +17,7 @@ use std::{
 use crossbeam::queue::ArrayQueue;
 use ringmain_config::endpoint::Workload;
 use ringmain_core::{
-    failure::Flag,
+    failure::Flags,
     metrics::{ConnectionLabels, Labels, Reporter, RequestLabels},
 };
 
@@ -119,16 +119,11 @@ impl WorkerMetrics {
     }
 
     /// The series of TCP connections that ended, or not yet, with this flag.
-    pub fn of_connections(
-        &self,
-        edge: &Edge,
-        reporter: Reporter,
-        flag: Option<Flag>,
-    ) -> Rc<Series> {
+    pub fn of_connections(&self, edge: &Edge, reporter: Reporter, flags: Flags) -> Rc<Series> {
         let answer = Answer {
             reporter,
             status: 0,
-            flag,
+            flags,
         };
         let find = || {
             let (source, destination) = self.ends(edge, reporter);
@@ -137,7 +132,7 @@ impl WorkerMetrics {
                 source,
                 destination,
                 service: Arc::clone(&edge.service),
-                flag,
+                flags,
             }))
         };
         edge.of_connections.get_or_insert_with(answer, find)
@@ -196,7 +191,7 @@ impl WorkerMetrics {
             destination,
             service: Arc::clone(&edge.service),
             status: answer.status,
-            flag: answer.flag,
+            flags: answer.flags,
         })
     }
 }

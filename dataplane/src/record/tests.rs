@@ -86,7 +86,7 @@ impl Bench {
                 labels.destination.name,
                 labels.service.name,
                 labels.status,
-                labels.flag.map_or("-", |flag| flag.name()),
+                &*labels.flags.text(),
                 series.totals.requests()
             )
         });

@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, ops::Range, time::Duration};
 
-use ringmain_core::access_log::{Entry, FIELD_BYTES_MAX, Outcome, Protocol};
+use ringmain_core::{
+    access_log::{Entry, FIELD_BYTES_MAX, Outcome, Protocol},
+    failure::Flags,
+};
 
 use super::Description;
 use crate::{io::deadline::Micros, metrics::Sample};
@@ -32,6 +35,8 @@ pub(super) struct Measured {
     pub(super) start_unix_millis: u64,
     pub(super) status: u16,
     pub(super) outcome: Outcome,
+    /// Beside those of the outcome.
+    pub(super) further_flags: Flags,
     pub(super) sample: Sample,
 }
 
@@ -82,6 +87,7 @@ impl Text {
             protocol: self.protocol,
             status: measured.status,
             outcome: measured.outcome,
+            further_flags: measured.further_flags,
             termination_details: self.termination,
             transport_failure: self.field(Field::TransportFailure),
             bytes_received: measured.sample.request_bytes,

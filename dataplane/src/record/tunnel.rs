@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, rc::Rc};
 
-use ringmain_core::{access_log::Outcome, ending::Ending, metrics::Reporter};
+use ringmain_core::{access_log::Outcome, ending::Ending, failure::Flags, metrics::Reporter};
 
 use super::{
     Description, Recorder,
@@ -89,7 +89,7 @@ impl<'w> TunnelRecord<'w> {
     /// The endpoint is connected to. The series is where the bytes are to be counted as they move.
     pub fn established(&mut self) -> Rc<Series> {
         self.is_established = true;
-        let series = self.series(None);
+        let series = self.series(Flags::NONE);
         series.opened();
         series
     }
@@ -104,11 +104,11 @@ impl<'w> TunnelRecord<'w> {
         self.ending = ending;
     }
 
-    fn series(&self, flag: Option<ringmain_core::failure::Flag>) -> Rc<Series> {
+    fn series(&self, flags: Flags) -> Rc<Series> {
         let edge = self.edge.as_deref().unwrap_or(&self.recorder.nowhere);
         self.recorder
             .metrics
-            .of_connections(edge, self.reporter, flag)
+            .of_connections(edge, self.reporter, flags)
     }
 
     fn note(&mut self, field: Field, value: &[u8]) {
@@ -122,7 +122,7 @@ impl Drop for TunnelRecord<'_> {
     fn drop(&mut self) {
         let recorder = self.recorder;
         let facts = self.ending.facts();
-        let series = self.series(facts.flag);
+        let series = self.series(facts.flags);
         if !self.is_established {
             series.opened();
         }
@@ -135,6 +135,7 @@ impl Drop for TunnelRecord<'_> {
                 start_unix_millis: recorder.epoch.get().saturating_add(self.opened) / 1000,
                 status: 0,
                 outcome: Outcome::Carried(self.ending),
+                further_flags: Flags::NONE,
                 sample: Sample {
                     duration_micros: now.saturating_sub(self.opened),
                     request_bytes: self.received,

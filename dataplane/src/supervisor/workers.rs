@@ -17,6 +17,7 @@ use tokio::{sync::Notify, time::timeout};
 use crate::{
     access_log::LogSink,
     cpus::{CoreId, Cpus},
+    http2,
     inbox::{Command, Inbox},
     io::{
         doorbell::{BellSocket, doorbell},
@@ -275,6 +276,7 @@ fn limits(tuning: &Tuning) -> Limits {
         upstream_idle_max: limits.upstream_idle_connections as usize,
         pipes_max: limits.pipes as usize,
         drain_timeout: limits.drain_timeout,
+        http2: http2::Settings::new(limits),
     }
 }
 

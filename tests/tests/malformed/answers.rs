@@ -281,6 +281,7 @@ fn behind() -> Vec<Answer> {
 
 #[rustfmt::skip]
 fn interim() -> Vec<Answer> {
+    let hints = |count| vec!["HTTP/1.1 103 Early Hints"; count].join("\r\n\r\n");
     let then = |head: &str| format!("{head}\r\n\r\n{}", ok("content-length: 2", "ok"));
     vec![
         same("hints before it", then("HTTP/1.1 103 Early Hints\r\nlink: </a>")),
@@ -288,6 +289,9 @@ fn interim() -> Vec<Answer> {
         becomes("an interim answer that is framed",
             then("HTTP/1.1 103 Early Hints\r\ncontent-length: 9\r\nconnection: close"),
             then("HTTP/1.1 103 Early Hints")).reused(),
+        same("as many as may be", then(&hints(64))),
+        bad("one more", then(&hints(65))),
+        bad("without end", format!("{}\r\n\r\n", hints(2000))),
         bad("a bad one", then("HTTP/1.1 103 Early Hints\r\n x: 1")),
     ]
 }

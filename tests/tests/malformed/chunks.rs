@@ -138,6 +138,8 @@ fn trailers() -> Vec<Case> {
         dropped("a cookie", "cookie: a=b"),
         dropped("a type", "content-type: text/html"),
         dropped("an address", "x-forwarded-for: 1.2.3.4"),
+        dropped("what a proxy says of the client", "X-Real-IP: 1.2.3.4"),
+        dropped("who the client is", "x-auth-request-user: admin"),
         dropped("an upgrade", "upgrade: h2c"),
         dropped("a trailer", "trailer: x"),
         dropped("a condition", "if-match: *"),

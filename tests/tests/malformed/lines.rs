@@ -212,7 +212,7 @@ fn versions() -> Vec<Case> {
         refused("FTP/1.1", of("FTP/1.1"), 400, "request_line"),
         refused("HTTP/1.1 and NUL", of("HTTP/1.1\0"), 400, "request_line"),
         refused("HTTP/1.1 in other digits", of("HTTP/\u{ff11}.\u{ff11}"), 400, "request_line"),
-        refused("HTTP/2's preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "http2_preface"),
+        refused("HTTP/2's preface, gone wrong", line("PRI * HTTP/2.0"), 505, "http2_preface"),
     ]
 }
 

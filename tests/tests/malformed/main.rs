@@ -40,7 +40,7 @@ on_both!(
 /// What is claimed of the tables holds for as long as they are this long.
 #[test]
 fn tables_are_long() {
-    let requests = requests::tables().iter().map(Vec::len).sum::<usize>();
+    let requests = tables().iter().map(Vec::len).sum::<usize>();
     assert!(requests >= 400, "{requests} requests");
     let answers = answers::all().len();
     assert!(answers >= 100, "{answers} answers");

@@ -4,6 +4,7 @@ use ringmain_tests::{
     Io,
     client::Client,
     mesh::Mesh,
+    message::Message,
     origin::{Conversation, Origin},
     wait,
 };
@@ -104,10 +105,15 @@ fn details(reason: &str) -> String {
     }
 }
 
+fn response(client: &mut Client, method: &str, case: &Case) -> Message {
+    let response = client.wire.response(method);
+    response.unwrap_or_else(|broken| panic!("{}: {broken}", case.name))
+}
+
 fn refuse(client: &mut Client, case: &Case, status: u16) {
     // Refused before all of it was sent, perhaps.
     drop(client.wire.send([&case.bytes, EVIL].concat()));
-    let answer = client.response("GET");
+    let answer = response(client, "GET", case);
     assert_eq!(answer.status(), status, "{}: {}", case.name, answer.text());
     assert!(answer.closes(), "{}", case.name);
     client.expect_end();
@@ -116,11 +122,11 @@ fn refuse(client: &mut Client, case: &Case, status: u16) {
 fn pass(client: &mut Client, case: &Case, stays: bool) {
     client.send([&case.bytes, NEXT].concat());
     let is_head = case.bytes.starts_with(b"HEAD ");
-    let answer = client.response(if is_head { "HEAD" } else { "GET" });
+    let answer = response(client, if is_head { "HEAD" } else { "GET" }, case);
     assert_eq!(answer.status(), 200, "{}: {}", case.name, answer.text());
     assert_eq!(answer.closes(), !stays, "{}", case.name);
     if stays {
-        assert_eq!(client.response("GET").text(), "ok", "{}", case.name);
+        assert_eq!(response(client, "GET", case).text(), "ok", "{}", case.name);
     } else {
         client.expect_end();
     }
@@ -196,7 +202,7 @@ pub(crate) fn chunks_behind_what_was_forwarded(io: Io) {
             }
         });
         drop(client.wire.send([body, EVIL].concat()));
-        let answer = client.response("POST");
+        let answer = response(&mut client, "POST", case);
         assert_eq!(answer.status(), *status, "{}: {}", case.name, answer.text());
         assert!(answer.closes(), "{}", case.name);
         client.expect_end();

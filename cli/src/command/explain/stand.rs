@@ -8,7 +8,11 @@ use ringmain_config::{
 };
 use ringmain_controlplane::{
     registry::Workload,
-    resource::{gateway::Gateway, host::full_name},
+    resource::{
+        gateway::Gateway,
+        gateway_api::{GATEWAY_NAME_LABEL, Gateway as ApiGateway},
+        host::full_name,
+    },
     world::World,
 };
 use ringmain_core::{
@@ -24,7 +28,7 @@ use super::{
 use crate::fault::Fault;
 
 /// The proxy that decides, and which of its listeners count.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Stand {
     pub(super) node: Node,
     kind: &'static str,
@@ -50,17 +54,18 @@ impl Stand {
                     .ok_or_else(|| unknown("workload", name, world))
             }
             (Some(name), None) => {
-                let gateway = pick(world.gateways(), name, |gateway| {
-                    (&gateway.metadata.namespace, &gateway.metadata.name)
+                let gateways = Self::gateways(world);
+                let gateway = pick(gateways.iter(), name, |stand| {
+                    (&stand.node.namespace, &stand.node.name)
                 });
                 gateway
-                    .map(Self::gateway)
+                    .cloned()
                     .ok_or_else(|| unknown("Gateway", name, world))
             }
             (None, None) => {
-                let mut gateways = world.gateways();
+                let mut gateways = Self::gateways(world).into_iter();
                 match (gateways.next(), gateways.next()) {
-                    (Some(only), None) => Ok(Self::gateway(only)),
+                    (Some(only), None) => Ok(only),
                     (None, _) => Err(Fault::Usage(format!(
                         "there is no Gateway; name the workload that makes the request with \
                          --from: {}",
@@ -73,6 +78,31 @@ impl Stand {
                     ))),
                 }
             }
+        }
+    }
+
+    /// Those of both APIs.
+    fn gateways(world: &World) -> Vec<Self> {
+        let istio = world.gateways().map(Self::gateway);
+        istio
+            .chain(world.api_gateways().map(Self::api_gateway))
+            .collect()
+    }
+
+    /// A proxy that has just the label that names this Gateway.
+    fn api_gateway(gateway: &ApiGateway) -> Self {
+        let (namespace, name) = (&gateway.metadata.namespace, &gateway.metadata.name);
+        let ports = gateway.listeners.iter().map(|listener| listener.port);
+        Self {
+            node: Node {
+                name: name.clone(),
+                namespace: namespace.clone(),
+                labels: [(GATEWAY_NAME_LABEL.to_owned(), name.clone())].into(),
+                ..Node::default()
+            },
+            kind: "Gateway",
+            direction: Direction::Gateway,
+            ports: ports.collect(),
         }
     }
 
@@ -317,12 +347,9 @@ fn unknown(what: &str, name: &str, world: &World) -> Fault {
 }
 
 fn choices(world: &World) -> String {
-    let gateways = world.gateways().map(|gateway| {
-        format!(
-            "--gateway {}/{}",
-            gateway.metadata.namespace, gateway.metadata.name
-        )
-    });
+    let gateways = Stand::gateways(world).into_iter();
+    let gateways =
+        gateways.map(|stand| format!("--gateway {}/{}", stand.node.namespace, stand.node.name));
     let workloads =
         workloads(world).map(|workload| format!("--from {}/{}", workload.namespace, workload.name));
     let choices: Vec<_> = gateways.chain(workloads).collect();

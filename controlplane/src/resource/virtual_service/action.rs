@@ -3,6 +3,7 @@
 use ringmain_config::route::{
     DirectResponse, Redirect, RedirectPath, RedirectPort, RegexRewrite, Rewrite,
 };
+use ringmain_core::route::rewrite::RegexRewrite as Compiled;
 
 use super::{
     super::cursor::{Cursor, Fault, Report},
@@ -127,12 +128,19 @@ pub(super) fn rewrite(at: &Cursor<'_>, report: &mut Report) -> Option<Rewrite> {
     Some(rewrite)
 }
 
-/// `RegexRewrite`.
-fn regex_rewrite(at: &Cursor<'_>, _report: &mut Report) -> Option<RegexRewrite> {
-    Some(RegexRewrite {
+/// `RegexRewrite`, by the proxies' own rules.
+fn regex_rewrite(at: &Cursor<'_>, report: &mut Report) -> Option<RegexRewrite> {
+    let rewrite = RegexRewrite {
         pattern: at.text_of("match")?.to_owned(),
         substitution: at.text_of("rewrite")?.to_owned(),
-    })
+    };
+    match Compiled::compile(&rewrite) {
+        Ok(_) => Some(rewrite),
+        Err(reason) => {
+            report.error(at, reason);
+            None
+        }
+    }
 }
 
 /// RFC 4648 section 4, with or without padding, line breaks passed over.

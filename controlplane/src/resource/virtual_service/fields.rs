@@ -143,8 +143,9 @@ static REWRITE: [Field; 3] = [
     Field::new("uriRegexRewrite", Shape::Object(&REGEX_REWRITE)),
 ];
 
+// Both are checked where they are read: neither means anything without the other.
 static REGEX_REWRITE: [Field; 2] = [
-    Field::new("match", Shape::Form(format::regex)).required(),
+    Field::new("match", Shape::Text).required(),
     Field::new("rewrite", Shape::Text).required(),
 ];
 

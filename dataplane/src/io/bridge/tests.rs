@@ -10,7 +10,7 @@ use std::{
 
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::{Bridge, IoSlice};
+use super::{Bridge, Flood, IoSlice};
 use crate::io::{
     alarm::Late,
     buffer::BufferPool,
@@ -246,6 +246,38 @@ fn others_have_their_turn() {
         assert!(matches!(first, Either::First(Err(_))));
         stream.reset();
         sends.join().unwrap();
+    });
+}
+
+/// Who sends too many is told so and cut off, wherever the count began.
+#[test]
+fn frames_that_bring_nothing_end_the_connection() {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    const PING: [u8; 17] = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+    let headers = [0, 0, 1, 1, 5, 0, 0, 0, 7, 0x82];
+    let start = [PREFACE, &headers, &PING.repeat(10)].concat();
+    check(&start, LONG, async |mut pair| {
+        let verdict = pair.bridge.count_idle_frames(10, true);
+        let mut bytes = [0; 1024];
+        let count = pair.bridge.read(&mut bytes).await.unwrap();
+        assert_eq!(count, start.len());
+        pair.bridge.write_all(b"sent").await.unwrap();
+        // A second's worth more than ten seconds'.
+        pair.far.write_all(&PING.repeat(110)).unwrap();
+        let error = loop {
+            if let Err(error) = pair.bridge.read(&mut bytes).await {
+                break error;
+            }
+        };
+        assert_eq!(error.to_string(), Flood::IdleFrames.reason());
+        assert_eq!(verdict.get(), Some(Flood::IdleFrames));
+        drop(pair.bridge);
+        pair.stream.finish();
+        let mut told = [0; 21];
+        pair.far.read_exact(&mut told).unwrap();
+        assert_eq!(&told[..4], b"sent");
+        let go_away = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 11];
+        assert_eq!(told[4..], go_away);
     });
 }
 

@@ -45,7 +45,8 @@ fn mirrors() {
         ),
         ("mirror: {host: b}\nmirrorPercentage: {value: 0}", &[]),
         (
-            "mirrors:\n- destination: {host: b}\n- destination: {host: c}\n  percentage: {value: 5}",
+            "mirrors:\n- destination: {host: b}\n- destination: {host: c}\n  \
+             percentage: {value: 5}",
             &[(b, 1_000_000), (c, 50_000)],
         ),
         (
@@ -181,7 +182,8 @@ fn what_is_wrong_with_cors() {
         ),
         (
             format!("{{{origins}, allowHeaders: ['x a']}}"),
-            "3:61 error: spec.http[0].corsPolicy.allowHeaders[0]: `x a` is not the name of a header",
+            "3:61 error: spec.http[0].corsPolicy.allowHeaders[0]: `x a` is not the name of a \
+             header",
         ),
         (
             format!("{{{origins}, exposeHeaders: ['']}}"),
@@ -258,8 +260,28 @@ fn what_is_wrong_with_a_regular_expression_that_rewrites() {
         ),
         (
             "rewrite: {uriRegexRewrite: {match: '(', rewrite: b}}",
-            "3:38 error: spec.http[0].rewrite.uriRegexRewrite.match: \"(\" is not a regular \
-             expression: unclosed group at character 1",
+            "3:30 error: spec.http[0].rewrite.uriRegexRewrite: \"(\" is not a regular expression: \
+             unclosed group at character 1",
+        ),
+        (
+            "rewrite: {uriRegexRewrite: {match: '(a)', rewrite: '\\2'}}",
+            "3:30 error: spec.http[0].rewrite.uriRegexRewrite: substitution \"\\\\2\" names group \
+             2 of a pattern with 1",
+        ),
+        (
+            "rewrite: {uriRegexRewrite: {match: a, rewrite: 'b?c'}}",
+            "3:30 error: spec.http[0].rewrite.uriRegexRewrite: substitution \"b?c\" holds `?`, \
+             `#` or what must be percent-encoded",
+        ),
+        (
+            "rewrite: {uriRegexRewrite: {match: a, rewrite: '\\n'}}",
+            "3:30 error: spec.http[0].rewrite.uriRegexRewrite: substitution \"\\\\n\" has a `\\` \
+             before neither a digit nor another `\\`",
+        ),
+        (
+            "rewrite: {uriRegexRewrite: {match: 'a{9999}', rewrite: b}}",
+            "3:30 error: spec.http[0].rewrite.uriRegexRewrite: regular expression \"a{9999}\" \
+             needs an automaton of more than 16 KiB",
         ),
         (
             "rewrite: {uriRegexRewrite: {match: a}}",

@@ -1,0 +1,224 @@
+//! What a route does besides its action, for [`super::explain()`]: filters, retries, copies, and what
+//! keeps a client at an endpoint.
+
+use ringmain_config::{
+    cluster::{Cluster, HashKey},
+    duration,
+    filter::{AbortWith, Share},
+    retry::RetryOn,
+};
+use serde::Serialize;
+
+use super::{Compiled, DescribedRequest};
+use crate::{
+    affinity::parameter,
+    filter::{Filters, Then},
+    header::Headers,
+    route::{Extras, Mirror, Route},
+};
+
+/// What a request meets before the route's action.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct FiltersPart {
+    /// Some requests wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delay: Option<DelayPart>,
+    /// Some requests are answered on purpose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub abort: Option<AbortPart>,
+    /// What the policy for other origins says of this request, as a sentence without a full stop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cors: Option<String>,
+}
+
+impl FiltersPart {
+    /// There is none.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A delay on purpose.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DelayPart {
+    /// As `1.5s`.
+    pub duration: String,
+    /// Of the requests, in percent.
+    pub share: f64,
+}
+
+/// An answer on purpose.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AbortPart {
+    /// Of the answer.
+    pub status: u16,
+    /// Of the answer, in gRPC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grpc_status: Option<u8>,
+    /// Of the requests, in percent.
+    pub share: f64,
+}
+
+/// What is done about tries that fail.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RetryPart {
+    /// `route`, or `route table` when the route says nothing of retries.
+    pub by: &'static str,
+    /// Further tries behind the first.
+    pub attempts: u32,
+    /// What is worth another try.
+    pub on: Vec<RetryOn>,
+    /// Statuses that are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub status_codes: Vec<u16>,
+    /// For each try, as `1.5s`; absent when there is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_try_timeout: Option<String>,
+    /// Base of the wait between tries, as `0.025s`.
+    pub back_off: String,
+    /// Endpoints that were tried are avoided.
+    pub avoids_previous_endpoints: bool,
+}
+
+/// A copy of some requests.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MirrorPart {
+    /// Where to.
+    pub cluster: String,
+    /// Of the requests, in percent.
+    pub share: f64,
+}
+
+/// What keeps a client at an endpoint.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HashPart {
+    /// `header "x-user"`, `cookie "session"`, `query parameter "user"`, `source address`.
+    pub by: String,
+    /// The request has it; absent when that depends on who sends it. Without it, an endpoint is
+    /// drawn at random, or a cookie is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_there: Option<bool>,
+    /// A client without the cookie is given one for so long, as `60s`; `0s` for its session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gives_cookie: Option<String>,
+}
+
+pub(super) fn filters(extras: Option<&Extras>, request: &DescribedRequest<'_>) -> FiltersPart {
+    let Some(Filters { fault, cors }) = extras.map(|extras| &extras.filters) else {
+        return FiltersPart::default();
+    };
+    let (delay, abort) = match fault {
+        Some(fault) => fault.parts(),
+        None => (None, None),
+    };
+    FiltersPart {
+        delay: delay.map(|delay| DelayPart {
+            duration: duration::format(delay.duration),
+            share: percent(delay.share),
+        }),
+        abort: abort.map(|abort| {
+            let (status, grpc_status) = match abort.with {
+                AbortWith::Http(status) => (status, None),
+                AbortWith::Grpc(status) => (200, Some(status)),
+            };
+            AbortPart {
+                status,
+                grpc_status,
+                share: percent(abort.share),
+            }
+        }),
+        cors: cors
+            .as_ref()
+            .map(|cors| of_cors(&cors.request(request), request)),
+    }
+}
+
+fn of_cors(then: &Then, request: &DescribedRequest<'_>) -> String {
+    let origin = request.headers.value("origin").unwrap_or_default();
+    if origin.is_empty() {
+        return "the request names no origin".to_owned();
+    }
+    let origin = String::from_utf8_lossy(&origin);
+    match then {
+        Then::ContinueGranted(_) => format!("pages of {origin:?} may read the answer"),
+        Then::Preflight(_) => format!("the preflight of {origin:?} is answered here, and allowed"),
+        Then::PreflightRefused => {
+            format!("the preflight of {origin:?} is answered here, and not allowed")
+        }
+        Then::Continue | Then::Abort(_) => format!("pages of {origin:?} may not read the answer"),
+    }
+}
+
+pub(super) fn retry(route: &Route) -> Option<RetryPart> {
+    let policy = route.retry.as_deref()?;
+    Some(RetryPart {
+        by: match route.details.retries_itself {
+            true => "route",
+            false => "route table",
+        },
+        attempts: policy.attempts,
+        on: policy.words().to_vec(),
+        status_codes: policy.status_codes().to_vec(),
+        per_try_timeout: policy.per_try_timeout.map(duration::format),
+        back_off: duration::format(policy.back_off_base()),
+        avoids_previous_endpoints: policy.avoids_previous_endpoints,
+    })
+}
+
+pub(super) fn mirrors(compiled: Compiled<'_>, extras: Option<&Extras>) -> Vec<MirrorPart> {
+    let part = |mirror: &Mirror| {
+        let entry = compiled.snapshot.cluster(mirror.cluster)?;
+        Some(MirrorPart {
+            cluster: entry.cluster.name.clone(),
+            share: percent(mirror.share),
+        })
+    };
+    let mirrors = extras.iter().flat_map(|extras| &extras.mirrors);
+    mirrors.filter_map(part).collect()
+}
+
+pub(super) fn hash(cluster: &Cluster, request: &DescribedRequest<'_>) -> Option<HashPart> {
+    let key = cluster
+        .hash
+        .as_ref()
+        .filter(|_| cluster.balancer.hashes())?;
+    let cookie = |name: &str| {
+        let cookies = request.headers.value("cookie").unwrap_or_default();
+        let cookies = String::from_utf8_lossy(&cookies).into_owned();
+        let mut names = cookies.split([';', ',']).filter_map(|pair| {
+            let (name, _) = pair.split_once('=')?;
+            Some(name.trim().to_owned())
+        });
+        names.any(|found| found == name)
+    };
+    let (by, is_there, ttl) = match key {
+        HashKey::SourceAddress => ("source address".to_owned(), None, None),
+        HashKey::Header(name) => {
+            let is_there = request.headers.value(name).is_some();
+            (format!("header {name:?}"), Some(is_there), None)
+        }
+        HashKey::QueryParameter(name) => {
+            let found = request.query.and_then(|query| parameter(query, name));
+            (
+                format!("query parameter {name:?}"),
+                Some(found.is_some()),
+                None,
+            )
+        }
+        HashKey::Cookie(key) => {
+            let by = format!("cookie {:?}", key.name);
+            (by, Some(cookie(&key.name)), key.ttl)
+        }
+    };
+    Some(HashPart {
+        by,
+        is_there,
+        gives_cookie: ttl
+            .filter(|_| is_there == Some(false))
+            .map(duration::format),
+    })
+}
+
+fn percent(share: Share) -> f64 {
+    f64::from(share.0) * 100.0 / f64::from(Share::ALL.0)
+}

@@ -1,0 +1,153 @@
+//! Who sent a request, at a gateway: which addresses in `x-forwarded-for` are believed, and what is
+//! said of it to those behind (`x-forwarded-for`, `x-forwarded-proto`,
+//! `x-envoy-external-address`).
+//!
+//! Every proxy appends the address of whoever connected to it. So with N trusted proxies in front,
+//! the last N addresses of the field are theirs to say, and the N-th from the right is the client's;
+//! what stands before it anyone can have written. Sidecars do not look at these fields and leave
+//! them as they are.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    str,
+};
+
+/// The client of a request, and what is believed of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// Its address.
+    pub address: IpAddr,
+    /// To append to `x-forwarded-for`: who opened the connection.
+    pub appended: IpAddr,
+    /// For `x-envoy-external-address`, in place of what the request has: the client's address,
+    /// when it is one of the world outside.
+    pub external: Option<IpAddr>,
+    /// The request's `x-forwarded-proto`, when it is `http` or `https`, is a trusted proxy's and
+    /// stays; without this the field is set to the scheme of the connection.
+    pub keeps_proto: bool,
+}
+
+impl Client {
+    /// Of a request that came from `peer`, with these values of `x-forwarded-for`, joined, behind
+    /// `hops` trusted proxies (`http.xff_trusted_hops`). A field with fewer addresses than that, or
+    /// one that is no address where the client's should be, says nothing: the client is `peer`.
+    pub fn of(peer: IpAddr, hops: u32, forwarded_for: Option<&[u8]>) -> Self {
+        let peer = peer.to_canonical();
+        let named = forwarded_for.filter(|_| hops > 0);
+        let address = named.and_then(|list| nth_from_right(list, hops));
+        let address = address.unwrap_or(peer);
+        Self {
+            address,
+            appended: peer,
+            external: (!is_internal(address)).then_some(address),
+            keeps_proto: hops > 0,
+        }
+    }
+
+    /// The scheme that those behind are told of: that of `x-forwarded-proto`, if it is believed,
+    /// else that of the connection.
+    pub fn scheme(&self, forwarded_proto: Option<&[u8]>, connection: &'static str) -> &'static str {
+        match forwarded_proto.filter(|_| self.keeps_proto) {
+            Some(b"http") => "http",
+            Some(b"https") => "https",
+            Some(_) | None => connection,
+        }
+    }
+}
+
+/// 1 is the last one.
+fn nth_from_right(list: &[u8], place: u32) -> Option<IpAddr> {
+    let mut addresses = list.rsplit(|byte| *byte == b',');
+    let found = addresses.nth(place.checked_sub(1)? as usize)?;
+    let address: IpAddr = str::from_utf8(found.trim_ascii()).ok()?.parse().ok()?;
+    Some(address.to_canonical())
+}
+
+/// Of a host or a private network (RFC 1918, RFC 4193, RFC 6598, loopback, link-local).
+fn is_internal(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            let [first, second, ..] = address.octets();
+            address.is_private()
+                || address.is_loopback()
+                || address.is_link_local()
+                || address == Ipv4Addr::UNSPECIFIED
+                || (first == 100 && second & 0xc0 == 64)
+        }
+        IpAddr::V6(address) => {
+            address.is_loopback()
+                || address.is_unspecified()
+                || address.is_unique_local()
+                || address.is_unicast_link_local()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::Client;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn clients() {
+        for (peer, hops, field, address, is_external) in [
+            ("203.0.113.1", 0, None, "203.0.113.1", true),
+            ("203.0.113.1", 0, Some("1.2.3.4"), "203.0.113.1", true),
+            ("10.0.0.1", 0, None, "10.0.0.1", false),
+            ("10.0.0.1", 1, Some("1.2.3.4"), "1.2.3.4", true),
+            ("10.0.0.1", 1, Some("9.9.9.9, 1.2.3.4"), "1.2.3.4", true),
+            (
+                "10.0.0.1",
+                2,
+                Some("9.9.9.9,1.2.3.4 ,10.0.0.2"),
+                "1.2.3.4",
+                true,
+            ),
+            ("10.0.0.1", 1, Some("1.2.3.4,10.9.9.9"), "10.9.9.9", false),
+            ("10.0.0.1", 2, Some("1.2.3.4"), "10.0.0.1", false),
+            ("10.0.0.1", 1, None, "10.0.0.1", false),
+            ("10.0.0.1", 1, Some("unknown"), "10.0.0.1", false),
+            ("10.0.0.1", 1, Some("1.2.3.4:80"), "10.0.0.1", false),
+            ("10.0.0.1", 1, Some("1.2.3.4,"), "10.0.0.1", false),
+            ("10.0.0.1", u32::MAX, Some("1.2.3.4"), "10.0.0.1", false),
+            ("10.0.0.1", 1, Some("2001:db8::1"), "2001:db8::1", true),
+            ("10.0.0.1", 1, Some("::ffff:1.2.3.4"), "1.2.3.4", true),
+            ("::ffff:10.0.0.1", 0, None, "10.0.0.1", false),
+            ("fd00::1", 0, None, "fd00::1", false),
+            ("fe80::1", 0, None, "fe80::1", false),
+            ("100.64.0.1", 0, None, "100.64.0.1", false),
+            ("100.128.0.1", 0, None, "100.128.0.1", true),
+        ] {
+            let found = Client::of(ip(peer), hops, field.map(str::as_bytes));
+            let expected = Client {
+                address: ip(address),
+                appended: ip(peer).to_canonical(),
+                external: is_external.then(|| ip(address)),
+                keeps_proto: hops > 0,
+            };
+            assert_eq!(found, expected, "{peer} {hops} {field:?}");
+        }
+    }
+
+    #[test]
+    fn schemes() {
+        for (hops, field, connection, expected) in [
+            (0, None, "http", "http"),
+            (0, Some("https"), "http", "http"),
+            (1, Some("https"), "http", "https"),
+            (1, Some("http"), "https", "http"),
+            (1, Some("ftp"), "https", "https"),
+            (1, Some("https,http"), "http", "http"),
+            (1, None, "https", "https"),
+        ] {
+            let client = Client::of(ip("10.0.0.1"), hops, None);
+            let found = client.scheme(field.map(str::as_bytes), connection);
+            assert_eq!(found, expected, "{hops} {field:?}");
+        }
+    }
+}
