@@ -26,6 +26,7 @@ pub mod load;
 pub mod mesh;
 pub mod message;
 pub mod metrics;
+pub mod nghttp2;
 pub mod nginx;
 pub mod noise;
 pub mod origin;

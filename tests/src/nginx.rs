@@ -94,7 +94,7 @@ fn configuration(address: SocketAddr, protocol: &str, locations: &str) -> String
 master_process off;
 pid temp/nginx.pid;
 error_log stderr warn;
-events {{ worker_connections 512; }}
+events {{ worker_connections 2048; }}
 http {{
     log_format seen '$request_method $uri $status $server_protocol $connection $ssl_client_s_dn';
     access_log off;
