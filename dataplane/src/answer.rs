@@ -4,12 +4,14 @@ use std::cell::Cell;
 
 use ringmain_core::{
     failure::Failure,
+    grpc,
     header::Edits,
     http1::{
         BodyDecoder, Framing, Known, MethodKind, Reject, ResponseHead, ResponseWrite,
         encode_response,
     },
     http2::{self, ReceivedResponse},
+    retry::{self, Ended},
 };
 
 use crate::{
@@ -24,6 +26,7 @@ use crate::{
     record::Record,
     relay::{Body, Broken, Relay, micros},
     session::Session,
+    tries::Tries,
     upstream::{Outgoing, Upstream},
     worker::Worker,
 };
@@ -70,19 +73,35 @@ pub struct Answer<'a> {
     pub sent_at: Micros,
     /// When the route's timeout passes.
     pub until: &'a Cell<Micros>,
+    /// When the timeout of this try passes.
+    pub try_until: Micros,
     /// How far it has come.
     pub progress: &'a Progress,
     /// The request, kept for as long as it may have to be sent once more.
     pub request: Option<&'a mut Outgoing>,
+    /// Those of the request.
+    pub tries: &'a Tries<'a>,
+}
+
+/// What became of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forwarded {
+    /// The client has it. Whether the upstream connection can carry another request.
+    Sent(bool),
+    /// Nothing of it has gone to the client: the request is to be tried once more.
+    Refused,
 }
 
 impl Answer<'_> {
-    /// Receives it and sends it on. True when the upstream connection can carry another request.
+    /// Receives it and sends it on.
     ///
     /// # Errors
     /// Why it did not arrive, or did not get through.
-    pub async fn forward(&mut self, record: &mut Record<'_>) -> Result<bool, Failure> {
+    pub async fn forward(&mut self, record: &mut Record<'_>) -> Result<Forwarded, Failure> {
         let (mut received, head_bytes) = self.receive_head().await?;
+        if self.tries.may_be_several() && self.is_worth_another(&received.filled()[..head_bytes]) {
+            return Ok(Forwarded::Refused);
+        }
         if let Some(request) = self.request.take() {
             request.release();
         }
@@ -98,7 +117,7 @@ impl Answer<'_> {
             if let (Upstream::Http1(loan), true) = (&*self.upstream, self.head.keep_alive()) {
                 loan.stream().expect_nothing();
             }
-            return Ok(self.may_be_used_again(&received));
+            return Ok(Forwarded::Sent(self.may_be_used_again(&received)));
         }
         let bytes = Cell::new(0);
         let result = match (&self.upstream, self.client) {
@@ -112,7 +131,22 @@ impl Answer<'_> {
         };
         record.sent(bytes.get());
         result?;
-        Ok(self.may_be_used_again(&received))
+        Ok(Forwarded::Sent(self.may_be_used_again(&received)))
+    }
+
+    /// The policy asks for another try, and there is room for it.
+    fn is_worth_another(&self, bytes: &[u8]) -> bool {
+        let field = |name: &str| {
+            self.head
+                .headers(bytes)
+                .find(|(found, _)| found.eq_ignore_ascii_case(name))
+        };
+        let grpc_status = self.head.header(bytes, Known::GrpcStatus);
+        self.tries.again(Ended::Answered(retry::Head {
+            status: self.head.status(),
+            grpc_status: grpc_status.and_then(grpc::status),
+            is_rate_limited: field("x-envoy-ratelimited").is_some(),
+        }))
     }
 
     fn may_be_used_again(&self, received: &Buffer) -> bool {
@@ -390,6 +424,9 @@ impl Answer<'_> {
         match self.is_over() {
             _ if self.call.is_gone() => Failure::DownstreamGone,
             true => Failure::RouteTimeout,
+            false if !self.progress.begun.get() && self.worker.now() >= self.try_until => {
+                Failure::PerTryTimeout
+            }
             false => Failure::UpstreamIdle,
         }
     }

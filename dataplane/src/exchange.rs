@@ -5,31 +5,38 @@
 //! bytes and keeps promises: an answer that has begun is never begun again, a connection that did
 //! not end in order is never used again, and every request is recorded exactly once.
 
-use std::{cell::Cell, pin::pin, rc::Rc};
+use std::{cell::Cell, pin::pin, rc::Rc, time::Duration};
 
 use bytes::Bytes;
 use h2::Reason;
 use ringmain_config::listener::Direction;
 use ringmain_core::{
-    failure::{Failure, Fault},
+    failure::{Failure, Fault, Flag},
+    header::Edits,
     http1::{Framing, MethodKind, encode_local_response},
     http2::local_response,
+    limit::Full,
     metrics::Reporter,
+    retry::Ended,
 };
 
 use crate::{
-    answer::{Answer, Progress},
+    answer::{Answer, Forwarded, Progress},
     downstream::Downstream,
     http2::{self, server::Client},
     io::{
+        self,
         deadline::{Expiry, Micros},
         race::join,
         stream::Stream,
     },
-    plan::{Forwarding, HttpVersion, LocalAnswer, Plan},
+    mirror,
+    plan::{Decided, EditsList, Forwarding, HttpVersion, LocalAnswer, Plan},
     pool::{self, ClusterState, Lease, Unreached},
     record::Record,
     relay::{Broken, micros},
+    replay::Replay,
+    tries::Tries,
     upload::{Upload, Way},
     upstream::{Outgoing, Upstream},
     worker::Worker,
@@ -59,17 +66,29 @@ pub async fn exchange(worker: &Rc<Worker>, downstream: &mut Downstream) -> After
     record.describe(|| downstream.describe());
 
     let progress = Progress::default();
-    let mut plan = match listener {
-        Some(listener) => Plan::make(worker, &snapshot, listener, downstream, &mut record),
-        None => Err(Failure::NoRoute),
+    let mut decided = match listener {
+        Some(listener) => Decided::about(worker, &snapshot, listener, downstream, &mut record),
+        None => Decided::no_route(),
     };
+    let edits = decided.edits.take();
+    let mut result = Ok(());
+    if let Some(delay) = decided.delay {
+        // In a box of its own: its timer makes it large.
+        result = Box::pin(self::delay(worker, downstream, delay, &mut record)).await;
+    }
     // By reference: what a plan holds is large.
-    let result = match &mut plan {
-        Ok(Plan::Forward(forwarding)) => {
+    let result = match (result, &mut decided.plan) {
+        (Err(failure), _) => Err(failure),
+        (Ok(()), Ok(Plan::Forward(forwarding))) => {
             let outgoing = forwarding.outgoing.take();
+            let mut all = EditsList::new();
+            all.extend(edits.as_deref());
+            all.extend(forwarding.response_edits.iter().copied());
             let forward = Forward {
                 worker,
                 forwarding,
+                edits: &all,
+                is_grpc: decided.is_grpc,
                 progress: &progress,
             };
             match outgoing {
@@ -77,18 +96,49 @@ pub async fn exchange(worker: &Rc<Worker>, downstream: &mut Downstream) -> After
                 None => Err(Failure::NoCluster),
             }
         }
-        Ok(Plan::Answer(local)) => {
+        (Ok(()), Ok(Plan::Answer(local))) => {
             record.answering(local.status);
-            respond(worker, downstream, local, true, &mut record).await
+            respond(
+                worker,
+                downstream,
+                local,
+                edits.as_deref(),
+                true,
+                &mut record,
+            )
+            .await
         }
-        Err(failure) => Err(*failure),
+        (Ok(()), Err(failure)) => Err(*failure),
     };
     let after = match result {
         Ok(after) => after,
-        Err(failure) => fail(worker, downstream, failure, &progress, &mut record).await,
+        Err(failure) => {
+            let ours = Ours {
+                edits: edits.as_deref(),
+                is_grpc: decided.is_grpc,
+            };
+            fail(worker, downstream, failure, &ours, &progress, &mut record).await
+        }
     };
     record.close_at(downstream.answered);
     after
+}
+
+/// Waits because the route says so.
+async fn delay(
+    worker: &Worker,
+    downstream: &Downstream,
+    delay: Duration,
+    record: &mut Record<'_>,
+) -> Result<(), Failure> {
+    record.flag(Flag::Di.into());
+    let call = &downstream.call;
+    let alarm = call.alarm(&worker.deadlines);
+    // Somebody who has gone is not waited for.
+    call.wait_for(None);
+    let waited = alarm.guard(io::sleep(delay)).await;
+    call.end_wait();
+    waited.map_err(|_| Failure::DownstreamGone)
 }
 
 /// Answers something that is not a request, or that came too slowly.
@@ -106,6 +156,7 @@ pub async fn refuse(worker: &Rc<Worker>, downstream: &mut Downstream, failure: F
         worker,
         downstream,
         failure,
+        &Ours::default(),
         &Progress::default(),
         &mut record,
     )
@@ -113,11 +164,41 @@ pub async fn refuse(worker: &Rc<Worker>, downstream: &mut Downstream, failure: F
     record.close_at(downstream.answered);
 }
 
+/// What answers of our own need to know.
+#[derive(Default)]
+struct Ours<'a> {
+    /// Applied to them.
+    edits: Option<&'a Edits>,
+    /// The request is one of gRPC.
+    is_grpc: bool,
+}
+
 /// A request that goes to one of a cluster's endpoints.
 struct Forward<'a, 'p> {
     worker: &'a Rc<Worker>,
-    forwarding: &'a Forwarding<'p>,
+    forwarding: &'a mut Forwarding<'p>,
+    edits: &'a [&'a Edits],
+    is_grpc: bool,
     progress: &'a Progress,
+}
+
+/// How a try ended.
+enum Tried {
+    Done(After),
+    /// There is to be another one.
+    Again,
+}
+
+/// What every try of a request needs.
+struct Request<'a> {
+    cluster: &'a Rc<ClusterState>,
+    tries: &'a Tries<'a>,
+    /// A new connection is to be used: one that was kept turned out to be closed.
+    fresh: Cell<bool>,
+    /// When the route's timeout passes.
+    until: Cell<Micros>,
+    /// It was sent to its end.
+    complete: Cell<bool>,
 }
 
 impl Forward<'_, '_> {
@@ -130,112 +211,242 @@ impl Forward<'_, '_> {
         let entry = self.forwarding.entry;
         let cluster = self.worker.clusters.state(self.forwarding.cluster, entry);
         record.cluster(&cluster.cluster.name, &cluster.edge);
+        let _active = entry.limits.begin(&entry.load).map_err(|Full| {
+            self.worker.counters.upstream_overflows.increment();
+            Failure::Overflow
+        })?;
 
+        let mirrors = std::mem::take(&mut self.forwarding.mirrors);
+        let mut replay = (self.needs_replay() || !mirrors.is_empty())
+            .then(|| Replay::new(self.worker.limits.replay_bytes));
         let bytes = Cell::new(0);
         // What stands behind the head, which is encoded for the upstream already, is the body's
         // beginning, and often all of it.
         downstream.consume_head();
         let bytes_max = self.worker.limits.body_bytes_max;
-        let mut upload = Upload::of(downstream, &outgoing, bytes_max, &bytes);
+        let keeps = replay.is_some();
+        let mut upload = Upload::of(downstream, &outgoing, keeps, bytes_max, &bytes);
+        let first = keeps.then(|| outgoing.copy());
         let staged = upload.stage(
             &mut downstream.received,
             &mut outgoing,
             self.forwarding.framing,
+            replay.as_mut(),
         );
         // Nothing is held for the client while the upstream thinks.
         downstream.received.release();
         let call = Rc::clone(&downstream.call);
+        let tries = Tries::new(self.worker, self.forwarding.retry, entry);
+        let request = Request {
+            cluster: &cluster,
+            tries: &tries,
+            fresh: Cell::new(false),
+            until: Cell::new(Micros::MAX),
+            complete: Cell::new(false),
+        };
         let result = match staged {
             Ok(true) => {
                 downstream.stream().expect_bulk(false);
                 drop(upload);
-                self.whole(downstream, &cluster, outgoing, record).await
+                self.whole(downstream, &request, outgoing, record).await
             }
             // In a box of its own: it is large, and most requests do without.
             Ok(false) => {
-                Box::pin(self.streaming(downstream, &cluster, &mut upload, outgoing, record)).await
+                let body = Streamed {
+                    upload: &mut upload,
+                    outgoing,
+                    first,
+                    replay: replay.as_mut(),
+                    bytes: &bytes,
+                };
+                Box::pin(self.streaming(downstream, &request, body, record)).await
             }
             Err(broken) => Err(request_failure(downstream, &broken)),
         };
         call.end_wait();
         record.received(bytes.get());
+        record.flag(tries.flags());
+        if !mirrors.is_empty() {
+            let (framing, method) = (self.forwarding.framing, self.forwarding.method);
+            mirror::send(self.worker, mirrors, framing, method, replay.as_ref());
+        }
         result
     }
 
-    /// The whole request is in `outgoing`, so that it can be sent once more, on a new connection,
-    /// when a pooled one turns out to be closed before a byte of an answer.
+    /// A copy of the body is kept: a try may fail after some of it was sent, and be made again.
+    fn needs_replay(&self) -> bool {
+        let to_http2 = self.forwarding.protocol == HttpVersion::Http2;
+        let has_body = !matches!(self.forwarding.framing, Framing::None | Framing::Length(0));
+        has_body
+            && self
+                .forwarding
+                .retry
+                .is_some_and(|policy| policy.needs_replay(self.is_grpc, to_http2))
+    }
+
+    /// The whole request is in `outgoing`, so that it can be sent once more.
     async fn whole(
         &self,
         downstream: &mut Downstream,
-        cluster: &Rc<ClusterState>,
+        request: &Request<'_>,
         mut outgoing: Outgoing,
         record: &mut Record<'_>,
     ) -> Result<After, Failure> {
-        let until = Cell::new(self.until(downstream.head_at));
-        let complete = Cell::new(true);
-        let mut fresh = false;
+        if request.until.get() == Micros::MAX {
+            request.until.set(self.until(downstream.head_at));
+        }
+        request.complete.set(true);
         loop {
-            let (lease, mut upstream) = self
-                .check_out(downstream, cluster, fresh, until.get(), record)
-                .await?;
-            let late = downstream.head_at + micros(self.worker.limits.stream_idle_timeout);
-            upstream.set_late(&downstream.call, late.min(until.get()));
-            let sent = upstream.send(&mut outgoing, true).await;
+            let tried = self
+                .try_whole(downstream, request, &mut outgoing, record)
+                .await;
+            match tried? {
+                Tried::Done(after) => return Ok(after),
+                Tried::Again => self.pause(downstream, request, record).await?,
+            }
+            outgoing.set_attempt(request.tries.number());
+        }
+    }
+
+    /// One try, or two when a pooled connection turns out to be closed before a byte of an answer.
+    async fn try_whole(
+        &self,
+        downstream: &mut Downstream,
+        request: &Request<'_>,
+        outgoing: &mut Outgoing,
+        record: &mut Record<'_>,
+    ) -> Result<Tried, Failure> {
+        loop {
+            let (lease, mut upstream) = match self.check_out(downstream, request, record).await {
+                Ok(checked_out) => checked_out,
+                Err(failure) => return self.failed(request, failure),
+            };
+            let sent_at = self.sent_at(downstream, request, &upstream);
+            let late = sent_at + micros(self.worker.limits.stream_idle_timeout);
+            upstream.set_late(&downstream.call, late.min(request.until.get()));
+            request.tries.sent.set(true);
+            let sent = upstream.send(outgoing, true).await;
             let reused = upstream.reused();
-            let mut answer = self.answer(downstream, &mut upstream, &until, &complete);
-            answer.request = Some(&mut outgoing);
+            let mut answer = self.answer(downstream, request, &mut upstream, sent_at);
+            answer.request = Some(&mut *outgoing);
             let answered = match sent {
                 Ok(()) => answer.forward(record).await,
                 Err(failure) => Err(answer.late_or(failure)),
             };
             match answered {
-                Ok(keep) => {
+                Ok(Forwarded::Sent(keep)) => {
                     downstream.answered = self.worker.now();
                     self.give_back(&lease, upstream, keep, downstream.answered);
-                    return Ok(self.after(downstream));
+                    return Ok(Tried::Done(self.after(downstream)));
                 }
-                Err(failure) if reused && !fresh && self.may_repeat(failure) => {
+                Ok(Forwarded::Refused) => return Ok(Tried::Again),
+                Err(failure) if reused && !request.fresh.get() && self.may_repeat(failure) => {
                     self.worker.counters.upstream_stale_retries.increment();
-                    fresh = true;
+                    request.fresh.set(true);
                 }
-                Err(failure) => return Err(failure),
+                Err(failure) => return self.failed(request, failure),
             }
         }
+    }
+
+    /// A try has failed: is there another one?
+    fn failed(&self, request: &Request<'_>, failure: Failure) -> Result<Tried, Failure> {
+        let sent = request.tries.sent.get();
+        let may_be_told = !self.progress.begun.get();
+        match may_be_told && request.tries.again(Ended::Failed { failure, sent }) {
+            true => Ok(Tried::Again),
+            false => Err(failure),
+        }
+    }
+
+    /// Between two tries.
+    async fn pause(
+        &self,
+        downstream: &Downstream,
+        request: &Request<'_>,
+        record: &mut Record<'_>,
+    ) -> Result<(), Failure> {
+        self.progress.heard.set(false);
+        record.flag(request.tries.flags());
+        let until = request.until.get();
+        Box::pin(request.tries.back_off(&downstream.call, until)).await
     }
 
     /// The body is still arriving: it goes out while the answer comes in. Either may end first.
     async fn streaming(
         &self,
         downstream: &mut Downstream,
-        cluster: &Rc<ClusterState>,
-        upload: &mut Upload<'_>,
-        mut outgoing: Outgoing,
+        request: &Request<'_>,
+        mut body: Streamed<'_, '_>,
         record: &mut Record<'_>,
     ) -> Result<After, Failure> {
+        loop {
+            let tried = self
+                .try_streaming(downstream, request, &mut body, record)
+                .await;
+            match tried? {
+                Tried::Done(after) => return Ok(after),
+                Tried::Again => self.pause(downstream, request, record).await?,
+            }
+            let is_complete = body.begin_again(request, self.forwarding.framing)?;
+            body.outgoing.set_attempt(request.tries.number());
+            if is_complete {
+                let outgoing = body.outgoing;
+                return Box::pin(self.whole(downstream, request, outgoing, record)).await;
+            }
+        }
+    }
+
+    async fn try_streaming(
+        &self,
+        downstream: &mut Downstream,
+        request: &Request<'_>,
+        body: &mut Streamed<'_, '_>,
+        record: &mut Record<'_>,
+    ) -> Result<Tried, Failure> {
         // The route's timeout begins when the request is complete.
-        let until = Cell::new(Micros::MAX);
-        let complete = Cell::new(false);
-        let (lease, mut upstream) = self
-            .check_out(downstream, cluster, false, until.get(), record)
-            .await?;
+        let Request {
+            until, complete, ..
+        } = request;
+        let (lease, mut upstream) = match self.check_out(downstream, request, record).await {
+            Ok(checked_out) => checked_out,
+            Err(failure) => return self.failed(request, failure),
+        };
+        request.tries.sent.set(true);
+        let is_kept = body.replay.as_ref().is_some_and(|replay| replay.is_whole());
+        request.tries.is_replayable.set(is_kept);
         if let Upstream::Http2(_) = upstream {
-            upstream.send(&mut outgoing, false).await?;
+            if let Err(failure) = upstream.send(&mut body.outgoing, false).await {
+                return self.failed(request, failure);
+            }
         }
         let (session, call) = (Rc::clone(&downstream.session), Rc::clone(&downstream.call));
         let mut received = downstream.received.take();
         let is_socket = downstream.wire.http2().is_none();
         let unwanted = Cell::new(false);
         let target = upstream.target().ok_or(Failure::UpstreamClosed)?;
+        let Streamed {
+            upload,
+            outgoing,
+            replay,
+            bytes,
+            ..
+        } = body;
+        let outgoing = outgoing.take();
         let upload = async {
             let way = Way {
                 worker: self.worker,
                 session: &session,
                 call: &call,
-                until: &until,
+                until,
                 stopped: &unwanted,
                 framing: self.forwarding.framing,
+                staged: bytes.get(),
             };
-            let result = upload.run(&way, &target, &mut received, outgoing).await;
+            let kept = replay.as_deref_mut();
+            let result = upload
+                .run(&way, &target, &mut received, outgoing, kept)
+                .await;
             // Without its body the request has no answer. When it is the upstream that takes no
             // more, it may have answered all the same.
             if matches!(
@@ -249,7 +460,7 @@ impl Forward<'_, '_> {
                 let now = self.worker.now();
                 until.set(self.until(now));
                 let late = (now + micros(self.worker.limits.stream_idle_timeout)).min(until.get());
-                target.set_late(&call, late);
+                target.set_late(&call, late.min(request.tries.late(now)));
             }
             if is_socket {
                 self.hand_over_deadline(&session.stream);
@@ -257,7 +468,8 @@ impl Forward<'_, '_> {
             result
         };
         let (answered, uploaded) = {
-            let mut answer = self.answer(downstream, &mut upstream, &until, &complete);
+            let sent_at = self.worker.now();
+            let mut answer = self.answer(downstream, request, &mut upstream, sent_at);
             let (answer, upload) = (pin!(answer.forward(record)), pin!(upload));
             let stop = |_: &_| {
                 // Nobody wants the rest of the body.
@@ -269,14 +481,19 @@ impl Forward<'_, '_> {
         };
         downstream.received = received;
         downstream.answered = self.worker.now();
-        match uploaded {
-            Ok(()) => {
-                let keep = answered?;
+        let is_kept = replay.as_ref().is_some_and(|replay| replay.is_whole());
+        request.tries.is_replayable.set(is_kept);
+        match (uploaded, answered) {
+            (Ok(()), Ok(Forwarded::Sent(keep))) => {
                 self.give_back(&lease, upstream, keep, downstream.answered);
-                Ok(self.after(downstream))
+                Ok(Tried::Done(self.after(downstream)))
             }
-            Err(Broken::Target | Broken::Stopped) => answered.map(|_| After::Linger),
-            Err(broken) => Err(request_failure(downstream, &broken)),
+            (Ok(()) | Err(Broken::Target | Broken::Stopped), answered) => match answered {
+                Ok(Forwarded::Sent(_)) => Ok(Tried::Done(After::Linger)),
+                Ok(Forwarded::Refused) => Ok(Tried::Again),
+                Err(failure) => self.failed(request, failure),
+            },
+            (Err(broken), _) => Err(request_failure(downstream, &broken)),
         }
     }
 
@@ -291,16 +508,18 @@ impl Forward<'_, '_> {
     async fn check_out(
         &self,
         downstream: &Downstream,
-        cluster: &Rc<ClusterState>,
-        fresh: bool,
-        until: Micros,
+        request: &Request<'_>,
         record: &mut Record<'_>,
     ) -> Result<(Lease, Upstream), Failure> {
-        let lease = cluster
-            .pick(None, &[], &mut || self.worker.random())
+        let (fresh, until) = (request.fresh.get(), request.until.get());
+        let (hash, avoided) = (self.forwarding.hash, request.tries.avoided());
+        let lease = request
+            .cluster
+            .pick(hash, &avoided, &mut || self.worker.random())
             .ok_or(Failure::NoEndpoint)?;
+        request.tries.goes_to(lease.index());
         record.endpoint(lease.state().address, &lease.state().edge);
-        let now = match fresh {
+        let now = match fresh || request.tries.number() > 1 {
             true => self.worker.now(),
             false => downstream.head_at,
         };
@@ -330,21 +549,29 @@ impl Forward<'_, '_> {
         }
     }
 
+    /// When a request is sent on `upstream`, which was just checked out.
+    fn sent_at(
+        &self,
+        downstream: &Downstream,
+        request: &Request<'_>,
+        upstream: &Upstream,
+    ) -> Micros {
+        // A connection at hand took no time to be found.
+        match upstream.reused() && request.tries.number() == 1 {
+            true => downstream.head_at,
+            false => self.worker.now(),
+        }
+    }
+
     fn answer<'a>(
         &'a self,
         downstream: &'a mut Downstream,
+        request: &'a Request<'_>,
         upstream: &'a mut Upstream,
-        until: &'a Cell<Micros>,
-        complete: &'a Cell<bool>,
+        sent_at: Micros,
     ) -> Answer<'a> {
-        // A connection at hand took no time to be found.
-        let sent_at = if upstream.reused() {
-            downstream.head_at
-        } else {
-            self.worker.now()
-        };
         Answer {
-            complete,
+            complete: &request.complete,
             sent_at,
             worker: self.worker,
             keep_alive: downstream.request.keep_alive(),
@@ -354,10 +581,12 @@ impl Forward<'_, '_> {
             head: &mut downstream.response,
             upstream,
             method: self.forwarding.method,
-            edits: &self.forwarding.response_edits,
-            until,
+            edits: self.edits,
+            until: &request.until,
+            try_until: request.tries.late(sent_at),
             progress: self.progress,
             request: None,
+            tries: request.tries,
         }
     }
 
@@ -401,6 +630,38 @@ impl Forward<'_, '_> {
     }
 }
 
+/// A body that is still arriving.
+struct Streamed<'u, 'b> {
+    upload: &'u mut Upload<'b>,
+    /// The head, and what has come of the body: what is sent first.
+    outgoing: Outgoing,
+    /// The head alone, if there may be another try.
+    first: Option<Outgoing>,
+    /// What was taken of the body, if there may be another try.
+    replay: Option<&'u mut Replay>,
+    /// Counts what was taken.
+    bytes: &'b Cell<u64>,
+}
+
+impl Streamed<'_, '_> {
+    /// Puts together what the next try sends first. True when that is the whole request.
+    ///
+    /// # Errors
+    /// It cannot be sent once more.
+    fn begin_again(&mut self, request: &Request<'_>, framing: Framing) -> Result<bool, Failure> {
+        if !request.tries.sent.get() {
+            // It is as it was.
+            return Ok(false);
+        }
+        let (Some(first), Some(replay)) = (&self.first, self.replay.as_deref()) else {
+            return Err(Failure::UpstreamClosed);
+        };
+        self.outgoing = first.copy();
+        replay.stage(&mut self.outgoing, framing);
+        Ok(replay.is_complete())
+    }
+}
+
 /// What a request's body that does not arrive means.
 fn request_failure(downstream: &Downstream, broken: &Broken) -> Failure {
     match broken {
@@ -416,12 +677,13 @@ async fn respond(
     worker: &Worker,
     downstream: &mut Downstream,
     local: &LocalAnswer<'_>,
+    edits: Option<&Edits>,
     may_keep: bool,
     record: &mut Record<'_>,
 ) -> Result<After, Failure> {
     if let Some(client) = downstream.wire.http2() {
         let is_head = downstream.request.method_kind() == MethodKind::Head;
-        let responded = respond_on_stream(client, local, is_head, record);
+        let responded = respond_on_stream(client, local, edits, is_head, record);
         downstream.answered = worker.now();
         return responded;
     }
@@ -434,7 +696,7 @@ async fn respond(
     let is_head = may_keep && request.method_kind() == MethodKind::Head;
     downstream.consume_head();
     let mut outgoing = worker.buffers.take();
-    let headers = local.headers();
+    let headers = local.headers(edits);
     let out = outgoing.tail();
     encode_local_response(
         out,
@@ -465,11 +727,12 @@ async fn respond(
 fn respond_on_stream(
     client: &Client,
     local: &LocalAnswer<'_>,
+    edits: Option<&Edits>,
     is_head: bool,
     record: &mut Record<'_>,
 ) -> Result<After, Failure> {
     let ends = is_head || local.body.is_empty();
-    let head = local_response(local.status, &local.headers(), local.body.len());
+    let head = local_response(local.status, &local.headers(edits), local.body.len());
     let sent = client.respond(head, ends).and_then(|()| match ends {
         true => Ok(()),
         // It waits in the connection for room, and has a limit where it was written.
@@ -489,6 +752,7 @@ async fn fail(
     worker: &Worker,
     downstream: &mut Downstream,
     failure: Failure,
+    ours: &Ours<'_>,
     progress: &Progress,
     record: &mut Record<'_>,
 ) -> After {
@@ -504,8 +768,8 @@ async fn fail(
     // What the client still sends cannot be told from the next request when its head or body was
     // not understood.
     let may_keep = failure.facts().fault != Fault::Downstream;
-    let local = LocalAnswer::failure(failure);
-    respond(worker, downstream, &local, may_keep, record)
+    let local = LocalAnswer::failure(failure, ours.is_grpc);
+    respond(worker, downstream, &local, ours.edits, may_keep, record)
         .await
         .unwrap_or(After::Close)
 }

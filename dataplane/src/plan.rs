@@ -3,29 +3,45 @@
 //! The decision is `ringmain-core`'s; here it is asked, noted in the record, and its outcome is
 //! encoded while the head still stands in the buffer. Nothing waits and nothing is sent.
 
-use std::{borrow::Cow, time::Duration};
+mod local;
+mod outbound;
 
-use ringmain_config::{cluster::Protocol, listener::Direction};
+use std::time::Duration;
+
+use ringmain_config::cluster::Protocol;
 use ringmain_core::{
+    affinity::Affinity,
     failure::Failure,
-    header::Edits,
-    http1::{Framing, Known, MethodKind, RequestHead, RequestWrite, encode_request},
-    http2::{self, Scheme},
-    route::{Decision, Request},
+    filter::{Passage, Then, cors::Cors},
+    grpc,
+    header::{Edits, Headers},
+    http1::{Framing, Known, MethodKind},
+    retry::Policy,
+    route::{Decision, Destination, Extras, Forward, Request, Route, RouteTable},
     snapshot::{ClusterEntry, ClusterIndex, Listener, Snapshot},
     target,
 };
 use smallvec::SmallVec;
 
-use crate::{
-    downstream::Downstream,
-    record::Record,
-    upstream::{Message, Outgoing},
-    worker::Worker,
-};
+pub use local::LocalAnswer;
 
-/// Route's and destination's; there are no more.
+use crate::{downstream::Downstream, record::Record, upstream::Outgoing, worker::Worker};
+use outbound::Outbound;
+
+/// Of a request or a response; seldom more.
 pub type EditsList<'t> = SmallVec<[&'t Edits; 2]>;
+
+/// What is decided about a request.
+pub struct Decided<'t> {
+    /// It waits so long before anything else.
+    pub delay: Option<Duration>,
+    /// Applied to whatever answer it gets, before the route's.
+    pub edits: Option<Box<Edits>>,
+    /// It is a request of gRPC, whose failures are told in its own way.
+    pub is_grpc: bool,
+    /// What is done then.
+    pub plan: Result<Plan<'t>, Failure>,
+}
 
 /// What is done with a request.
 pub enum Plan<'t> {
@@ -73,43 +89,99 @@ pub struct Forwarding<'t> {
     pub idempotent: bool,
     /// For the whole exchange.
     pub timeout: Option<Duration>,
+    /// What is done about tries that fail.
+    pub retry: Option<&'t Policy>,
+    /// What the balancers that hash go by.
+    pub hash: Option<u64>,
+    /// Copies of it.
+    pub mirrors: Vec<Mirrored<'t>>,
     /// To be applied to the answer.
     pub response_edits: EditsList<'t>,
 }
 
-/// An answer of our own.
-pub struct LocalAnswer<'t> {
-    /// Its status.
-    pub status: u16,
-    /// Where a redirect leads.
-    pub location: Option<String>,
-    /// Its body; empty for none.
-    pub body: Cow<'t, [u8]>,
-    /// Its body is prose.
-    pub is_text: bool,
-    /// Of the route.
-    pub edits: EditsList<'t>,
+/// A copy of a request, for a cluster whose answer nobody waits for.
+pub struct Mirrored<'t> {
+    /// Where to.
+    pub cluster: ClusterIndex,
+    /// The same, looked up.
+    pub entry: &'t ClusterEntry,
+    /// What is spoken there.
+    pub protocol: HttpVersion,
+    /// Its head as the upstream gets it.
+    pub outgoing: Outgoing,
 }
 
-impl<'t> Plan<'t> {
+impl<'t> Decided<'t> {
     /// Decides about the request at the front of `downstream.received`.
-    ///
-    /// # Errors
-    /// When its path is refused or nothing routes it.
-    pub fn make(
+    pub fn about(
         worker: &Worker,
         snapshot: &'t Snapshot,
         listener: &'t Listener,
         downstream: &Downstream,
         record: &mut Record<'_>,
-    ) -> Result<Self, Failure> {
-        let head = downstream.head();
-        let message = &downstream.request;
+    ) -> Self {
+        let mut decided = Self::no_route();
+        // A listener that changes what is spoken on it is another one.
+        if let Some(table) = listener.protocol.route_table() {
+            let planner = Planner {
+                worker,
+                snapshot,
+                listener,
+                downstream,
+            };
+            decided.is_grpc = planner.is_grpc();
+            let plan = planner.plan(table, &mut decided, record);
+            decided.plan = plan;
+        }
+        decided
+    }
+
+    /// Nothing routes it.
+    pub fn no_route() -> Self {
+        Self {
+            delay: None,
+            edits: None,
+            is_grpc: false,
+            plan: Err(Failure::NoRoute),
+        }
+    }
+
+    fn add_edits(&mut self, dropped: &[&str], appended: impl Iterator<Item = (String, String)>) {
+        let edits = self.edits.get_or_insert_default();
+        let more = dropped.iter().map(|name| Box::from(*name));
+        edits.dropped = edits.dropped.iter().cloned().chain(more).collect();
+        let more = appended.map(|(name, value)| (name.into(), value.into()));
+        edits.appended = edits.appended.iter().cloned().chain(more).collect();
+    }
+
+    /// CORS: an origin may read the answer.
+    fn grant(&mut self, fields: impl Iterator<Item = (&'static str, Vec<u8>)>) {
+        let fields = fields.map(|(name, value)| {
+            let value = String::from_utf8_lossy(&value).into_owned();
+            (name.to_owned(), value)
+        });
+        self.add_edits(&Cors::REPLACED, fields);
+    }
+}
+
+/// What a decision is made of.
+struct Planner<'a, 't> {
+    worker: &'a Worker,
+    snapshot: &'t Snapshot,
+    listener: &'t Listener,
+    downstream: &'a Downstream,
+}
+
+impl<'t> Planner<'_, 't> {
+    fn plan(
+        &self,
+        table: &'t RouteTable,
+        decided: &mut Decided<'t>,
+        record: &mut Record<'_>,
+    ) -> Result<Plan<'t>, Failure> {
+        let head = self.downstream.head();
+        let message = &self.downstream.request;
         let path = message.canonical_path(head).map_err(Failure::BadPath)?;
-        let raw_path = match path {
-            Cow::Borrowed(same) => same,
-            Cow::Owned(_) => message.path(head),
-        };
         let headers = message.view(head);
         let request = Request {
             method: message.method(head),
@@ -118,76 +190,169 @@ impl<'t> Plan<'t> {
             path: &path,
             query: message.query(head),
             headers: &headers,
-            listener_port: listener.config.address.port(),
+            listener_port: self.listener.config.address.port(),
         };
-        let Some(table) = listener.protocol.route_table() else {
-            // A listener that changes what is spoken on it is another one.
+        let decision = table.decide(&request, self.worker.random());
+        let (Decision::Forward { route, .. }
+        | Decision::Redirect { route, .. }
+        | Decision::Direct { route, .. }) = decision
+        else {
             return Err(Failure::NoRoute);
         };
-        match table.decide(&request, worker.random()) {
+        record.route(&route.name);
+        if let Some(extras) = &route.extras
+            && let Some(answer) = self.filter(extras, route, &request, decided)?
+        {
+            return Ok(Plan::Answer(answer));
+        }
+        match decision {
             Decision::Forward {
-                route,
                 forward,
                 destination,
                 ..
-            } => {
-                record.route(&route.name);
-                let entry = snapshot
-                    .cluster(destination.cluster)
-                    .ok_or(Failure::NoCluster)?;
-                let sent_path = target::path(route, forward, &path).map_err(Failure::BadPath)?;
-                let outbound = Outbound {
-                    message,
-                    head,
-                    raw_path,
-                    path: &sent_path,
-                    query: request.query,
-                    authority: target::authority(route, forward, destination, request.authority),
-                    edits: target::request_edits(route, Some(destination)).collect(),
-                    direction: listener.config.direction,
-                    peer: downstream,
-                };
-                let protocol = entry.cluster.protocol;
-                let protocol = HttpVersion::upstream(protocol, downstream.wire.version());
-                let outgoing = outbound.encode(worker, protocol, record)?;
-                Ok(Self::Forward(Forwarding {
-                    cluster: destination.cluster,
-                    entry,
-                    protocol,
-                    outgoing: Some(outgoing),
-                    framing: message.framing(),
-                    method: message.method_kind(),
-                    idempotent: is_idempotent(request.method),
-                    timeout: route.timeout,
-                    response_edits: target::response_edits(route, Some(destination)).collect(),
-                }))
-            }
-            Decision::Redirect {
-                route, redirect, ..
-            } => {
-                record.route(&route.name);
+            } => self.forward((route, forward, destination), &request, decided, record),
+            Decision::Redirect { redirect, .. } => {
                 let location =
                     target::location(redirect, route, &request).map_err(Failure::BadPath)?;
-                Ok(Self::Answer(LocalAnswer {
-                    status: redirect.status,
-                    location: Some(location),
-                    body: Cow::Borrowed(b""),
-                    is_text: false,
-                    edits: target::response_edits(route, None).collect(),
-                }))
+                Ok(Plan::Answer(LocalAnswer::redirect(
+                    redirect.status,
+                    location,
+                    route,
+                )))
             }
-            Decision::Direct { route, direct, .. } => {
-                record.route(&route.name);
-                Ok(Self::Answer(LocalAnswer {
-                    status: direct.status,
-                    location: None,
-                    body: Cow::Borrowed(&direct.body),
-                    is_text: std::str::from_utf8(&direct.body).is_ok(),
-                    edits: target::response_edits(route, None).collect(),
-                }))
-            }
+            Decision::Direct { direct, .. } => Ok(Plan::Answer(LocalAnswer::direct(direct, route))),
             Decision::NoRoute { .. } => Err(Failure::NoRoute),
         }
+    }
+
+    /// What the request meets before the route's action; `Some` when that answers it.
+    fn filter<H: Headers + ?Sized>(
+        &self,
+        extras: &'t Extras,
+        route: &'t Route,
+        request: &Request<'_, H>,
+        decided: &mut Decided<'t>,
+    ) -> Result<Option<LocalAnswer<'t>>, Failure> {
+        let mut random = || self.worker.random();
+        let Passage { delay, then } = extras.filters.request(request, &mut random);
+        decided.delay = delay;
+        let cors = extras.filters.cors.as_ref();
+        match (then, cors) {
+            (Then::Abort(with), _) => Err(Failure::FaultAbort(with)),
+            (Then::Preflight(granted), Some(cors)) => {
+                let fields = cors.preflight_fields(&granted);
+                decided.grant(fields.map(|(name, value)| (name, value.to_vec())));
+                Ok(Some(LocalAnswer::empty(200, route)))
+            }
+            (Then::PreflightRefused | Then::Preflight(_), _) => {
+                Ok(Some(LocalAnswer::empty(200, route)))
+            }
+            (Then::ContinueGranted(granted), Some(cors)) => {
+                let fields = cors.response_fields(&granted);
+                decided.grant(fields.map(|(name, value)| (name, value.to_vec())));
+                Ok(None)
+            }
+            (Then::Continue | Then::ContinueGranted(_), _) => Ok(None),
+        }
+    }
+
+    fn forward<H: Headers + ?Sized>(
+        &self,
+        (route, forward, destination): (&'t Route, &'t Forward, &'t Destination),
+        request: &Request<'_, H>,
+        decided: &mut Decided<'t>,
+        record: &mut Record<'_>,
+    ) -> Result<Plan<'t>, Failure> {
+        if let Some(answer) = &destination.answer {
+            return Err(Failure::NoBackend(answer.status));
+        }
+        let head = self.downstream.head();
+        let message = &self.downstream.request;
+        let cluster = self.snapshot.cluster(destination.cluster);
+        let entry = cluster.ok_or(Failure::NoCluster)?;
+        let path = target::path(route, forward, request.path).map_err(Failure::BadPath)?;
+        let outbound = Outbound {
+            message,
+            head,
+            raw_path: message.path(head),
+            path: &path,
+            query: request.query,
+            authority: target::authority(route, forward, destination, request.authority),
+            edits: target::request_edits(route, Some(destination)).collect(),
+            direction: self.listener.config.direction,
+            peer: self.downstream,
+        };
+        let protocol = self.protocol(entry);
+        let outgoing = outbound.encode(self.worker, protocol, record)?;
+        let is_grpc = decided.is_grpc;
+        let mut timeout = route.timeout;
+        if is_grpc && let Some(asked) = request.headers.value("grpc-timeout") {
+            timeout = grpc::timeout_within(grpc::timeout(&asked), timeout);
+        }
+        let mut forwarding = Forwarding {
+            cluster: destination.cluster,
+            entry,
+            protocol,
+            outgoing: Some(outgoing),
+            framing: message.framing(),
+            method: message.method_kind(),
+            idempotent: is_idempotent(request.method),
+            timeout,
+            retry: route.retry.as_deref(),
+            hash: None,
+            mirrors: Vec::new(),
+            response_edits: target::response_edits(route, Some(destination)).collect(),
+        };
+        if let Some(key) = &entry.cluster.hash {
+            let source = self.downstream.session.peer.ip();
+            let affinity = Affinity::of(key, request, source, &mut || self.worker.random());
+            forwarding.hash = affinity.hash;
+            let cookie = affinity.set_cookie.into_iter();
+            decided.add_edits(&[], cookie.map(|value| ("set-cookie".to_owned(), value)));
+        }
+        if let Some(extras) = &route.extras {
+            forwarding.mirrors = self.mirrors(extras, &outbound, record)?;
+        }
+        Ok(Plan::Forward(forwarding))
+    }
+
+    fn mirrors(
+        &self,
+        extras: &Extras,
+        outbound: &Outbound<'_>,
+        record: &mut Record<'_>,
+    ) -> Result<Vec<Mirrored<'t>>, Failure> {
+        let mut random = || self.worker.random();
+        let drawn = extras
+            .drawn_mirrors(&mut random)
+            .collect::<SmallVec<[_; 2]>>();
+        let mut mirrors = Vec::with_capacity(drawn.len());
+        for mirror in drawn {
+            // One that leads nowhere takes nothing away from the request.
+            let Some(entry) = self.snapshot.cluster(mirror.cluster) else {
+                continue;
+            };
+            let protocol = self.protocol(entry);
+            mirrors.push(Mirrored {
+                cluster: mirror.cluster,
+                entry,
+                protocol,
+                outgoing: outbound.encode(self.worker, protocol, record)?,
+            });
+        }
+        Ok(mirrors)
+    }
+
+    fn protocol(&self, entry: &ClusterEntry) -> HttpVersion {
+        HttpVersion::upstream(entry.cluster.protocol, self.downstream.wire.version())
+    }
+
+    /// It is spoken over HTTP/2 only.
+    fn is_grpc(&self) -> bool {
+        let message = &self.downstream.request;
+        let content_type = || message.header(self.downstream.head(), Known::ContentType);
+        self.downstream.wire.version() == HttpVersion::Http2
+            && content_type().is_some_and(grpc::is_grpc)
     }
 }
 
@@ -197,172 +362,4 @@ fn is_idempotent(method: &str) -> bool {
         method,
         "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE"
     )
-}
-
-/// A request's head on its way out.
-struct Outbound<'a> {
-    message: &'a RequestHead,
-    head: &'a [u8],
-    /// As received.
-    raw_path: &'a str,
-    /// As sent on.
-    path: &'a str,
-    query: Option<&'a str>,
-    authority: &'a str,
-    edits: EditsList<'a>,
-    direction: Direction,
-    peer: &'a Downstream,
-}
-
-impl Outbound<'_> {
-    /// Writes it, with the fields that every proxy of a mesh adds: a request id and the scheme
-    /// where they are missing, the client's address at a gateway, the original path of a rewrite.
-    fn encode(
-        &self,
-        worker: &Worker,
-        protocol: HttpVersion,
-        record: &mut Record<'_>,
-    ) -> Result<Outgoing, Failure> {
-        let request_id;
-        let original;
-        let mut set: SmallVec<[(&str, &[u8]); 3]> = SmallVec::new();
-        if self.message.header(self.head, Known::XRequestId).is_none() {
-            request_id = uuid(worker.random(), worker.random());
-            record.request_id(&request_id);
-            set.push((Known::XRequestId.name(), &request_id));
-        }
-        let is_gateway = self.direction == Direction::Gateway;
-        if is_gateway
-            || self
-                .message
-                .header(self.head, Known::XForwardedProto)
-                .is_none()
-        {
-            set.push((Known::XForwardedProto.name(), b"http"));
-        }
-        let target = self.target();
-        if self.path != self.raw_path {
-            original = self.message.path_and_query(self.head);
-            set.push((Known::XEnvoyOriginalPath.name(), original.as_bytes()));
-        }
-        let mut append: SmallVec<[(&str, &[u8]); 1]> = SmallVec::new();
-        if is_gateway {
-            append.push((
-                Known::XForwardedFor.name(),
-                self.peer.peer_text().as_bytes(),
-            ));
-        }
-        let write = RequestWrite {
-            target: &target,
-            authority: self.authority,
-            edits: &self.edits,
-            set: &set,
-            append: &append,
-            framing: self.message.framing(),
-            expect_continue: self.message.expects_continue(),
-            upgrade: None,
-        };
-        match protocol {
-            HttpVersion::Http1 => {
-                let mut outgoing = worker.buffers.take();
-                encode_request(outgoing.tail(), self.message, self.head, &write);
-                Ok(Outgoing::Http1(outgoing))
-            }
-            HttpVersion::Http2 => {
-                let head = http2::request(self.message, self.head, &write, Scheme::Http);
-                let head = head.map_err(Failure::BadRequest)?;
-                Ok(Outgoing::Http2(Box::new(Message {
-                    head,
-                    payload: Vec::new(),
-                    trailers: Vec::new(),
-                })))
-            }
-        }
-    }
-
-    fn target(&self) -> Cow<'_, str> {
-        match self.query {
-            None => Cow::Borrowed(self.path),
-            Some(_) if self.path == self.raw_path => self.message.path_and_query(self.head),
-            Some(query) => Cow::Owned(format!("{}?{query}", self.path)),
-        }
-    }
-}
-
-/// A random UUID (RFC 9562 section 5.4) as text.
-fn uuid(high: u64, low: u64) -> [u8; 36] {
-    let high = high & !0xf000 | 0x4000;
-    let low = low & !(0b11 << 62) | 0b10 << 62;
-    let parts = [high >> 32, high, low >> 32, low].map(|part| hex(part as u32));
-    let mut text = [b'-'; 36];
-    text[..8].copy_from_slice(&parts[0]);
-    text[9..13].copy_from_slice(&parts[1][..4]);
-    text[14..18].copy_from_slice(&parts[1][4..]);
-    text[19..23].copy_from_slice(&parts[2][..4]);
-    text[24..28].copy_from_slice(&parts[2][4..]);
-    text[28..].copy_from_slice(&parts[3]);
-    text
-}
-
-/// Eight hexadecimal digits, all at once: this runs for nearly every request.
-fn hex(number: u32) -> [u8; 8] {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    let pairs = u64::from(number);
-    let pairs = (pairs << 16 | pairs) & 0x0000_ffff_0000_ffff;
-    let pairs = (pairs << 8 | pairs) & (0xff * 0x0001_0001_0001_0001);
-    let digits = (pairs << 4 | pairs) & (0x0f * EACH);
-    // One for each digit above nine.
-    let letters = (digits + 6 * EACH) >> 4 & EACH;
-    (digits + u64::from(b'0') * EACH + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
-}
-
-impl LocalAnswer<'_> {
-    /// The answer to a request that failed: its status and a sentence that says why.
-    pub fn failure(failure: Failure) -> Self {
-        let body = format!("{} ({})\n", failure.sentence(), failure.facts().details);
-        Self {
-            status: failure.facts().status,
-            location: None,
-            body: Cow::Owned(body.into_bytes()),
-            is_text: true,
-            edits: EditsList::new(),
-        }
-    }
-
-    /// Its header fields: what it needs itself, and what the route adds.
-    pub fn headers(&self) -> SmallVec<[(&str, &[u8]); 4]> {
-        let mut headers: SmallVec<[(&str, &[u8]); 4]> = SmallVec::new();
-        if let Some(location) = &self.location {
-            headers.push(("location", location.as_bytes()));
-        }
-        if self.is_text && !self.body.is_empty() {
-            headers.push(("content-type", b"text/plain; charset=utf-8"));
-        }
-        for edits in &self.edits {
-            headers.retain(|(name, _)| !edits.dropped.iter().any(|dropped| **dropped == **name));
-            let appended = edits.appended.iter();
-            headers.extend(appended.map(|(name, value)| (&**name, value.as_bytes())));
-        }
-        headers
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{hex, uuid};
-
-    #[test]
-    fn numbers_are_written_as_digits() {
-        let walking = (0..32).map(|bit| 1_u32 << bit);
-        let digits = (0..16).map(|digit| digit * 0x1111_1111);
-        for number in walking.chain(digits).chain([0x0123_4567, 0x89ab_cdef]) {
-            assert_eq!(hex(number), *format!("{number:08x}").as_bytes());
-        }
-    }
-
-    #[test]
-    fn uuids_are_of_version_four() {
-        let text = uuid(0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210);
-        assert_eq!(&text, b"01234567-89ab-4def-bedc-ba9876543210");
-    }
 }

@@ -23,11 +23,11 @@ use ringmain_config::{
 };
 use ringmain_core::{
     balance,
-    limit::OpenConnections,
+    limit::{Counted, Full, Limits, Load, OpenConnections},
     snapshot::{ClusterEntry, ClusterId, ClusterIndex, Endpoint, Endpoints, Snapshot},
 };
 
-pub use check_out::{Unreached, check_out, connect_for_bytes, open, put_back};
+pub use check_out::{Unreached, check_out, connect_for_bytes, open, put_back, waiting};
 
 use crate::{
     http2::client::Shared,
@@ -70,6 +70,10 @@ pub struct ClusterState {
     endpoints: Arc<Endpoints>,
     /// TCP connections of all cores.
     open: Arc<OpenConnections>,
+    /// What it allows of requests at a time.
+    limits: Limits,
+    /// Requests of all cores, as far as they are counted.
+    load: Arc<Load>,
     balancer: RefCell<balance::State>,
     /// In the order of `endpoints`.
     states: Box<[Rc<EndpointState>]>,
@@ -142,6 +146,11 @@ impl Lease {
     /// Settings of its cluster.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster.cluster
+    }
+
+    /// Its request begins to wait for a connection.
+    fn wait(&self) -> Result<Option<Counted>, Full> {
+        self.cluster.limits.wait(&self.cluster.load)
     }
 
     /// Its position among the endpoints of its cluster.
@@ -329,6 +338,8 @@ impl ClusterState {
             service,
             endpoints: Arc::clone(&entry.endpoints),
             open: Arc::clone(&entry.open),
+            limits: entry.limits,
+            load: Arc::clone(&entry.load),
             balancer: RefCell::new(balance::State::new(entry.cluster.balancer)),
             states,
         }

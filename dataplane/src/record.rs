@@ -141,6 +141,8 @@ pub struct Record<'w> {
     status: u16,
     /// `None` until there is an answer or a failure.
     outcome: Option<Outcome>,
+    /// What happened to it besides its outcome.
+    further_flags: Flags,
     /// `None` until it is closed other than by being dropped.
     closed: Option<Micros>,
     bytes_received: u64,
@@ -161,6 +163,7 @@ impl<'w> Record<'w> {
             edge: None,
             status: 0,
             outcome: None,
+            further_flags: Flags::NONE,
             closed: None,
             bytes_received: 0,
             bytes_sent: 0,
@@ -268,6 +271,11 @@ impl<'w> Record<'w> {
         self.outcome = Some(Outcome::Failed(failure));
     }
 
+    /// Something happened to it that the log says beside its outcome.
+    pub fn flag(&mut self, flags: Flags) {
+        self.further_flags = self.further_flags.and(flags);
+    }
+
     /// The response was sent to its end, or the failure that was noted is all there is to say.
     pub fn close(self) {
         let now = self.recorder.clock.now();
@@ -304,7 +312,7 @@ impl Drop for Record<'_> {
         let answer = Answer {
             reporter: self.reporter,
             status: self.status,
-            flags: outcome.flags(),
+            flags: outcome.flags().and(self.further_flags),
         };
         let edge = self.edge.as_deref().unwrap_or(&recorder.nowhere);
         recorder.metrics.observe(edge, answer, &sample);
@@ -314,7 +322,7 @@ impl Drop for Record<'_> {
                 start_unix_millis: recorder.epoch.get().saturating_add(self.opened) / 1000,
                 status: self.status,
                 outcome,
-                further_flags: Flags::NONE,
+                further_flags: self.further_flags,
                 sample,
             }));
             recorder.give_back(text);

@@ -1,7 +1,10 @@
 //! A copy of what was taken of a request's body, for as long as the request may have to be sent
 //! once more: bounded, and given up as a whole when the bound is passed.
 
-use crate::carry::Piece;
+use bytes::Bytes;
+use ringmain_core::http1::Framing;
+
+use crate::{carry::Piece, upstream::Outgoing};
 
 /// What was taken of a body so far.
 #[derive(Debug)]
@@ -34,14 +37,14 @@ impl Replay {
         self.is_complete
     }
 
-    /// The payload that was taken.
-    pub fn payload(&self) -> &[u8] {
-        &self.payload
-    }
-
-    /// Lines that end with CRLF.
-    pub fn trailers(&self) -> &[u8] {
-        &self.trailers
+    /// Adds all that was taken to a head: see [`Outgoing::stage`].
+    pub fn stage(&self, outgoing: &mut Outgoing, framing: Framing) {
+        let payload = Bytes::copy_from_slice(&self.payload);
+        let ends = self.is_complete && self.trailers.is_empty();
+        outgoing.stage(Piece::Data(payload, ends), framing);
+        if self.is_complete && !ends {
+            outgoing.stage(Piece::End(self.trailers.clone()), framing);
+        }
     }
 
     /// A part was taken.
@@ -87,11 +90,11 @@ mod tests {
         assert!(replay.is_whole() && !replay.is_complete());
         replay.keep(&Piece::End(b"de".to_vec()));
         assert!(replay.is_whole() && replay.is_complete());
-        assert_eq!(replay.payload(), b"abc");
-        assert_eq!(replay.trailers(), b"de");
+        assert_eq!(replay.payload, b"abc");
+        assert_eq!(replay.trailers, b"de");
         replay.keep(&data("f", true));
         assert!(!replay.is_whole());
-        assert!(replay.payload().is_empty() && replay.trailers().is_empty());
+        assert!(replay.payload.is_empty() && replay.trailers.is_empty());
         replay.keep(&data("", true));
         assert!(!replay.is_whole(), "what was given up stays so");
     }

@@ -11,6 +11,7 @@ use crate::{
     http2::stream::Incoming,
     io::{buffer::Buffer, deadline::Micros},
     relay::{Body, Broken, COALESCED_MAX, Relay},
+    replay::Replay,
     session::Session,
     upstream::{Outgoing, Target},
     worker::Worker,
@@ -20,7 +21,7 @@ use crate::{
 pub enum Upload<'a> {
     /// From socket to socket.
     Relayed(Body<'a>),
-    /// From a connection of HTTP/1, to a stream.
+    /// From a connection of HTTP/1, to a stream, or with a copy kept.
     Decoded {
         /// Takes the framing off.
         decoder: BodyDecoder,
@@ -50,14 +51,18 @@ pub struct Way<'a> {
     pub stopped: &'a Cell<bool>,
     /// What an upstream of HTTP/1 was told.
     pub framing: Framing,
+    /// Bytes of payload that stand behind the head in what is sent first.
+    pub staged: u64,
 }
 
 impl<'a> Upload<'a> {
     /// Of the request whose head was just taken from `downstream`. Payload of more than `bytes_max`
     /// bytes is refused; 0: none is. It is counted in `bytes`.
+    /// `keeps`: a copy is kept of what is taken.
     pub fn of(
         downstream: &mut Downstream,
         outgoing: &Outgoing,
+        keeps: bool,
         bytes_max: u64,
         bytes: &'a Cell<u64>,
     ) -> Self {
@@ -71,8 +76,8 @@ impl<'a> Upload<'a> {
             decoder = decoder.with_limit(bytes_max);
         }
         match outgoing {
-            Outgoing::Http1(_) => Self::Relayed(Body::new(decoder, framing, bytes)),
-            Outgoing::Http2(_) => Self::Decoded { decoder, bytes },
+            Outgoing::Http1(_) if !keeps => Self::Relayed(Body::new(decoder, framing, bytes)),
+            Outgoing::Http1(_) | Outgoing::Http2(_) => Self::Decoded { decoder, bytes },
         }
     }
 
@@ -86,6 +91,7 @@ impl<'a> Upload<'a> {
         received: &mut Buffer,
         outgoing: &mut Outgoing,
         framing: Framing,
+        replay: Option<&mut Replay>,
     ) -> Result<bool, Broken> {
         match (&mut *self, &mut *outgoing) {
             (Self::Relayed(body), Outgoing::Http1(buffer)) => {
@@ -93,7 +99,7 @@ impl<'a> Upload<'a> {
                 Ok(body.is_done())
             }
             (Self::Streamed { incoming: None, .. }, _) => Ok(true),
-            _ => self.stage_pieces(received, outgoing, framing),
+            _ => self.stage_pieces(received, outgoing, framing, replay),
         }
     }
 
@@ -102,6 +108,7 @@ impl<'a> Upload<'a> {
         received: &mut Buffer,
         outgoing: &mut Outgoing,
         framing: Framing,
+        mut replay: Option<&mut Replay>,
     ) -> Result<bool, Broken> {
         let mut staged = 0;
         while staged < COALESCED_MAX && received.filled().len() <= COALESCED_MAX {
@@ -119,6 +126,9 @@ impl<'a> Upload<'a> {
             if let Piece::Data(payload, _) = &piece {
                 staged += payload.len();
                 self.count(payload.len());
+            }
+            if let Some(replay) = &mut replay {
+                replay.keep(&piece);
             }
             if outgoing.stage(piece, framing) {
                 return Ok(true);
@@ -144,6 +154,7 @@ impl<'a> Upload<'a> {
         target: &Target,
         received: &mut Buffer,
         outgoing: Outgoing,
+        replay: Option<&mut Replay>,
     ) -> Result<(), Broken> {
         let source_stream = &way.session.stream;
         let (mut source, bytes) = match self {
@@ -176,7 +187,7 @@ impl<'a> Upload<'a> {
         };
         let mut sink = match (target, outgoing) {
             (Target::Http1(stream), Outgoing::Http1(buffer)) => {
-                Sink::http1(stream, way.framing, bytes.get(), buffer)
+                Sink::http1(stream, way.framing, way.staged, buffer)
             }
             (Target::Http2(outlet), _) => Sink::Http2(outlet),
             (Target::Http1(_), Outgoing::Http2(_)) => return Err(Broken::Target),
@@ -188,6 +199,6 @@ impl<'a> Upload<'a> {
             stopped: Some(way.stopped),
             bytes,
         };
-        carry.run(&mut source, &mut sink, None).await
+        carry.run(&mut source, &mut sink, replay).await
     }
 }

@@ -4,10 +4,10 @@ use std::{io, net::SocketAddr, rc::Rc};
 
 use bytes::Bytes;
 use h2::Reason;
-use http::Request;
+use http::{HeaderValue, Request};
 use ringmain_core::{
     failure::Failure,
-    http1::{Framing, encode_last_chunk},
+    http1::{Framing, Known, encode_last_chunk},
 };
 
 use crate::{
@@ -168,6 +168,47 @@ impl Outgoing {
         }
     }
 
+    /// Moves it out.
+    pub fn take(&mut self) -> Self {
+        match self {
+            Self::Http1(buffer) => Self::Http1(buffer.take()),
+            Self::Http2(message) => Self::Http2(std::mem::replace(
+                message,
+                Box::new(Message {
+                    head: Request::new(()),
+                    payload: Vec::new(),
+                    trailers: Vec::new(),
+                }),
+            )),
+        }
+    }
+
+    /// The same once more.
+    pub fn copy(&self) -> Self {
+        match self {
+            Self::Http1(buffer) => Self::Http1(buffer.copy()),
+            Self::Http2(message) => Self::Http2(message.clone()),
+        }
+    }
+
+    /// Says which try it is.
+    pub fn set_attempt(&mut self, number: u32) {
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(number).as_bytes();
+        match self {
+            Self::Http1(buffer) => set_attempt(buffer, digits),
+            Self::Http2(message) => {
+                let fields = message.head.headers_mut();
+                if let (Some(field), Ok(value)) = (
+                    fields.get_mut(Known::XEnvoyAttemptCount.name()),
+                    HeaderValue::from_bytes(digits),
+                ) {
+                    *field = value;
+                }
+            }
+        }
+    }
+
     /// Nothing of it is needed any more.
     pub fn release(&mut self) {
         match self {
@@ -178,6 +219,31 @@ impl Outgoing {
             Self::Http2(message) => message.payload = Vec::new(),
         }
     }
+}
+
+/// Writes a number in the place of the one that the head says. The field stands there as
+/// [`encode_request`](ringmain_core::http1::encode_request) writes it, or not at all.
+fn set_attempt(buffer: &mut Buffer, digits: &[u8]) {
+    const FIELD: &[u8] = b"\r\nx-envoy-attempt-count: ";
+    let filled = buffer.filled();
+    let head = memmem(filled, b"\r\n\r\n").unwrap_or(filled.len());
+    let Some(start) = memmem(&filled[..head], FIELD).map(|start| start + FIELD.len()) else {
+        return;
+    };
+    let length = filled[start..]
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit());
+    let rest = filled[start + length.count()..].to_vec();
+    let kept = filled[..start].to_vec();
+    buffer.clear();
+    let out = buffer.tail();
+    out.extend_from_slice(&kept);
+    out.extend_from_slice(digits);
+    out.extend_from_slice(&rest);
+}
+
+fn memmem(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part)
 }
 
 impl Message {

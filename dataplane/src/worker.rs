@@ -71,6 +71,8 @@ pub struct Limits {
     pub buffer_bytes: usize,
     /// Bytes of a request's body; 0: no limit.
     pub body_bytes_max: u64,
+    /// Bytes of a request's body that are kept for another try.
+    pub replay_bytes: usize,
     /// Downstream connections of one worker.
     pub connections_max: u32,
     /// Upstream connections of one worker, in use and idle.

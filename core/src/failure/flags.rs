@@ -99,6 +99,12 @@ impl Flags {
         Self(self.0 | 1 << flag as u16)
     }
 
+    /// Those of both.
+    #[must_use]
+    pub const fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
     /// Nothing went wrong.
     pub fn is_empty(self) -> bool {
         self == Self::NONE

@@ -156,6 +156,7 @@ pub async fn check_out(
             return Ok(Loan::new(connection, settings.requests_max, reused));
         }
         reused = false;
+        let _waiting = crate::pool::waiting(worker, lease)?;
         let opening = shared.opening.borrow().clone();
         let opening = match opening {
             Some(opening) => opening,

@@ -149,6 +149,13 @@ impl Buffer {
         self.start = 0;
     }
 
+    /// The same bytes in another one of the same pool.
+    pub fn copy(&self) -> Self {
+        let mut copy = self.pool.take_size(self.size);
+        copy.bytes.extend_from_slice(self.filled());
+        copy
+    }
+
     /// Moves what is in it, with its memory, to another one of the same pool.
     pub fn take(&mut self) -> Self {
         Self {

@@ -59,6 +59,14 @@ worker_counters! {
         "Connections to endpoints that were refused or took too long.";
     upstream_overflows: Counter, "ringmain_upstream_overflows_total",
         "Requests for which a limit allowed no connection to an endpoint.";
+    upstream_retries: Counter, "ringmain_upstream_retries_total",
+        "Further tries of requests, made because a policy asks for them.";
+    upstream_retry_overflows: Counter, "ringmain_upstream_retry_overflows_total",
+        "Further tries that were not made because a limit or budget allowed no more.";
+    mirrors_sent: Counter, "ringmain_mirrors_sent_total",
+        "Copies of requests sent to the clusters of mirrors.";
+    mirrors_dropped: Counter, "ringmain_mirrors_dropped_total",
+        "Copies of requests that were not sent: too long, or no connection to an endpoint.";
     buffers_in_use: Gauge, "ringmain_buffers_in_use",
         "Buffers held by connections.";
     buffers_spare: Gauge, "ringmain_buffers_spare",

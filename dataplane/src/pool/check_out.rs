@@ -2,7 +2,11 @@
 
 use std::{io, net::SocketAddr, rc::Rc, time::Duration};
 
-use ringmain_core::{ending::Ending, failure::Failure, limit::OpenConnection};
+use ringmain_core::{
+    ending::Ending,
+    failure::Failure,
+    limit::{Counted, Full, OpenConnection},
+};
 
 use super::{Connection, Count, Idle, Lease, Loan};
 use crate::{
@@ -48,8 +52,20 @@ pub async fn check_out(
             reused: true,
         });
     }
+    let _waiting = waiting(worker, lease)?;
     // In a box of its own: its timer makes it large, and most requests do without.
     Box::pin(connect(worker, lease, until.saturating_sub(now))).await
+}
+
+/// Counts a request that begins to wait for a connection, if that is limited.
+///
+/// # Errors
+/// As many wait as are allowed.
+pub fn waiting(worker: &Worker, lease: &Lease) -> Result<Option<Counted>, Unreached> {
+    lease.wait().map_err(|Full| {
+        worker.counters.upstream_overflows.increment();
+        Unreached::new(Failure::Overflow)
+    })
 }
 
 /// `left`: microseconds until the route's timeout.

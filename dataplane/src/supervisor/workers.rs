@@ -271,6 +271,7 @@ fn limits(tuning: &Tuning) -> Limits {
         stream_idle_timeout: limits.stream_idle_timeout,
         buffer_bytes: limits.buffer_bytes,
         body_bytes_max: limits.body_bytes,
+        replay_bytes: limits.replay_bytes,
         connections_max: limits.downstream_connections,
         upstream_connections_max: limits.upstream_connections,
         upstream_idle_max: limits.upstream_idle_connections as usize,

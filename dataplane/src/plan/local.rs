@@ -1,0 +1,108 @@
+//! Answers that the proxy makes itself.
+
+use std::borrow::Cow;
+
+use ringmain_config::filter::AbortWith;
+use ringmain_core::{
+    failure::Failure,
+    grpc,
+    header::Edits,
+    route::{Direct, Route},
+    target,
+};
+use smallvec::SmallVec;
+
+use super::EditsList;
+
+/// An answer of our own.
+pub struct LocalAnswer<'t> {
+    /// Its status.
+    pub status: u16,
+    /// Where a redirect leads.
+    pub location: Option<String>,
+    /// Its body; empty for none.
+    pub body: Cow<'t, [u8]>,
+    /// Its body is prose.
+    pub is_text: bool,
+    /// It is one of gRPC's, which says all in its head.
+    grpc: Option<grpc::LocalAnswer>,
+    /// Of the route.
+    edits: EditsList<'t>,
+}
+
+impl<'t> LocalAnswer<'t> {
+    /// A status, and nothing else but what the route adds.
+    pub fn empty(status: u16, route: &'t Route) -> Self {
+        Self {
+            status,
+            location: None,
+            body: Cow::Borrowed(b""),
+            is_text: false,
+            grpc: None,
+            edits: target::response_edits(route, None).collect(),
+        }
+    }
+
+    /// A redirect to `location`.
+    pub fn redirect(status: u16, location: String, route: &'t Route) -> Self {
+        Self {
+            location: Some(location),
+            ..Self::empty(status, route)
+        }
+    }
+
+    /// As written in the configuration.
+    pub fn direct(direct: &'t Direct, route: &'t Route) -> Self {
+        Self {
+            body: Cow::Borrowed(&direct.body),
+            is_text: std::str::from_utf8(&direct.body).is_ok(),
+            ..Self::empty(direct.status, route)
+        }
+    }
+
+    /// The answer to a request that failed: its status and a sentence that says why.
+    pub fn failure(failure: Failure, is_grpc: bool) -> Self {
+        let facts = failure.facts();
+        let sentence = format!("{} ({})", failure.sentence(), facts.details);
+        let grpc = match failure {
+            Failure::FaultAbort(AbortWith::Grpc(status)) => {
+                Some(grpc::LocalAnswer::new(status, &sentence))
+            }
+            _ => is_grpc.then(|| grpc::LocalAnswer::of_http(facts.status, &sentence)),
+        };
+        Self {
+            status: match grpc {
+                Some(_) => grpc::LocalAnswer::HTTP_STATUS,
+                None => facts.status,
+            },
+            location: None,
+            body: match grpc {
+                Some(_) => Cow::Borrowed(b""),
+                None => Cow::Owned((sentence + "\n").into_bytes()),
+            },
+            is_text: true,
+            grpc,
+            edits: EditsList::new(),
+        }
+    }
+
+    /// Its header fields: what it needs itself, then what `edits` and the route make of them.
+    pub fn headers<'a>(&'a self, edits: Option<&'a Edits>) -> SmallVec<[(&'a str, &'a [u8]); 4]> {
+        let mut headers: SmallVec<[(&str, &[u8]); 4]> = SmallVec::new();
+        if let Some(location) = &self.location {
+            headers.push(("location", location.as_bytes()));
+        }
+        if let Some(grpc) = &self.grpc {
+            headers.extend(grpc.fields().map(|(name, value)| (name, value.as_bytes())));
+        }
+        if self.is_text && !self.body.is_empty() {
+            headers.push(("content-type", b"text/plain; charset=utf-8"));
+        }
+        for edits in edits.into_iter().chain(self.edits.iter().copied()) {
+            headers.retain(|(name, _)| !edits.dropped.iter().any(|dropped| **dropped == **name));
+            let appended = edits.appended.iter();
+            headers.extend(appended.map(|(name, value)| (&**name, value.as_bytes())));
+        }
+        headers
+    }
+}

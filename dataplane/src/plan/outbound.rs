@@ -1,0 +1,161 @@
+//! A request's head on its way to an upstream.
+
+use std::borrow::Cow;
+
+use ringmain_config::listener::Direction;
+use ringmain_core::{
+    failure::Failure,
+    http1::{Known, RequestHead, RequestWrite, encode_request},
+    http2::{self, Scheme},
+};
+use smallvec::SmallVec;
+
+use super::{EditsList, HttpVersion};
+use crate::{
+    downstream::Downstream,
+    record::Record,
+    upstream::{Message, Outgoing},
+    worker::Worker,
+};
+
+/// A request's head on its way out.
+pub(super) struct Outbound<'a> {
+    pub(super) message: &'a RequestHead,
+    pub(super) head: &'a [u8],
+    /// As received.
+    pub(super) raw_path: &'a str,
+    /// As sent on.
+    pub(super) path: &'a str,
+    pub(super) query: Option<&'a str>,
+    pub(super) authority: &'a str,
+    pub(super) edits: EditsList<'a>,
+    pub(super) direction: Direction,
+    pub(super) peer: &'a Downstream,
+}
+
+impl Outbound<'_> {
+    /// Writes it, with the fields that every proxy of a mesh adds: a request id and the scheme
+    /// where they are missing, the number of the try towards other workloads, the client's address
+    /// at a gateway, the original path of a rewrite.
+    pub(super) fn encode(
+        &self,
+        worker: &Worker,
+        protocol: HttpVersion,
+        record: &mut Record<'_>,
+    ) -> Result<Outgoing, Failure> {
+        let request_id;
+        let original;
+        let mut set: SmallVec<[(&str, &[u8]); 4]> = SmallVec::new();
+        if self.message.header(self.head, Known::XRequestId).is_none() {
+            request_id = uuid(worker.random(), worker.random());
+            record.request_id(&request_id);
+            set.push((Known::XRequestId.name(), &request_id));
+        }
+        let is_gateway = self.direction == Direction::Gateway;
+        if is_gateway
+            || self
+                .message
+                .header(self.head, Known::XForwardedProto)
+                .is_none()
+        {
+            set.push((Known::XForwardedProto.name(), b"http"));
+        }
+        if self.direction != Direction::Inbound {
+            // The first try; a further one says so itself.
+            set.push((Known::XEnvoyAttemptCount.name(), b"1"));
+        }
+        let target = self.target();
+        if self.path != self.raw_path {
+            original = self.message.path_and_query(self.head);
+            set.push((Known::XEnvoyOriginalPath.name(), original.as_bytes()));
+        }
+        let mut append: SmallVec<[(&str, &[u8]); 1]> = SmallVec::new();
+        if is_gateway {
+            append.push((
+                Known::XForwardedFor.name(),
+                self.peer.peer_text().as_bytes(),
+            ));
+        }
+        let write = RequestWrite {
+            target: &target,
+            authority: self.authority,
+            edits: &self.edits,
+            set: &set,
+            append: &append,
+            framing: self.message.framing(),
+            expect_continue: self.message.expects_continue(),
+            upgrade: None,
+        };
+        match protocol {
+            HttpVersion::Http1 => {
+                let mut outgoing = worker.buffers.take();
+                encode_request(outgoing.tail(), self.message, self.head, &write);
+                Ok(Outgoing::Http1(outgoing))
+            }
+            HttpVersion::Http2 => {
+                let head = http2::request(self.message, self.head, &write, Scheme::Http);
+                let head = head.map_err(Failure::BadRequest)?;
+                Ok(Outgoing::Http2(Box::new(Message {
+                    head,
+                    payload: Vec::new(),
+                    trailers: Vec::new(),
+                })))
+            }
+        }
+    }
+
+    fn target(&self) -> Cow<'_, str> {
+        match self.query {
+            None => Cow::Borrowed(self.path),
+            Some(_) if self.path == self.raw_path => self.message.path_and_query(self.head),
+            Some(query) => Cow::Owned(format!("{}?{query}", self.path)),
+        }
+    }
+}
+
+/// A random UUID (RFC 9562 section 5.4) as text.
+fn uuid(high: u64, low: u64) -> [u8; 36] {
+    let high = high & !0xf000 | 0x4000;
+    let low = low & !(0b11 << 62) | 0b10 << 62;
+    let parts = [high >> 32, high, low >> 32, low].map(|part| hex(part as u32));
+    let mut text = [b'-'; 36];
+    text[..8].copy_from_slice(&parts[0]);
+    text[9..13].copy_from_slice(&parts[1][..4]);
+    text[14..18].copy_from_slice(&parts[1][4..]);
+    text[19..23].copy_from_slice(&parts[2][..4]);
+    text[24..28].copy_from_slice(&parts[2][4..]);
+    text[28..].copy_from_slice(&parts[3]);
+    text
+}
+
+/// Eight hexadecimal digits, all at once: this runs for nearly every request.
+fn hex(number: u32) -> [u8; 8] {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let pairs = u64::from(number);
+    let pairs = (pairs << 16 | pairs) & 0x0000_ffff_0000_ffff;
+    let pairs = (pairs << 8 | pairs) & (0xff * 0x0001_0001_0001_0001);
+    let digits = (pairs << 4 | pairs) & (0x0f * EACH);
+    // One for each digit above nine.
+    let letters = (digits + 6 * EACH) >> 4 & EACH;
+    (digits + u64::from(b'0') * EACH + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{hex, uuid};
+
+    #[test]
+    fn numbers_are_written_as_digits() {
+        let walking = (0..32).map(|bit| 1_u32 << bit);
+        let digits = (0..16).map(|digit| digit * 0x1111_1111);
+        for number in walking.chain(digits).chain([0x0123_4567, 0x89ab_cdef]) {
+            assert_eq!(hex(number), *format!("{number:08x}").as_bytes());
+        }
+    }
+
+    #[test]
+    fn uuids_are_of_version_four() {
+        let text = uuid(0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210);
+        assert_eq!(&text, b"01234567-89ab-4def-bedc-ba9876543210");
+    }
+}

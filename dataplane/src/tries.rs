@@ -1,0 +1,145 @@
+//! The tries of one request: which endpoints they went to, and whether there is to be another one.
+//!
+//! What is worth another try is `ringmain-core`'s decision; here it is asked with what is known of
+//! the request, and the room that another try needs is taken.
+
+use std::cell::{Cell, RefCell};
+
+use ringmain_core::{
+    failure::{Failure, Flag, Flags},
+    limit::Counted,
+    retry::{Ended, Policy, Verdict},
+    snapshot::ClusterEntry,
+};
+use smallvec::SmallVec;
+
+use crate::{
+    call::Call,
+    io::{self, deadline::Micros},
+    relay::micros,
+    worker::Worker,
+};
+
+/// The tries of one request.
+pub struct Tries<'a> {
+    worker: &'a Worker,
+    policy: Option<&'a Policy>,
+    entry: &'a ClusterEntry,
+    /// Positions of the endpoints that were tried.
+    tried: RefCell<SmallVec<[usize; 4]>>,
+    /// Tries behind the first.
+    further: Cell<u32>,
+    /// Held while a further one is under way.
+    counted: Cell<Option<Counted>>,
+    /// Something was given to the connection of this try.
+    pub sent: Cell<bool>,
+    /// What was sent of the request can be sent again.
+    pub is_replayable: Cell<bool>,
+    /// What the log says of the tries beside how the last one ended.
+    flags: Cell<Flags>,
+}
+
+impl<'a> Tries<'a> {
+    /// None was made yet.
+    pub fn new(worker: &'a Worker, policy: Option<&'a Policy>, entry: &'a ClusterEntry) -> Self {
+        Self {
+            worker,
+            policy,
+            entry,
+            tried: RefCell::default(),
+            further: Cell::new(0),
+            counted: Cell::new(None),
+            sent: Cell::new(false),
+            is_replayable: Cell::new(true),
+            flags: Cell::new(Flags::NONE),
+        }
+    }
+
+    /// There may be more than one.
+    pub fn may_be_several(&self) -> bool {
+        self.policy.is_some()
+    }
+
+    /// Number of the try that is being made, 1 for the first.
+    pub fn number(&self) -> u32 {
+        self.further.get() + 1
+    }
+
+    /// See [`Tries::flags`] of the field.
+    pub fn flags(&self) -> Flags {
+        self.flags.get()
+    }
+
+    /// Endpoints that the next try is to avoid.
+    pub fn avoided(&self) -> SmallVec<[usize; 4]> {
+        let avoids = self
+            .policy
+            .is_some_and(|policy| policy.avoids_previous_endpoints);
+        match avoids && self.further.get() > 0 {
+            true => self.tried.borrow().clone(),
+            false => SmallVec::new(),
+        }
+    }
+
+    /// A try goes to the endpoint at this position.
+    pub fn goes_to(&self, position: usize) {
+        if self.policy.is_some() {
+            self.tried.borrow_mut().push(position);
+        }
+        self.sent.set(false);
+    }
+
+    /// When the head of the answer has to be there for a try that was sent at `now`.
+    pub fn late(&self, now: Micros) -> Micros {
+        let timeout = self.policy.and_then(|policy| policy.per_try_timeout);
+        timeout.map_or(Micros::MAX, |timeout| now.saturating_add(micros(timeout)))
+    }
+
+    /// A try has ended: is there to be another one? Takes the room for it.
+    pub fn again(&self, ended: Ended) -> bool {
+        let Some(policy) = self.policy else {
+            return false;
+        };
+        // The one that has ended makes room.
+        self.counted.set(None);
+        let verdict = policy.verdict(ended, self.further.get(), self.is_replayable.get());
+        if verdict != Verdict::Again {
+            self.flags.set(verdict.flags());
+            return false;
+        }
+        match self.entry.limits.try_again(&self.entry.load) {
+            Ok(counted) => {
+                self.counted.set(Some(counted));
+                self.further.set(self.further.get() + 1);
+                self.worker.counters.upstream_retries.increment();
+                true
+            }
+            Err(_) => {
+                self.worker.counters.upstream_retry_overflows.increment();
+                self.flags.set(Flag::Uo.into());
+                false
+            }
+        }
+    }
+
+    /// Waits before the next try.
+    ///
+    /// # Errors
+    /// The client has gone, or the time of the request is over at `until`.
+    pub async fn back_off(&self, call: &Call, until: Micros) -> Result<(), Failure> {
+        let Some(policy) = self.policy else {
+            return Ok(());
+        };
+        let now = self.worker.now();
+        let wait = micros(policy.back_off(self.further.get(), self.worker.random()));
+        let left = until.saturating_sub(now);
+        io::sleep(std::time::Duration::from_micros(wait.min(left))).await;
+        if call.is_gone() {
+            return Err(Failure::DownstreamGone);
+        }
+        match self.worker.now() >= until {
+            true => Err(Failure::RouteTimeout),
+            false => Ok(()),
+        }
+    }
+}
