@@ -128,6 +128,9 @@ impl Answer<'_> {
             return Box::pin(self.switch(received, outgoing)).await;
         }
         if ends {
+            if let (Upstream::Http1(loan), true) = (&*self.upstream, self.head.keep_alive()) {
+                loan.stream().expect_nothing();
+            }
             return Ok(Forwarded::Sent(self.may_be_used_again(&received)));
         }
         let bytes = Cell::new(0);
