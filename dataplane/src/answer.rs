@@ -14,6 +14,8 @@ use ringmain_core::{
     retry::{self, Ended},
 };
 
+use smallvec::SmallVec;
+
 use crate::{
     call::Call,
     carry::{Carry, Sink, Source},
@@ -126,6 +128,9 @@ impl Answer<'_> {
             return Box::pin(self.switch(received, outgoing)).await;
         }
         if ends {
+            if let (Upstream::Http1(loan), true) = (&*self.upstream, self.head.keep_alive()) {
+                loan.stream().expect_nothing();
+            }
             return Ok(Forwarded::Sent(self.may_be_used_again(&received)));
         }
         let bytes = Cell::new(0);
@@ -194,6 +199,7 @@ impl Answer<'_> {
         let nothing_follows = self.head.keep_alive();
         body.stage_short(received, &mut outgoing)
             .map_err(|broken| self.failure(&broken))?;
+        self.progress.begun.set(true);
         if body.is_done() {
             received.release();
             upstream.expect_bulk(false);
@@ -225,6 +231,7 @@ impl Answer<'_> {
         outgoing: Buffer,
         bytes: &Cell<u64>,
     ) -> Result<(), Failure> {
+        self.progress.begun.set(true);
         let carry = Carry {
             worker: self.worker,
             call: self.call,
@@ -312,9 +319,8 @@ impl Answer<'_> {
                     return Err(Failure::UpstreamClosed);
                 };
                 let alarm = self.call.alarm(&self.worker.deadlines);
-                let head = match alarm.guard(loan.head(limits)).await {
-                    Ok(head) => head,
-                    Err(_) => return Err(self.too_late()),
+                let Ok(head) = alarm.guard(loan.head(limits)).await else {
+                    return Err(self.too_late());
                 };
                 match head {
                     Ok(Head::Interim(response)) => (response, false),
@@ -395,7 +401,19 @@ impl Answer<'_> {
         });
         let mut digits = itoa::Buffer::new();
         let service_time = digits.format(waited / 1000).as_bytes();
-        let set = [(Known::XEnvoyUpstreamServiceTime.name(), service_time)];
+        let mut set: SmallVec<[(&str, &[u8]); 2]> = SmallVec::new();
+        set.push((Known::XEnvoyUpstreamServiceTime.name(), service_time));
+        let has_server = || {
+            self.head
+                .headers(bytes)
+                .any(|(name, _)| name.eq_ignore_ascii_case("server"))
+        };
+        set.extend(
+            self.worker
+                .http
+                .server(has_server)
+                .map(|server| ("server", server)),
+        );
         let mut write = ResponseWrite {
             edits: self.edits,
             set: &set,
@@ -404,8 +422,8 @@ impl Answer<'_> {
             request: self.method,
             keep_alive: true,
         };
-        self.progress.begun.set(true);
         if let Some(client) = self.client {
+            self.progress.begun.set(true);
             let ends = match &*self.upstream {
                 _ if self.switches() => false,
                 Upstream::Http1(_) => BodyDecoder::new(self.head.framing()).is_done(),

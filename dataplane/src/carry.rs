@@ -104,6 +104,10 @@ impl Carry<'_> {
         mut replay: Option<&mut Replay>,
     ) -> Result<(), Broken> {
         loop {
+            // Of an answer, the end is waited for: to cut it off is an error to its sender.
+            if self.stopped.is_some() && sink.is_satisfied() {
+                return self.flush(sink).await;
+            }
             let piece = match source.at_hand()? {
                 Some(piece) => piece,
                 None => {
@@ -326,6 +330,19 @@ impl<'a> Sink<'a> {
                 .ok_or(Broken::Source)?;
         }
         Ok(())
+    }
+
+    /// The receiver has all that it was told of. Whatever the sender still says about the end of the
+    /// body, the receiver may answer by now, and its answer is no early one.
+    fn is_satisfied(&self) -> bool {
+        matches!(
+            self,
+            Self::Http1 {
+                framing: Framing::Length(_),
+                left: 0,
+                ..
+            }
+        )
     }
 
     /// The body is complete; its trailers are lines that end with CRLF.

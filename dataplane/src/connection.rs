@@ -105,7 +105,7 @@ fn step(worker: &Rc<Worker>, session: &Rc<Session>, is_new: &mut bool) -> Step {
 
 /// A busy future for a connection of HTTP/1 from which something has come.
 fn begin(worker: Rc<Worker>, session: Rc<Session>, received: Buffer) -> Busy {
-    let busy = worker.busy.take().unwrap_or_else(Busy::new);
+    let busy = worker.busy.take().unwrap_or_default();
     busy.begin(Visit::Http1 {
         worker,
         session,
@@ -179,16 +179,17 @@ pub enum Visit {
     },
 }
 
-impl Busy {
-    /// One that has nothing to do.
-    pub fn new() -> Self {
+impl Default for Busy {
+    fn default() -> Self {
         let desk = Rc::<Desk>::default();
         Self {
             future: Box::pin(visits(Rc::clone(&desk))),
             desk,
         }
     }
+}
 
+impl Busy {
     /// Gives it something to do.
     pub fn begin(&self, visit: Visit) {
         self.desk.visit.set(Some(visit));

@@ -463,10 +463,10 @@ impl Forward<'_, '_> {
         request.tries.sent.set(true);
         let is_kept = body.replay.as_ref().is_some_and(|replay| replay.is_whole());
         request.tries.is_replayable.set(is_kept);
-        if let Upstream::Http2(_) = upstream {
-            if let Err(failure) = upstream.send(&mut body.outgoing, false).await {
-                return self.failed(request, failure);
-            }
+        if matches!(upstream, Upstream::Http2(_))
+            && let Err(failure) = upstream.send(&mut body.outgoing, false).await
+        {
+            return self.failed(request, failure);
         }
         let (session, call) = (Rc::clone(&downstream.session), Rc::clone(&downstream.call));
         let mut received = downstream.received.take();
@@ -739,7 +739,8 @@ async fn respond(
 ) -> Result<After, Failure> {
     if let Some(client) = downstream.wire.http2() {
         let is_head = downstream.request.method_kind() == MethodKind::Head;
-        let responded = respond_on_stream(client, local, edits, is_head, record);
+        let headers = local.headers(edits, worker.http.server(|| false));
+        let responded = respond_on_stream(client, local, &headers, is_head, record);
         downstream.answered = worker.now();
         return responded;
     }
@@ -752,7 +753,7 @@ async fn respond(
     let is_head = may_keep && request.method_kind() == MethodKind::Head;
     downstream.consume_head();
     let mut outgoing = worker.buffers.take();
-    let headers = local.headers(edits);
+    let headers = local.headers(edits, worker.http.server(|| false));
     let out = outgoing.tail();
     encode_local_response(
         out,
@@ -783,12 +784,12 @@ async fn respond(
 fn respond_on_stream(
     client: &Client,
     local: &LocalAnswer<'_>,
-    edits: Option<&Edits>,
+    headers: &[(&str, &[u8])],
     is_head: bool,
     record: &mut Record<'_>,
 ) -> Result<After, Failure> {
     let ends = is_head || local.body.is_empty();
-    let head = local_response(local.status, &local.headers(edits), local.body.len());
+    let head = local_response(local.status, headers, local.body.len());
     let sent = client.respond(head, ends).and_then(|()| match ends {
         true => Ok(()),
         // It waits in the connection for room, and has a limit where it was written.

@@ -16,6 +16,7 @@ pub mod downstream;
 pub mod exchange;
 pub mod http1;
 pub mod http2;
+pub mod http_policy;
 pub mod inbox;
 pub mod io;
 pub mod last_good;

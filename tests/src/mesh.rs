@@ -12,6 +12,7 @@ use crate::{
     access_log::Line,
     binary,
     client::Client,
+    http2::Peer,
     origin::Origin,
     place,
     process::Process,
@@ -56,6 +57,14 @@ impl Builder {
     pub fn service(self, name: &str, endpoints: &[SocketAddr]) -> Self {
         let text = yaml::service(name, endpoints);
         self.resource(&format!("service-{name}"), &text)
+    }
+
+    /// As [`Self::all_to`], to endpoints that speak HTTP/2.
+    pub fn all_to_http2(self, name: &str, endpoints: &[SocketAddr]) -> Self {
+        let routes = yaml::all_to(&format!("{name}.test"));
+        let text = yaml::http2_service(name, endpoints);
+        self.resource(&format!("service-{name}"), &text)
+            .routes(&routes)
     }
 
     /// A service `NAME.test`, and everything goes to it.
@@ -146,6 +155,18 @@ impl Mesh {
         Self::builder(io)
             .all_to("origin", &[origin.address()])
             .start()
+    }
+
+    /// Everything goes to one origin that speaks HTTP/2.
+    pub fn to_http2(io: Io, origin: &Origin) -> Self {
+        Self::builder(io)
+            .all_to_http2("origin", &[origin.address()])
+            .start()
+    }
+
+    /// A client of the gateway that speaks HTTP/2.
+    pub fn http2_client(&self) -> Peer {
+        Peer::client(self.gateway, &[])
     }
 
     /// A connection to the gateway.

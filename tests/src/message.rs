@@ -159,6 +159,23 @@ impl Wire {
         &self.buffer
     }
 
+    /// The next bytes, so many.
+    ///
+    /// # Errors
+    /// See [`Broken`].
+    pub fn exactly(&mut self, count: usize) -> Result<Vec<u8>, Broken> {
+        while self.buffer.len() < count {
+            match self.fill() {
+                Ok(true) => {}
+                Ok(false) if self.buffer.is_empty() => return Err(Broken::Closed),
+                Ok(false) => return Err(Broken::Cut(Box::default())),
+                Err(error) if is_reset(&error) => return Err(Broken::Closed),
+                Err(error) => return Err(Broken::Failed(error)),
+            }
+        }
+        Ok(self.take(count))
+    }
+
     /// A request with its body. `before_body` is called between the two.
     ///
     /// # Errors

@@ -19,13 +19,22 @@ pub struct Nginx {
 impl Nginx {
     /// Serves an empty directory; `locations` are further `location` blocks.
     pub fn start(locations: &str) -> Self {
+        Self::speaking("", locations)
+    }
+
+    /// As [`Self::start`], with nothing but HTTP/2 spoken, from the first byte.
+    pub fn http2(locations: &str) -> Self {
+        Self::speaking(" http2", locations)
+    }
+
+    fn speaking(protocol: &str, locations: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let address = place::free(place::address());
         for name in ["files", "temp"] {
             std::fs::create_dir(directory.path().join(name)).unwrap();
         }
         let config = directory.path().join("nginx.conf");
-        std::fs::write(&config, configuration(address, locations)).unwrap();
+        std::fs::write(&config, configuration(address, protocol, locations)).unwrap();
         let process = Process::start(
             "nginx",
             [
@@ -79,13 +88,13 @@ impl Nginx {
 }
 
 /// One process in the foreground, nothing outside its directory.
-fn configuration(address: SocketAddr, locations: &str) -> String {
+fn configuration(address: SocketAddr, protocol: &str, locations: &str) -> String {
     format!(
         "daemon off;
 master_process off;
 pid temp/nginx.pid;
 error_log stderr warn;
-events {{ worker_connections 512; }}
+events {{ worker_connections 2048; }}
 http {{
     log_format seen '$request_method $uri $status $server_protocol $connection $ssl_client_s_dn';
     access_log off;
@@ -97,7 +106,7 @@ http {{
     scgi_temp_path temp/scgi;
     client_max_body_size 0;
     server {{
-        listen {address};
+        listen {address}{protocol};
         root files;
         location / {{ dav_methods PUT DELETE; }}
         {locations}

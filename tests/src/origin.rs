@@ -14,6 +14,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::{
     client,
+    http2::Peer,
     message::{Broken, Message, Wire},
     place, wait,
 };
@@ -67,6 +68,22 @@ impl Origin {
     /// As [`Self::start`], with receive buffers as small as the kernel allows.
     pub fn narrow(script: impl Fn(&mut Conversation) + Send + Sync + 'static) -> Self {
         Self::listen(place::address(), Some(1), script)
+    }
+
+    /// Speaks HTTP/2 with these settings, and runs `script` for each whole request.
+    pub fn http2(
+        settings: &'static [(u16, u32)],
+        script: impl Fn(&mut Peer, u32, &Message) + Send + Sync + 'static,
+    ) -> Self {
+        Self::start(move |conversation| {
+            let Ok(mut peer) = conversation.http2(settings) else {
+                return;
+            };
+            while let Ok((stream, request)) = peer.request() {
+                conversation.keep(&request);
+                script(&mut peer, stream, &request);
+            }
+        })
     }
 
     /// Answers each request with the same bytes.
@@ -269,7 +286,16 @@ impl Conversation {
         Ok(request)
     }
 
-    fn keep(&self, request: &Message) {
+    /// The connection, once its client has said that it speaks HTTP/2.
+    ///
+    /// # Errors
+    /// See [`Broken`].
+    pub fn http2(&self, settings: &[(u16, u32)]) -> Result<Peer, Broken> {
+        Peer::server(&self.wire.stream, settings)
+    }
+
+    /// Takes note of a request, as [`Self::request`] does by itself.
+    pub fn keep(&self, request: &Message) {
         self.shared.requests.lock().unwrap().push(request.clone());
     }
 

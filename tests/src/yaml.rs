@@ -45,6 +45,14 @@ pub fn service(name: &str, endpoints: &[SocketAddr]) -> String {
     labelled_service(name, &endpoints)
 }
 
+/// As [`service`], of endpoints that speak HTTP/2.
+pub fn http2_service(name: &str, endpoints: &[SocketAddr]) -> String {
+    service(name, endpoints).replace(
+        "name: http, protocol: HTTP}",
+        "name: http, protocol: HTTP2}",
+    )
+}
+
 /// As [`service`], each endpoint with label `version`.
 pub fn labelled_service(name: &str, endpoints: &[(SocketAddr, &str)]) -> String {
     let mut text = format!(

@@ -12,6 +12,7 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -32,6 +33,7 @@ use crate::{
         stream::Stream,
     },
     pool::{Count, Lease, Unreached},
+    relay::micros,
     worker::Worker,
 };
 
@@ -205,7 +207,7 @@ fn begin_to_open(worker: &Rc<Worker>, lease: &Lease) -> Rc<Opening> {
     spawn(async move {
         let opened = crate::pool::open(&worker, state.address, timeout, timeout).await;
         let opened = match opened {
-            Ok((stream, count)) => begin(&worker, stream, count).await,
+            Ok((stream, count)) => begin(&worker, stream, count, timeout).await,
             Err(unreached) => Err(unreached),
         };
         *state.shared.opening.borrow_mut() = None;
@@ -214,21 +216,35 @@ fn begin_to_open(worker: &Rc<Worker>, lease: &Lease) -> Rc<Opening> {
     opening
 }
 
-/// Says HTTP/2's hello, and has the connection driven from now on.
+/// Says HTTP/2's hello, waits for the upstream's, and has the connection driven from now on.
+///
+/// Before its hello nobody knows how many streams the upstream takes, and whoever waits for the
+/// connection may be more than that: what it refuses has waited in vain, and some upstreams close
+/// the connection when they have to refuse too often.
 async fn begin(
     worker: &Rc<Worker>,
     stream: Rc<Stream>,
     count: Count,
+    timeout: Duration,
 ) -> Result<Rc<Multiplexed>, Unreached> {
     let flush_timeout = worker.limits.stream_idle_timeout;
     let bridge = Bridge::new(Rc::clone(&stream), worker.buffers.none(), flush_timeout);
-    let (requests, mut connection) = worker
-        .limits
-        .http2
-        .client()
-        .handshake::<_, Bytes>(bridge)
+    let handshake = worker.limits.http2.client().handshake::<_, Bytes>(bridge);
+    let (requests, mut connection) = handshake
         .await
         .map_err(|_| Unreached::new(Failure::ConnectFailed))?;
+    let alarm = worker.deadlines.alarm();
+    alarm.set(worker.now() + micros(timeout));
+    let hello = poll_fn(|context| {
+        let ended = Pin::new(&mut connection).poll(context).is_ready();
+        match requests.current_max_send_streams() {
+            _ if ended => Poll::Ready(Err(Unreached::new(Failure::ConnectFailed))),
+            0 => Poll::Pending,
+            _ => Poll::Ready(Ok(())),
+        }
+    });
+    let hello = alarm.guard(hello).await;
+    hello.map_err(|_| Unreached::new(Failure::ConnectTimeout))??;
     let shared = Rc::new(Multiplexed {
         requests: RefCell::new(requests),
         pings: Cell::new(connection.ping_pong()),

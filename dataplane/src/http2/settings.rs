@@ -27,8 +27,9 @@ const UNACCEPTED_RESETS_MAX: usize = 20;
 /// Streams that we have reset, which are remembered because frames for them may be on their way.
 const REMEMBERED_RESETS_MAX: usize = 50;
 const REMEMBERED_FOR: Duration = Duration::from_secs(1);
-/// Requests on a connection to an upstream that has not said how many it takes.
-const UNSAID_STREAMS_MAX: usize = 100;
+/// Requests on a connection to an upstream that has not said how many it takes: its hello is waited
+/// for, and is noticed by this number's change.
+const UNSAID_STREAMS_MAX: usize = 0;
 
 impl Settings {
     /// As the tuning says.

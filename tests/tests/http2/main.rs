@@ -1,0 +1,17 @@
+//! HTTP/2 on either side and on both, frame by frame and against peers that are not ours.
+//!
+//! `messages` is what passes in each of the four pairs of protocols, `peers` the same between
+//! programs that others wrote.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
+
+mod early;
+mod messages;
+mod pair;
+mod peers;
+
+use ringmain_tests::on_both;
+
+use self::messages::*;
+
+on_both!(whatever_is_sent_arrives, connection_fields_stay_behind,);
