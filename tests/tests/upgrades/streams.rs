@@ -4,7 +4,11 @@ use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr},
     os::unix::net::UnixStream,
-    sync::mpsc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
 };
 
 use http::{HeaderMap, HeaderValue};
@@ -37,8 +41,15 @@ on_both!(
     the_client_resets,
     the_server_resets,
     quiet_for_too_long_at_a_gateway,
+    who_does_not_read_holds_up_the_sender,
+    a_drain_ends_after_its_timeout,
     connect_is_refused,
 );
+
+/// What kernel and peers may hold of a stream that nobody reads; the proxy's own share is far less.
+const HELD_MAX: usize = 48 << 20;
+/// What the proxy's own memory may grow by.
+const GROWTH_KIB_MAX: u64 = 4096;
 
 /// Everything goes to an endpoint that speaks HTTP/2.
 fn to_http2(io: Io, endpoint: SocketAddr) -> Builder {
@@ -275,6 +286,81 @@ fn quiet_for_too_long_at_a_gateway(io: Io) {
     let mut verdicts: Vec<_> = mesh.finish().iter().map(|line| line.verdict()).collect();
     verdicts.sort();
     assert_eq!(verdicts, ["101 SI", "200 SI"]);
+}
+
+/// In every pair with a stream: what is on the way for a client that reads nothing has a bound, and
+/// little of it is the proxy's.
+fn who_does_not_read_holds_up_the_sender(io: Io) {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&sent);
+    let flood = move |stream: &mut dyn Write| {
+        let chunk = [0; 1 << 14];
+        while stream.write_all(&chunk).is_ok() {
+            counted.fetch_add(chunk.len(), Ordering::SeqCst);
+        }
+    };
+    let check = |mesh: &Mesh, before: u64| {
+        let held = wait_for_standstill(&sent);
+        sent.store(0, Ordering::SeqCst);
+        assert!(held < HELD_MAX, "{held} bytes for a client that reads none");
+        let grown = mesh.proxy.process.resident_kib().saturating_sub(before);
+        assert!(
+            grown < GROWTH_KIB_MAX,
+            "{grown} KiB with {held} bytes on the way"
+        );
+    };
+    let flooding = flood.clone();
+    let origin = agreeing(move |conversation| flooding(&mut conversation.wire.stream));
+    let mesh = Mesh::to(io, &origin);
+    let before = mesh.proxy.process.resident_kib();
+    let stream = connect(mesh.gateway, "echo", HeaderMap::new());
+    check(&mesh, before);
+    drop((stream, mesh));
+    let mesh = to_http2(io, serve(true, move |mut stream, _| flood(&mut stream))).start();
+    let before = mesh.proxy.process.resident_kib();
+    let mut client = mesh.client();
+    switch(&mut client);
+    check(&mesh, before);
+}
+
+/// Waits until a number grows no more. A pause that is mistaken for it hides a mistake and makes
+/// none.
+fn wait_for_standstill(number: &AtomicUsize) -> usize {
+    let (mut last, mut times) = (0, 0);
+    wait::until("the sender to be held up", || {
+        let now = number.load(Ordering::SeqCst);
+        times = if now == last { times + 1 } else { 0 };
+        last = now;
+        if now > 0 && times >= 60 {
+            Ok(now)
+        } else {
+            Err(now)
+        }
+    })
+}
+
+fn a_drain_ends_after_its_timeout(io: Io) {
+    let mut mesh = to_http2(io, echoing_streams())
+        .limit("drain_timeout", "\"300ms\"")
+        .start();
+    let mut client = mesh.client();
+    switch(&mut client);
+    ping(&mut client);
+    let mut stream = connect(mesh.gateway, "echo", HeaderMap::new());
+    assert_eq!(mesh.proxy.process.terminate().code(), Some(0));
+    client.expect_end();
+    assert_eq!(stream.socket.read(&mut [0; 4]).unwrap(), 0);
+    let lines = mesh.proxy.log();
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    for line in lines {
+        let expected = match line.get("protocol") {
+            "HTTP/1.1" => ("101 -".to_owned(), "drained"),
+            // Its connection was cut, and with it the stream.
+            _ => ("200 DC".to_owned(), "-"),
+        };
+        let why = line.get("connection_termination_details");
+        assert_eq!((line.verdict(), why), (expected.0, expected.1));
+    }
 }
 
 fn connect_is_refused(io: Io) {
