@@ -35,6 +35,7 @@ pub mod process;
 pub mod proxy;
 pub mod rung;
 pub mod sidecars;
+pub mod upgrade;
 pub mod wait;
 pub mod yaml;
 
