@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
 
 mod early;
+mod flow;
 mod messages;
 mod pair;
 mod peers;
