@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
 
 mod early;
+mod endings;
 mod flow;
 mod messages;
 mod pair;
