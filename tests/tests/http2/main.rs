@@ -12,6 +12,7 @@ mod flow;
 mod messages;
 mod pair;
 mod peers;
+mod smuggling;
 
 use ringmain_tests::on_both;
 
