@@ -579,7 +579,7 @@ impl Forward<'_, '_> {
                 let loan = async {
                     let loan = http2::client::check_out(self.worker, &lease, alarm).await?;
                     match self.forwarding.upgrade {
-                        Some(_) => loan.for_upgrade(alarm).await,
+                        Some(_) => loan.for_upgrade(),
                         None => Ok(loan),
                     }
                 };
