@@ -33,6 +33,7 @@ pub mod origin;
 pub mod place;
 pub mod process;
 pub mod proxy;
+pub mod python;
 pub mod rung;
 pub mod sidecars;
 pub mod upgrade;

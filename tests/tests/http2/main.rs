@@ -5,10 +5,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
 
+mod bounds;
 mod early;
+mod endings;
+mod flow;
 mod messages;
 mod pair;
 mod peers;
+mod smuggling;
 
 use ringmain_tests::on_both;
 

@@ -5,10 +5,11 @@ use ringmain_tests::{Io, message::Fields, noise::noise};
 use super::pair::{Body, Client, Content, Exchange, PAIRS, Pairs, Seen, Speaks, mesh};
 
 /// Fields that a proxy adds on its own.
-const ADDED_UP: [&str; 4] = [
+const ADDED_UP: [&str; 5] = [
     "x-request-id",
     "x-forwarded-for",
     "x-forwarded-proto",
+    "x-envoy-attempt-count",
     "x-envoy-expected-rq-timeout-ms",
 ];
 

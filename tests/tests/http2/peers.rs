@@ -232,19 +232,6 @@ fn h2load_loses_nothing(io: Io) {
             succeeded: REQUESTS as u64,
             failed: 0,
         };
-        if load != expected {
-            let mut m = std::collections::BTreeMap::new();
-            for l in mesh.proxy.log() {
-                *m.entry(format!(
-                    "{} {} {}",
-                    l.verdict(),
-                    l.get("response_code_details"),
-                    l.get("upstream_transport_failure_reason")
-                ))
-                .or_insert(0) += 1;
-            }
-            eprintln!("XX {m:#?}");
-        }
         assert_eq!(load, expected, "{pair:?}");
         let lines = mesh.finish();
         assert_eq!(lines.len(), REQUESTS, "{pair:?}");
