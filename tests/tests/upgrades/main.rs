@@ -6,5 +6,6 @@
 mod carrying;
 mod handshakes;
 mod http2;
+mod python;
 mod streams;
 mod websocket;
