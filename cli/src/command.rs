@@ -18,6 +18,7 @@ mod profile;
 mod proxy;
 mod run;
 mod status;
+mod words;
 
 /// What to do.
 #[derive(Debug, Subcommand)]

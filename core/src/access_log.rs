@@ -92,7 +92,8 @@ pub struct Entry<'a> {
     pub status: u16,
     /// RESPONSE_FLAGS and RESPONSE_CODE_DETAILS.
     pub outcome: Outcome,
-    /// RESPONSE_FLAGS beside those of the outcome: delayed on purpose, tried as often as is allowed.
+    /// RESPONSE_FLAGS beside those of the outcome: delayed on purpose, tried as often as is
+    /// allowed.
     pub further_flags: Flags,
     /// CONNECTION_TERMINATION_DETAILS: why the proxy ended the client's connection.
     pub termination_details: &'a str,

@@ -77,9 +77,9 @@ pub(crate) fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
     })
 }
 
-/// Hash of the value of the first cookie `name`, without quotes around it (RFC 6265 section 4.2.1). Several
-/// fields, as HTTP/2 has them (RFC 9113 section 8.2.3), come joined by `,`; so that character ends
-/// a value too, which it cannot be part of.
+/// Hash of the value of the first cookie `name`, without quotes around it (RFC 6265 section 4.2.1).
+/// Several fields, as HTTP/2 has them (RFC 9113 section 8.2.3), come joined by `,`; so that
+/// character ends a value too, which it cannot be part of.
 fn hash_of_cookie<H: Headers + ?Sized>(headers: &H, name: &str) -> Option<u64> {
     let list = headers.value("cookie")?;
     let mut pairs = list.split(|byte| matches!(byte, b';' | b','));

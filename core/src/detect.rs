@@ -10,7 +10,7 @@ use crate::header::is_token_byte;
 /// What the first bytes are those of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Detected {
-    /// A request of HTTP/1: a method and a space (RFC 9112 section 3).
+    /// A request of HTTP/1: a method, a space and how a target begins (RFC 9112 section 3).
     Http1,
     /// HTTP/2's preface (RFC 9113 section 3.4).
     Http2,
@@ -29,7 +29,7 @@ pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub const METHOD_BYTES_MAX: usize = 32;
 
 /// Bytes that are enough for an answer other than [`Detected::More`].
-pub const ENOUGH: usize = METHOD_BYTES_MAX + 2;
+pub const ENOUGH: usize = METHOD_BYTES_MAX + 1 + "https://".len();
 
 /// Decides by `bytes`, all that were received so far.
 ///
@@ -54,9 +54,31 @@ pub fn detect(bytes: &[u8]) -> Detected {
     match bytes.get(method..).unwrap_or_default() {
         _ if method > METHOD_BYTES_MAX => Detected::Bytes,
         [] | [b' '] if method > 0 => Detected::More,
-        [b' ', target, ..] if method > 0 && target.is_ascii_graphic() => Detected::Http1,
+        [b' ', target @ ..] if method > 0 => by_target(&bytes[..method], target),
         _ => Detected::Bytes,
     }
+}
+
+/// Other protocols of lines also begin with a word and a space: `get key` of a cache.
+fn by_target(method: &[u8], target: &[u8]) -> Detected {
+    match (method, target) {
+        (_, [b'/', ..]) | (b"OPTIONS", [b'*', ..]) => return Detected::Http1,
+        (b"CONNECT", [first, ..]) if first.is_ascii_graphic() => return Detected::Http1,
+        _ => {}
+    }
+    let schemes = [&b"http://"[..], b"https://"];
+    let compared = schemes.map(|scheme| {
+        let length = scheme.len().min(target.len());
+        match scheme[..length].eq_ignore_ascii_case(&target[..length]) {
+            true if length == scheme.len() => Detected::Http1,
+            true => Detected::More,
+            false => Detected::Bytes,
+        }
+    });
+    let best = |wanted| compared.contains(&wanted).then_some(wanted);
+    best(Detected::Http1)
+        .or_else(|| best(Detected::More))
+        .unwrap_or(Detected::Bytes)
 }
 
 /// Content type of a TLS record that carries a handshake.
@@ -80,15 +102,24 @@ mod tests {
             (b"CONNECT a:1 HTTP/1.1\r\n", Http1),
             (b"OPTIONS * HTTP/1.1\r\n", Http1),
             (b"X-OWN.METHOD /", Http1),
-            (b"PRI * HTTP/1.1\r\n", Http1),
+            (b"PRI * HTTP/1.1\r\n", Bytes),
             (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nxy", Http2),
             (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r", More),
-            (b"PRI * HTTP/2.0\r\n\r\nXX", Http1),
+            (b"PRI * HTTP/2.0\r\n\r\nXX", Bytes),
             (b"PUT /", Http1),
             (&longest, More),
             (&[&longest[..], b"A"].concat(), Bytes),
             (&[&longest[..], b" /"].concat(), Http1),
             (b" ", Bytes),
+            (b"GET h", More),
+            (b"GET HTTP:", More),
+            (b"GET https:/", More),
+            (b"GET http://a/", Http1),
+            (b"GET HTTPS://a/", Http1),
+            (b"GET key\r\n", Bytes),
+            (b"GET *", Bytes),
+            (b"CONNECT \r", Bytes),
+            (b"SET key 1\r\n", Bytes),
             (b"GET  /", Bytes),
             (b"GET \r\n", Bytes),
             (b"GET\r\n", Bytes),
@@ -121,7 +152,8 @@ mod tests {
             &b"GET / HTTP/1.1\r\nhost: a\r\n\r\n               "[..],
             &[&PREFACE[..], &[0; 30]].concat(),
             b"PRI * HTTP/1.1\r\nhost: a\r\n\r\n               ",
-            b"\x16\x03\x01\x02\x00\x01                                  ",
+            b"GET https://a.example/ HTTP/1.1\r\nhost: a.example\r\n\r\n",
+            b"\x16\x03\x01\x02\x00\x01                                        ",
             &longest,
         ] {
             let answers = (0..=bytes.len()).map(|length| detect(&bytes[..length]));

@@ -3,9 +3,9 @@
 //! `x-envoy-external-address`).
 //!
 //! Every proxy appends the address of whoever connected to it. So with N trusted proxies in front,
-//! the last N addresses of the field are theirs to say, and the N-th from the right is the client's;
-//! what stands before it anyone can have written. Sidecars do not look at these fields and leave
-//! them as they are.
+//! the last N addresses of the field are theirs to say, and the N-th from the right is the
+//! client's; what stands before it anyone can have written. Sidecars do not look at these fields
+//! and leave them as they are.
 
 use std::{
     net::{IpAddr, Ipv4Addr},

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-/// Is a message with this `content-type` gRPC? `application/grpc`, perhaps with `+proto` or the like
-/// or with parameters; gRPC-Web is something else, whose status stands in the body.
+/// Is a message with this `content-type` gRPC? `application/grpc`, perhaps with `+proto` or the
+/// like or with parameters; gRPC-Web is something else, whose status stands in the body.
 pub fn is_grpc(content_type: &[u8]) -> bool {
     let Some((start, rest)) = content_type.split_at_checked(CONTENT_TYPE.len()) else {
         return false;

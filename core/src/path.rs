@@ -9,8 +9,9 @@
 //! - `\` becomes `/`.
 //! - Segments `.` and `..` are removed (RFC 3986 section 5.2.4), whether they were escaped or not.
 //!
-//! A [`Policy`] can ask for less, or for more. Neighbouring slashes are not merged. Refused are NUL, `%00`, and `#`: a fragment is never sent
-//! (RFC 9112 section 3.2), and who sees one disagrees with others about where the path ends.
+//! A [`Policy`] can ask for less, or for more. Neighbouring slashes are not merged. Refused are
+//! NUL, `%00`, and `#`: a fragment is never sent (RFC 9112 section 3.2), and who sees one disagrees
+//! with others about where the path ends.
 
 mod policy;
 

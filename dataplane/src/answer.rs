@@ -14,6 +14,8 @@ use ringmain_core::{
     retry::{self, Ended},
 };
 
+use smallvec::SmallVec;
+
 use crate::{
     call::Call,
     carry::{Carry, Sink, Source},
@@ -27,6 +29,7 @@ use crate::{
     relay::{Body, Broken, Relay, micros},
     session::Session,
     tries::Tries,
+    upgrade::Wanted,
     upstream::{Outgoing, Upstream},
     worker::Worker,
 };
@@ -62,6 +65,8 @@ pub struct Answer<'a> {
     pub head: &'a mut ResponseHead,
     /// The method that it answers.
     pub method: MethodKind,
+    /// What is to be spoken behind the answer, if the upstream agrees.
+    pub upgrade: Option<&'a Wanted>,
     /// The client wants to send another request behind this one.
     pub keep_alive: bool,
     /// Of the destination, then of the route.
@@ -84,10 +89,12 @@ pub struct Answer<'a> {
 }
 
 /// What became of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forwarded {
     /// The client has it. Whether the upstream connection can carry another request.
     Sent(bool),
+    /// The client has its head: another protocol is spoken from now on. What of that has come from
+    /// a connection of HTTP/1.
+    Switched(Box<Buffer>),
     /// Nothing of it has gone to the client: the request is to be tried once more.
     Refused,
 }
@@ -111,8 +118,15 @@ impl Answer<'_> {
         };
         let mut outgoing = self.worker.buffers.none();
         let head = &received.filled()[..head_bytes];
+        if let Some(wanted) = self.upgrade {
+            wanted.check(self.head, head, self.client.is_some())?;
+        }
         let ends = self.send_head(head, framing, &mut outgoing, record)?;
         received.consume(head_bytes);
+        if self.switches() {
+            // In a box of its own: hardly an answer gets here.
+            return Box::pin(self.switch(received, outgoing)).await;
+        }
         if ends {
             if let (Upstream::Http1(loan), true) = (&*self.upstream, self.head.keep_alive()) {
                 loan.stream().expect_nothing();
@@ -149,6 +163,20 @@ impl Answer<'_> {
         }))
     }
 
+    /// What follows the head is another protocol, as the client wanted.
+    fn switches(&self) -> bool {
+        self.head.status() == 101
+    }
+
+    /// Sends the head that agrees.
+    async fn switch(&self, received: Buffer, outgoing: Buffer) -> Result<Forwarded, Failure> {
+        if self.client.is_none() {
+            let (sent, _) = self.session.stream.send(outgoing).await;
+            sent.map_err(|_| Failure::DownstreamGone)?;
+        }
+        Ok(Forwarded::Switched(Box::new(received)))
+    }
+
     fn may_be_used_again(&self, received: &Buffer) -> bool {
         match self.upstream {
             // Bytes behind the answer belong to nothing that we asked for.
@@ -171,6 +199,7 @@ impl Answer<'_> {
         let nothing_follows = self.head.keep_alive();
         body.stage_short(received, &mut outgoing)
             .map_err(|broken| self.failure(&broken))?;
+        self.progress.begun.set(true);
         if body.is_done() {
             received.release();
             upstream.expect_bulk(false);
@@ -202,6 +231,7 @@ impl Answer<'_> {
         outgoing: Buffer,
         bytes: &Cell<u64>,
     ) -> Result<(), Failure> {
+        self.progress.begun.set(true);
         let carry = Carry {
             worker: self.worker,
             call: self.call,
@@ -289,9 +319,8 @@ impl Answer<'_> {
                     return Err(Failure::UpstreamClosed);
                 };
                 let alarm = self.call.alarm(&self.worker.deadlines);
-                let head = match alarm.guard(loan.head(limits)).await {
-                    Ok(head) => head,
-                    Err(_) => return Err(self.too_late()),
+                let Ok(head) = alarm.guard(loan.head(limits)).await else {
+                    return Err(self.too_late());
                 };
                 match head {
                     Ok(Head::Interim(response)) => (response, false),
@@ -307,7 +336,7 @@ impl Answer<'_> {
             let (parts, ()) = response.into_parts();
             let answered = ReceivedResponse {
                 request: self.method,
-                upgrade: None,
+                upgrade: self.upgrade.map(Wanted::agreement),
                 end_of_stream: ends,
             };
             http2::response_text(received.tail(), &parts, answered, limits)
@@ -365,10 +394,26 @@ impl Answer<'_> {
         let now = self.worker.now();
         let waited = now.saturating_sub(self.sent_at);
         record.upstream_service_time(waited);
-        record.forwarding(self.head.status());
+        record.forwarding(match (self.switches(), self.client) {
+            // RFC 8441 section 5.
+            (true, Some(_)) => 200,
+            _ => self.head.status(),
+        });
         let mut digits = itoa::Buffer::new();
         let service_time = digits.format(waited / 1000).as_bytes();
-        let set = [(Known::XEnvoyUpstreamServiceTime.name(), service_time)];
+        let mut set: SmallVec<[(&str, &[u8]); 2]> = SmallVec::new();
+        set.push((Known::XEnvoyUpstreamServiceTime.name(), service_time));
+        let has_server = || {
+            self.head
+                .headers(bytes)
+                .any(|(name, _)| name.eq_ignore_ascii_case("server"))
+        };
+        set.extend(
+            self.worker
+                .http
+                .server(has_server)
+                .map(|server| ("server", server)),
+        );
         let mut write = ResponseWrite {
             edits: self.edits,
             set: &set,
@@ -377,9 +422,10 @@ impl Answer<'_> {
             request: self.method,
             keep_alive: true,
         };
-        self.progress.begun.set(true);
         if let Some(client) = self.client {
+            self.progress.begun.set(true);
             let ends = match &*self.upstream {
+                _ if self.switches() => false,
                 Upstream::Http1(_) => BodyDecoder::new(self.head.framing()).is_done(),
                 Upstream::Http2(loan) => loan.incoming.as_ref().is_none_or(Incoming::is_over),
             };
@@ -388,8 +434,10 @@ impl Answer<'_> {
             return sent.map(|()| ends).map_err(|_| Failure::DownstreamGone);
         }
         self.wait_for_client(now);
-        let keep_alive =
-            self.keep_alive && self.complete.get() && !self.worker.is_closing(self.session);
+        let keep_alive = self.keep_alive
+            && self.complete.get()
+            && !self.worker.is_closing(self.session)
+            && (self.upgrade.is_none() || self.session.stream.is_quiet());
         self.progress.keeps.set(keep_alive);
         write.keep_alive = keep_alive;
         encode_response(outgoing.tail(), self.head, bytes, &write);

@@ -28,6 +28,7 @@ use crate::{
     io::{
         buffer::Buffer,
         deadline::{Expiry, Micros},
+        spawn,
         stream::Received,
     },
     relay::micros,
@@ -41,6 +42,8 @@ pub enum Pause {
     Idle(Micros),
     /// The connection is over.
     Over,
+    /// The connection, or the stream, carries another protocol until this ends.
+    Switched(Pin<Box<dyn Future<Output = ()>>>),
 }
 
 /// Serves a connection to its end. `place` is that of [`Worker::open`].
@@ -62,6 +65,14 @@ pub async fn serve(worker: Rc<Worker>, session: Rc<Session>, place: usize) {
         match pause {
             Pause::Idle(now) => wait_from(&worker, &session, now),
             Pause::Over => break,
+            Pause::Switched(switched) => {
+                // By another task: waiting for it here would make this future larger.
+                spawn(async move {
+                    switched.await;
+                    worker.close(place);
+                });
+                return;
+            }
         }
     }
     drop(session);
@@ -94,7 +105,7 @@ fn step(worker: &Rc<Worker>, session: &Rc<Session>, is_new: &mut bool) -> Step {
 
 /// A busy future for a connection of HTTP/1 from which something has come.
 fn begin(worker: Rc<Worker>, session: Rc<Session>, received: Buffer) -> Busy {
-    let busy = worker.busy.take().unwrap_or_else(Busy::new);
+    let busy = worker.busy.take().unwrap_or_default();
     busy.begin(Visit::Http1 {
         worker,
         session,
@@ -168,16 +179,17 @@ pub enum Visit {
     },
 }
 
-impl Busy {
-    /// One that has nothing to do.
-    pub fn new() -> Self {
+impl Default for Busy {
+    fn default() -> Self {
         let desk = Rc::<Desk>::default();
         Self {
             future: Box::pin(visits(Rc::clone(&desk))),
             desk,
         }
     }
+}
 
+impl Busy {
     /// Gives it something to do.
     pub fn begin(&self, visit: Visit) {
         self.desk.visit.set(Some(visit));
@@ -218,9 +230,9 @@ async fn visits(desk: Rc<Desk>) {
             } => {
                 let (mut downstream, arrival) =
                     Downstream::http2(&worker, session, *request, client, heads);
-                stream(&worker, &mut downstream, arrival).await;
+                let pause = stream(&worker, &mut downstream, arrival).await;
                 heads = downstream.into_heads();
-                Pause::Over
+                pause
             }
         };
         desk.pause.set(Some(pause));
@@ -228,19 +240,23 @@ async fn visits(desk: Rc<Desk>) {
 }
 
 /// Serves the request of a stream of HTTP/2.
-async fn stream(worker: &Rc<Worker>, downstream: &mut Downstream, arrival: Arrival) {
+async fn stream(worker: &Rc<Worker>, downstream: &mut Downstream, arrival: Arrival) -> Pause {
     let call = Rc::clone(&downstream.call);
     let Some(client) = downstream.wire.http2().map(Rc::clone) else {
-        return;
+        return Pause::Over;
     };
     let served = async {
         match arrival {
-            Arrival::Request => drop(exchange(worker, downstream).await),
+            Arrival::Request => match exchange(worker, downstream).await {
+                After::Switched(switched) => return Pause::Switched(Box::pin(switched.carry())),
+                After::Next | After::Close | After::Linger => {}
+            },
             Arrival::Refused(failure) => refuse(worker, downstream, failure).await,
             Arrival::Closed => {}
         }
+        Pause::Over
     };
-    watch(&client, served, || call.cut()).await;
+    watch(&client, served, || call.cut()).await
 }
 
 /// Serves requests until nothing of what has come is left.
@@ -261,6 +277,7 @@ async fn requests(worker: &Rc<Worker>, downstream: &mut Downstream) -> Pause {
             }
             After::Next => {}
             After::Close => return Pause::Over,
+            After::Switched(switched) => return Pause::Switched(Box::pin(switched.carry())),
             After::Linger => {
                 downstream.linger().await;
                 return Pause::Over;
@@ -287,6 +304,6 @@ mod tests {
         let idle = size_of_output(|| serve(never(), never(), never()));
         assert!(idle <= 208, "an idle connection's future has {idle} bytes");
         let busy = size_of_output(|| visits(never()));
-        assert!(busy <= 5760, "a busy connection's future has {busy} bytes");
+        assert!(busy <= 5824, "a busy connection's future has {busy} bytes");
     }
 }

@@ -2,13 +2,13 @@
 
 use std::rc::Rc;
 
-use h2::RecvStream;
+use h2::{RecvStream, ext};
 use http::Request;
 use ringmain_core::{
     access_log::Protocol,
     failure::Failure,
     http1::{Known, Reject, RequestHead, ResponseHead},
-    http2::{self, ReceivedRequest},
+    http2::{self, Extended, ReceivedRequest},
 };
 
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
     plan::HttpVersion,
     record::Description,
     session::Session,
+    upgrade,
     worker::Worker,
 };
 
@@ -77,6 +78,8 @@ pub struct Downstream {
     pub received: Buffer,
     /// Length of the head in `received`; 0 once it is consumed.
     pub head_bytes: usize,
+    /// It asks for another protocol behind its answer, so until then nothing may stand behind it.
+    pub wants_upgrade: bool,
     /// When the request's first byte was there.
     pub started: Micros,
     /// When its head was there.
@@ -103,6 +106,7 @@ impl Downstream {
             response,
             received,
             head_bytes: 0,
+            wants_upgrade: false,
             started: now,
             head_at: now,
             answered: now,
@@ -119,11 +123,19 @@ impl Downstream {
     ) -> (Self, Arrival) {
         let (parts, stream) = request.into_parts();
         let limits = &worker.limits.head;
-        let incoming = Incoming::new(stream, worker.limits.body_bytes_max, limits);
+        let protocol = parts.extensions.get::<ext::Protocol>();
+        let bytes_max = match protocol {
+            Some(_) => 0,
+            None => worker.limits.body_bytes_max,
+        };
+        let incoming = Incoming::new(stream, bytes_max, limits);
         let ends = incoming.is_over();
         let mut received = worker.buffers.take();
         let arrived = ReceivedRequest {
-            extended: None,
+            extended: protocol.map(|protocol| Extended {
+                protocol: protocol.as_str(),
+                random: upgrade::nonce(worker),
+            }),
             end_of_stream: ends,
         };
         let written = http2::request_text(received.tail(), &parts, arrived, limits);
@@ -144,7 +156,11 @@ impl Downstream {
         let arrival = match head {
             Ok(Some(length)) => {
                 downstream.head_bytes = length;
-                Arrival::Request
+                match protocol.is_some() && !downstream.asks_for_upgrade() {
+                    // Behind any other request its bytes would be a body.
+                    true => Arrival::Refused(Failure::BadRequest(Reject::ExtendedConnect)),
+                    false => Arrival::Request,
+                }
             }
             Ok(None) => Arrival::Refused(Failure::BadRequest(Reject::HeadTooLarge)),
             Err(reject) => Arrival::Refused(Failure::BadRequest(reject)),
@@ -173,6 +189,19 @@ impl Downstream {
     /// The bytes of the request's head.
     pub fn head(&self) -> &[u8] {
         &self.received.filled()[..self.head_bytes]
+    }
+
+    /// The head asks for another protocol behind its answer.
+    pub fn asks_for_upgrade(&self) -> bool {
+        self.request.upgrade(self.head()).is_some()
+    }
+
+    /// The client may send another request behind the answer. Not one that wanted an upgrade and
+    /// has sent something before it was answered: that is no request, whatever it looks like.
+    pub fn may_go_on(&self) -> bool {
+        let is_silent =
+            || self.received.filled().len() == self.head_bytes && self.stream().is_quiet();
+        self.request.keep_alive() && (!self.wants_upgrade || is_silent())
     }
 
     /// The head is dealt with; what stands behind it is next.

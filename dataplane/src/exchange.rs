@@ -37,13 +37,13 @@ use crate::{
     relay::{Broken, micros},
     replay::Replay,
     tries::Tries,
+    upgrade::Switched,
     upload::{Upload, Way},
     upstream::{Outgoing, Upstream},
     worker::Worker,
 };
 
 /// What happens to the downstream connection after a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
     /// It waits for the next request.
     Next,
@@ -51,6 +51,8 @@ pub enum After {
     Close,
     /// It is closed once the client had time to read the answer: it may still be sending.
     Linger,
+    /// It, or its stream, carries another protocol.
+    Switched(Box<Switched>),
 }
 
 /// Serves the request whose head is at the front of `downstream.received`.
@@ -64,6 +66,7 @@ pub async fn exchange(worker: &Rc<Worker>, downstream: &mut Downstream) -> After
         downstream.started,
     );
     record.describe(|| downstream.describe());
+    downstream.wants_upgrade = downstream.asks_for_upgrade();
 
     let progress = Progress::default();
     let mut decided = match listener {
@@ -111,6 +114,10 @@ pub async fn exchange(worker: &Rc<Worker>, downstream: &mut Downstream) -> After
         (Ok(()), Err(failure)) => Err(*failure),
     };
     let after = match result {
+        Ok(After::Switched(mut switched)) => {
+            switched.hand_over(record, direction);
+            return After::Switched(switched);
+        }
         Ok(after) => after,
         Err(failure) => {
             let ours = Ours {
@@ -211,11 +218,21 @@ impl Forward<'_, '_> {
         let entry = self.forwarding.entry;
         let cluster = self.worker.clusters.state(self.forwarding.cluster, entry);
         record.cluster(&cluster.cluster.name, &cluster.edge);
-        let _active = entry.limits.begin(&entry.load).map_err(|Full| {
+        let active = entry.limits.begin(&entry.load).map_err(|Full| {
             self.worker.counters.upstream_overflows.increment();
             Failure::Overflow
         })?;
 
+        if self.forwarding.upgrade.is_some() {
+            // In a box of its own: few requests want one.
+            let upgrade = self.upgrade(downstream, &cluster, outgoing, record);
+            let after = Box::pin(upgrade).await?;
+            if let After::Switched(mut switched) = after {
+                switched.counts(active);
+                return Ok(After::Switched(switched));
+            }
+            return Ok(after);
+        }
         let mirrors = std::mem::take(&mut self.forwarding.mirrors);
         let mut replay = (self.needs_replay() || !mirrors.is_empty())
             .then(|| Replay::new(self.worker.limits.replay_bytes));
@@ -273,6 +290,32 @@ impl Forward<'_, '_> {
         result
     }
 
+    /// A request for another protocol. It has no body: what has come behind the head is kept until
+    /// the upstream agrees. Nor has it copies, since nobody would speak that protocol with them.
+    async fn upgrade(
+        self,
+        downstream: &mut Downstream,
+        cluster: &Rc<ClusterState>,
+        outgoing: Outgoing,
+        record: &mut Record<'_>,
+    ) -> Result<After, Failure> {
+        downstream.consume_head();
+        downstream.received.release();
+        let call = Rc::clone(&downstream.call);
+        let tries = Tries::new(self.worker, self.forwarding.retry, self.forwarding.entry);
+        let request = Request {
+            cluster,
+            tries: &tries,
+            fresh: Cell::new(false),
+            until: Cell::new(Micros::MAX),
+            complete: Cell::new(false),
+        };
+        let result = self.whole(downstream, &request, outgoing, record).await;
+        call.end_wait();
+        record.flag(tries.flags());
+        result
+    }
+
     /// A copy of the body is kept: a try may fail after some of it was sent, and be made again.
     fn needs_replay(&self) -> bool {
         let to_http2 = self.forwarding.protocol == HttpVersion::Http2;
@@ -325,7 +368,8 @@ impl Forward<'_, '_> {
             let late = sent_at + micros(self.worker.limits.stream_idle_timeout);
             upstream.set_late(&downstream.call, late.min(request.until.get()));
             request.tries.sent.set(true);
-            let sent = upstream.send(outgoing, true).await;
+            let ends = self.forwarding.upgrade.is_none();
+            let sent = upstream.send(outgoing, ends).await;
             let reused = upstream.reused();
             let mut answer = self.answer(downstream, request, &mut upstream, sent_at);
             answer.request = Some(&mut *outgoing);
@@ -338,6 +382,10 @@ impl Forward<'_, '_> {
                     downstream.answered = self.worker.now();
                     self.give_back(&lease, upstream, keep, downstream.answered);
                     return Ok(Tried::Done(self.after(downstream)));
+                }
+                Ok(Forwarded::Switched(behind)) => {
+                    let switched = Switched::new(self.worker, downstream, lease, upstream, behind);
+                    return Ok(Tried::Done(After::Switched(Box::new(switched))));
                 }
                 Ok(Forwarded::Refused) => return Ok(Tried::Again),
                 Err(failure) if reused && !request.fresh.get() && self.may_repeat(failure) => {
@@ -415,10 +463,10 @@ impl Forward<'_, '_> {
         request.tries.sent.set(true);
         let is_kept = body.replay.as_ref().is_some_and(|replay| replay.is_whole());
         request.tries.is_replayable.set(is_kept);
-        if let Upstream::Http2(_) = upstream {
-            if let Err(failure) = upstream.send(&mut body.outgoing, false).await {
-                return self.failed(request, failure);
-            }
+        if matches!(upstream, Upstream::Http2(_))
+            && let Err(failure) = upstream.send(&mut body.outgoing, false).await
+        {
+            return self.failed(request, failure);
         }
         let (session, call) = (Rc::clone(&downstream.session), Rc::clone(&downstream.call));
         let mut received = downstream.received.take();
@@ -489,7 +537,8 @@ impl Forward<'_, '_> {
                 Ok(Tried::Done(self.after(downstream)))
             }
             (Ok(()) | Err(Broken::Target | Broken::Stopped), answered) => match answered {
-                Ok(Forwarded::Sent(_)) => Ok(Tried::Done(After::Linger)),
+                // Nobody switches before a body.
+                Ok(Forwarded::Sent(_) | Forwarded::Switched(_)) => Ok(Tried::Done(After::Linger)),
                 Ok(Forwarded::Refused) => Ok(Tried::Again),
                 Err(failure) => self.failed(request, failure),
             },
@@ -530,7 +579,13 @@ impl Forward<'_, '_> {
             HttpVersion::Http2 => {
                 let alarm = downstream.call.alarm(&self.worker.deadlines);
                 alarm.set(until);
-                let loan = http2::client::check_out(self.worker, &lease, alarm);
+                let loan = async {
+                    let loan = http2::client::check_out(self.worker, &lease, alarm).await?;
+                    match self.forwarding.upgrade {
+                        Some(_) => loan.for_upgrade(alarm).await,
+                        None => Ok(loan),
+                    }
+                };
                 Box::pin(loan).await.map(Upstream::Http2)
             }
         };
@@ -574,7 +629,8 @@ impl Forward<'_, '_> {
             complete: &request.complete,
             sent_at,
             worker: self.worker,
-            keep_alive: downstream.request.keep_alive(),
+            upgrade: self.forwarding.upgrade.as_deref(),
+            keep_alive: downstream.may_go_on(),
             session: &downstream.session,
             call: &downstream.call,
             client: downstream.wire.http2().map(Rc::as_ref),
@@ -683,20 +739,21 @@ async fn respond(
 ) -> Result<After, Failure> {
     if let Some(client) = downstream.wire.http2() {
         let is_head = downstream.request.method_kind() == MethodKind::Head;
-        let responded = respond_on_stream(client, local, edits, is_head, record);
+        let headers = local.headers(edits, worker.http.server(|| false));
+        let responded = respond_on_stream(client, local, &headers, is_head, record);
         downstream.answered = worker.now();
         return responded;
     }
     // A body that nobody wants is not read; without reading it, the next request is not found.
     let request = &downstream.request;
     let keep_alive = may_keep
-        && request.keep_alive()
+        && downstream.may_go_on()
         && matches!(request.framing(), Framing::None | Framing::Length(0))
         && !worker.is_closing(&downstream.session);
     let is_head = may_keep && request.method_kind() == MethodKind::Head;
     downstream.consume_head();
     let mut outgoing = worker.buffers.take();
-    let headers = local.headers(edits);
+    let headers = local.headers(edits, worker.http.server(|| false));
     let out = outgoing.tail();
     encode_local_response(
         out,
@@ -727,12 +784,12 @@ async fn respond(
 fn respond_on_stream(
     client: &Client,
     local: &LocalAnswer<'_>,
-    edits: Option<&Edits>,
+    headers: &[(&str, &[u8])],
     is_head: bool,
     record: &mut Record<'_>,
 ) -> Result<After, Failure> {
     let ends = is_head || local.body.is_empty();
-    let head = local_response(local.status, &local.headers(edits), local.body.len());
+    let head = local_response(local.status, headers, local.body.len());
     let sent = client.respond(head, ends).and_then(|()| match ends {
         true => Ok(()),
         // It waits in the connection for room, and has a limit where it was written.

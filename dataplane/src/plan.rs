@@ -8,14 +8,15 @@ mod outbound;
 
 use std::time::Duration;
 
-use ringmain_config::cluster::Protocol;
+use ringmain_config::{cluster::Protocol, tuning::UnderscoresInHeaders};
 use ringmain_core::{
     affinity::Affinity,
     failure::Failure,
     filter::{Passage, Then, cors::Cors},
     grpc,
     header::{Edits, Headers},
-    http1::{Framing, Known, MethodKind},
+    http1::{Framing, Known, MethodKind, Reject},
+    path::{Made, Refused},
     retry::Policy,
     route::{Decision, Destination, Extras, Forward, Request, Route, RouteTable},
     snapshot::{ClusterEntry, ClusterIndex, Listener, Snapshot},
@@ -25,11 +26,13 @@ use smallvec::SmallVec;
 
 pub use local::LocalAnswer;
 
-use crate::{downstream::Downstream, record::Record, upstream::Outgoing, worker::Worker};
+use crate::{
+    downstream::Downstream, record::Record, upgrade::Wanted, upstream::Outgoing, worker::Worker,
+};
 use outbound::Outbound;
 
 /// Of a request or a response; seldom more.
-pub type EditsList<'t> = SmallVec<[&'t Edits; 2]>;
+pub type EditsList<'t> = SmallVec<[&'t Edits; 3]>;
 
 /// What is decided about a request.
 pub struct Decided<'t> {
@@ -85,6 +88,8 @@ pub struct Forwarding<'t> {
     pub framing: Framing,
     /// For the answer's framing.
     pub method: MethodKind,
+    /// What is to be spoken behind the answer, if the upstream agrees.
+    pub upgrade: Option<Box<Wanted>>,
     /// It may be sent a second time (RFC 9110 section 9.2.2).
     pub idempotent: bool,
     /// For the whole exchange.
@@ -181,7 +186,10 @@ impl<'t> Planner<'_, 't> {
     ) -> Result<Plan<'t>, Failure> {
         let head = self.downstream.head();
         let message = &self.downstream.request;
-        let path = message.canonical_path(head).map_err(Failure::BadPath)?;
+        let path = match self.path()? {
+            Made::Path(path) => path,
+            Made::Redirect(path) => return self.unescaped(path, decided.is_grpc),
+        };
         let headers = message.view(head);
         let request = Request {
             method: message.method(head),
@@ -222,6 +230,48 @@ impl<'t> Planner<'_, 't> {
             }
             Decision::Direct { direct, .. } => Ok(Plan::Answer(LocalAnswer::direct(direct, route))),
             Decision::NoRoute { .. } => Err(Failure::NoRoute),
+        }
+    }
+
+    /// The path that routes see and the upstream gets.
+    fn path(&self) -> Result<Made<'_>, Failure> {
+        let (message, head) = (&self.downstream.request, self.downstream.head());
+        let policy = self.worker.http.path;
+        let made = match policy.is_default() {
+            true => message.canonical_path(head).map(Made::Path),
+            false => policy.make(message.path(head)),
+        };
+        made.map_err(Failure::BadPath)
+    }
+
+    /// Sends the client to a path without escaped slashes. Clients of gRPC follow no redirect.
+    fn unescaped(&self, path: String, is_grpc: bool) -> Result<Plan<'t>, Failure> {
+        if is_grpc {
+            return Err(Failure::BadPath(Refused::EscapedSlash));
+        }
+        let message = &self.downstream.request;
+        let location = match message.query(self.downstream.head()) {
+            Some(query) => format!("{path}?{query}"),
+            None => path,
+        };
+        Ok(Plan::Answer(LocalAnswer::to_unescaped(location)))
+    }
+
+    /// Fields that are not sent on because of their names.
+    fn underscored(&self) -> Result<Option<Edits>, Failure> {
+        let (message, head) = (&self.downstream.request, self.downstream.head());
+        let names = message.headers(head).map(|(name, _)| name);
+        let mut names = names.filter(|name| name.contains('_')).peekable();
+        match self.worker.http.underscores {
+            UnderscoresInHeaders::Allow => Ok(None),
+            UnderscoresInHeaders::Reject if names.peek().is_some() => {
+                Err(Failure::BadRequest(Reject::HeaderUnderscore))
+            }
+            UnderscoresInHeaders::Reject => Ok(None),
+            UnderscoresInHeaders::Drop => Ok(names.peek().is_some().then(|| Edits {
+                dropped: names.map(|name| name.to_ascii_lowercase().into()).collect(),
+                ..Edits::default()
+            })),
         }
     }
 
@@ -271,6 +321,10 @@ impl<'t> Planner<'_, 't> {
         let cluster = self.snapshot.cluster(destination.cluster);
         let entry = cluster.ok_or(Failure::NoCluster)?;
         let path = target::path(route, forward, request.path).map_err(Failure::BadPath)?;
+        let underscored = self.underscored()?;
+        let mut edits = EditsList::new();
+        edits.extend(&underscored);
+        edits.extend(target::request_edits(route, Some(destination)));
         let outbound = Outbound {
             message,
             head,
@@ -278,12 +332,14 @@ impl<'t> Planner<'_, 't> {
             path: &path,
             query: request.query,
             authority: target::authority(route, forward, destination, request.authority),
-            edits: target::request_edits(route, Some(destination)).collect(),
+            edits,
+            timeout: route.timeout,
             direction: self.listener.config.direction,
             peer: self.downstream,
         };
         let protocol = self.protocol(entry);
-        let outgoing = outbound.encode(self.worker, protocol, record)?;
+        let upgrade = Wanted::of(message, head, protocol);
+        let outgoing = outbound.encode(self.worker, protocol, upgrade.as_deref(), record)?;
         let is_grpc = decided.is_grpc;
         let mut timeout = route.timeout;
         if is_grpc && let Some(asked) = request.headers.value("grpc-timeout") {
@@ -295,7 +351,11 @@ impl<'t> Planner<'_, 't> {
             protocol,
             outgoing: Some(outgoing),
             framing: message.framing(),
-            method: message.method_kind(),
+            method: match upgrade {
+                Some(_) => MethodKind::Upgrade,
+                None => message.method_kind(),
+            },
+            upgrade,
             idempotent: is_idempotent(request.method),
             timeout,
             retry: route.retry.as_deref(),
@@ -337,7 +397,7 @@ impl<'t> Planner<'_, 't> {
                 cluster: mirror.cluster,
                 entry,
                 protocol,
-                outgoing: outbound.encode(self.worker, protocol, record)?,
+                outgoing: outbound.encode(self.worker, protocol, None, record)?,
             });
         }
         Ok(mirrors)

@@ -13,6 +13,7 @@ mod tunnel;
 
 use std::{
     cell::{Cell, RefCell},
+    mem::ManuallyDrop,
     net::SocketAddr,
     rc::Rc,
     sync::Arc,
@@ -290,6 +291,58 @@ impl<'w> Record<'w> {
     fn note(&mut self, field: Field, value: &[u8]) {
         if let Some(text) = &mut self.text {
             text.set(field, value);
+        }
+    }
+}
+
+/// A record on its way from one task to another. It is not closed before it is
+/// [attached](Self::attach) again.
+#[must_use = "a request is recorded by its record only"]
+pub struct Detached {
+    reporter: Reporter,
+    opened: Micros,
+    edge: Option<Rc<Edge>>,
+    status: u16,
+    outcome: Option<Outcome>,
+    further_flags: Flags,
+    bytes_received: u64,
+    bytes_sent: u64,
+    text: Option<Box<Text>>,
+}
+
+impl Record<'_> {
+    /// The request goes on elsewhere.
+    pub fn detach(self) -> Detached {
+        let mut record = ManuallyDrop::new(self);
+        Detached {
+            reporter: record.reporter,
+            opened: record.opened,
+            edge: record.edge.take(),
+            status: record.status,
+            outcome: record.outcome,
+            further_flags: record.further_flags,
+            bytes_received: record.bytes_received,
+            bytes_sent: record.bytes_sent,
+            text: record.text.take(),
+        }
+    }
+}
+
+impl Detached {
+    /// The record again. `recorder` is the one that it was of.
+    pub fn attach(self, recorder: &Recorder) -> Record<'_> {
+        Record {
+            recorder,
+            reporter: self.reporter,
+            opened: self.opened,
+            edge: self.edge,
+            status: self.status,
+            outcome: self.outcome,
+            further_flags: self.further_flags,
+            closed: None,
+            bytes_received: self.bytes_received,
+            bytes_sent: self.bytes_sent,
+            text: self.text,
         }
     }
 }

@@ -6,6 +6,9 @@
 //! a peer keeps filling that buffer, what has arrived is moved on through a pipe instead, without
 //! being copied. Nothing is timed per operation: the worker's tick looks at each tunnel once a
 //! second ([`Tunnel::look_after`]).
+//!
+//! A connection whose HTTP/1 was upgraded to something else is carried by a [`Tunnel`], too; it
+//! comes from [`crate::upgrade`].
 
 use std::{cell::Cell, io, net::IpAddr, pin::pin, rc::Rc};
 
@@ -20,7 +23,7 @@ use ringmain_core::{
 
 use crate::{
     io::{
-        buffer::Part,
+        buffer::{Buffer, Part},
         deadline::Micros,
         pipe::PIPE_BYTES,
         race::join,
@@ -58,15 +61,17 @@ pub async fn serve(worker: Rc<Worker>, session: Rc<Session>, place: usize) {
     let ending = match connected {
         Ok((lease, upstream, limits)) => {
             let stream = Rc::clone(upstream.0.stream());
-            let tunnel = Tunnel::new(stream, record.established(), worker.now(), &limits);
+            let bounds = Bounds::of(&limits);
+            let tunnel = Tunnel::new(stream, Some(record.established()), worker.now(), &bounds);
             session.set_tunnel(Some(Rc::clone(&tunnel)));
             if session.stream.was_stopped() {
                 // While the endpoint was being connected to, there was no tunnel to end.
                 tunnel.end(&session.stream, Ending::Drained);
             }
-            let ending = Box::pin(tunnel.carry(&worker, &session)).await;
+            let ending = Box::pin(tunnel.carry(&worker, &session, None, None)).await;
             session.set_tunnel(None);
-            record.moved(tunnel.to_endpoint.get(), tunnel.to_client.get());
+            let (received, sent) = tunnel.moved();
+            record.moved(received, sent);
             drop((lease, upstream));
             ending
         }
@@ -116,20 +121,48 @@ async fn connect(
     Ok((lease, upstream, limits))
 }
 
+/// How long a connection that carries bytes may last. [`Micros::MAX`]: for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Without a byte in either direction, while both peers can send and have taken all there was
+    /// for them.
+    pub quiet: Micros,
+    /// Without a byte when a peer has sent its last one, or does not take what there is for it.
+    pub stuck: Micros,
+    /// In all.
+    pub age: Micros,
+}
+
+impl Bounds {
+    /// Of TCP: it is all the same why it is quiet.
+    fn of(limits: &TcpConnections) -> Self {
+        let idle = match limits.idle_timeout.is_zero() {
+            true => Micros::MAX,
+            false => micros(limits.idle_timeout),
+        };
+        Self {
+            quiet: idle,
+            stuck: idle,
+            age: limits.duration_max.map_or(Micros::MAX, micros),
+        }
+    }
+}
+
 /// A connection that carries bytes, as its two directions and the worker's tick see it.
 pub struct Tunnel {
     upstream: Rc<Stream>,
-    series: Rc<Series>,
+    /// Where bytes count while they move, if they do.
+    series: Option<Rc<Series>>,
     to_endpoint: Cell<u64>,
     to_client: Cell<u64>,
     /// Bytes of both directions when the tick last looked.
     seen: Cell<u64>,
     /// When the tick last saw that bytes had moved.
     moved_at: Cell<Micros>,
-    /// How long it may be quiet.
-    idle: Micros,
-    /// When it is too old.
-    until: Cell<Micros>,
+    bounds: Bounds,
+    opened: Micros,
+    /// Directions in which there is something that the receiver has not taken yet.
+    sending: Cell<u8>,
     /// Why it was ended, by whoever was first.
     ending: Cell<Option<Ending>>,
     /// Some direction has ended, and the kernel asks the peers whether they are still there.
@@ -148,17 +181,13 @@ enum Pause {
 }
 
 impl Tunnel {
-    fn new(
+    /// One to `upstream` that begins now, which is `opened`.
+    pub fn new(
         upstream: Rc<Stream>,
-        series: Rc<Series>,
+        series: Option<Rc<Series>>,
         opened: Micros,
-        limits: &TcpConnections,
+        bounds: &Bounds,
     ) -> Rc<Self> {
-        let idle = match limits.idle_timeout.is_zero() {
-            true => Micros::MAX,
-            false => micros(limits.idle_timeout),
-        };
-        let oldest = limits.duration_max.map(micros);
         Rc::new(Self {
             upstream,
             series,
@@ -166,16 +195,29 @@ impl Tunnel {
             to_client: Cell::new(0),
             seen: Cell::new(0),
             moved_at: Cell::new(opened),
-            idle,
-            until: Cell::new(oldest.map_or(Micros::MAX, |oldest| opened + oldest)),
+            bounds: *bounds,
+            opened,
+            sending: Cell::new(0),
             ending: Cell::new(None),
             half_closed: Cell::new(false),
             is_probed: Cell::new(false),
         })
     }
 
-    /// Carries bytes until both directions have ended.
-    async fn carry(&self, worker: &Worker, session: &Session) -> Ending {
+    /// Bytes that came from the client, and that went to it.
+    pub fn moved(&self) -> (u64, u64) {
+        (self.to_endpoint.get(), self.to_client.get())
+    }
+
+    /// Carries bytes until both directions have ended. `from_client` and `from_endpoint` have come
+    /// already; in boxes, since most connections have none.
+    pub async fn carry(
+        &self,
+        worker: &Worker,
+        session: &Session,
+        from_client: Option<Box<Buffer>>,
+        from_endpoint: Option<Box<Buffer>>,
+    ) -> Ending {
         let upload = Way {
             worker,
             tunnel: self,
@@ -196,7 +238,8 @@ impl Tunnel {
             source_lost: Ending::UpstreamReset,
             target_lost: Ending::DownstreamReset,
         };
-        join(pin!(upload.run()), pin!(download.run()), |()| {}).await;
+        let (upload, download) = (upload.run(from_client), download.run(from_endpoint));
+        join(pin!(upload), pin!(download), |()| {}).await;
         self.ending.get().unwrap_or(Ending::Closed)
     }
 
@@ -210,7 +253,12 @@ impl Tunnel {
             client.probe();
             self.upstream.probe();
         }
-        if let Some(ending) = due(now, self.moved_at.get(), self.idle, self.until.get()) {
+        let idle = match self.half_closed.get() || self.sending.get() > 0 {
+            true => self.bounds.stuck,
+            false => self.bounds.quiet,
+        };
+        let until = self.opened.saturating_add(self.bounds.age);
+        if let Some(ending) = due(now, self.moved_at.get(), idle, until) {
             self.end(client, ending);
         }
     }
@@ -254,8 +302,14 @@ struct Way<'a> {
 }
 
 impl Way<'_> {
-    /// Carries bytes until the source sends no more, and tells the target so.
-    async fn run(&self) {
+    /// Carries bytes until the source sends no more, and tells the target so. What is in `first`
+    /// has come already.
+    async fn run(&self, first: Option<Box<Buffer>>) {
+        if let Some(first) = first
+            && !Box::pin(self.pass_on(*first)).await
+        {
+            return;
+        }
         let mut bulk = false;
         loop {
             let pause = match bulk {
@@ -268,6 +322,31 @@ impl Way<'_> {
                 Pause::Small => false,
             };
         }
+    }
+
+    /// Sends what was received before. False when the target is lost.
+    async fn pass_on(&self, first: Buffer) -> bool {
+        let count = first.filled().len();
+        self.begin_sending();
+        let (sent, _) = self.target.send(first).await;
+        match sent {
+            Ok(()) => {
+                self.end_sending();
+                self.count(count);
+            }
+            Err(_) => self.lose(self.target_lost),
+        }
+        self.tunnel.ending.get().is_none()
+    }
+
+    fn begin_sending(&self) {
+        let sending = &self.tunnel.sending;
+        sending.set(sending.get() + 1);
+    }
+
+    fn end_sending(&self) {
+        let sending = &self.tunnel.sending;
+        sending.set(sending.get() - 1);
     }
 
     /// Copies through a buffer.
@@ -286,7 +365,9 @@ impl Way<'_> {
             let is_full = buffer.room() == 0;
             let sent;
             // Not `send`, whose future is larger: this one is kept while nothing moves.
+            self.begin_sending();
             (sent, buffer) = self.target.send_part(Part::whole(buffer)).await;
+            self.end_sending();
             if sent.is_err() {
                 self.lose(self.target_lost);
                 return Pause::Over;
@@ -333,8 +414,11 @@ impl Way<'_> {
                     return Pause::Over;
                 }
             };
+            self.begin_sending();
             let sent = self.target.send_from(&mut pipe, |count| self.count(count));
-            if sent.await.is_err() {
+            let sent = sent.await;
+            self.end_sending();
+            if sent.is_err() {
                 self.lose(self.target_lost);
                 return Pause::Over;
             }
@@ -366,7 +450,9 @@ impl Way<'_> {
     fn count(&self, bytes: usize) {
         let bytes = bytes as u64;
         self.moved.set(self.moved.get() + bytes);
-        (self.counted)(&self.tunnel.series, bytes);
+        if let Some(series) = &self.tunnel.series {
+            (self.counted)(series, bytes);
+        }
     }
 }
 
@@ -403,8 +489,13 @@ mod tests {
     #[test]
     fn bytes_of_a_connection() {
         type Direction = &'static Way<'static>;
+        let carrying = bytes_of(
+            |tunnel: &'static Tunnel, (worker, session), (first, second)| {
+                tunnel.carry(worker, session, first, second)
+            },
+        );
         let quiet = bytes_of(serve)
-            + bytes_of(Tunnel::carry)
+            + carrying
             + size_of::<(Session, Tunnel, Stream)>()
             + 3 * size_of::<[usize; 2]>();
         let copying = bytes_of(|way: Direction, (), ()| way.copy());

@@ -19,6 +19,7 @@ use ringmain_core::{
 use crate::{
     access_log::LogSink,
     connection::Busy,
+    http_policy::HttpPolicy,
     http2,
     inbox::{Command, Inbox},
     io::{
@@ -95,6 +96,8 @@ pub struct Worker {
     pub rung: Rung,
     /// Bounds.
     pub limits: Limits,
+    /// How messages are read and written.
+    pub http: HttpPolicy,
     /// Buffers for receiving and sending.
     pub buffers: Rc<BufferPool>,
     /// What busy connections have left to the next ones.
@@ -163,6 +166,8 @@ pub struct Parts {
     pub index: usize,
     /// Bounds.
     pub limits: Limits,
+    /// How messages are read and written.
+    pub http: HttpPolicy,
     /// Of all workers.
     pub inboxes: Arc<[Arc<Inbox>]>,
     /// What it counts.
@@ -179,6 +184,7 @@ impl Worker {
         let Parts {
             index,
             limits,
+            http,
             inboxes,
             metrics,
             log,
@@ -194,6 +200,7 @@ impl Worker {
             busy: Shelf::new(BUSY_SPARE_MAX),
             pipes: Pipes::new(limits.pipes_max),
             limits,
+            http,
             recorder: Recorder::new(metrics, log, Rc::clone(&deadlines)),
             deadlines,
             clusters: Clusters::default(),

@@ -4,6 +4,7 @@
 //! Builds the Document of one proxy as the control plane does, compiles it as the proxy does, and
 //! runs the proxy's own decision on what is only described.
 
+mod besides;
 mod connection;
 mod lines;
 mod request;

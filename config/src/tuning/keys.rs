@@ -162,8 +162,8 @@ section! {
         /// What is made of a path, once, before routes and policies see it and the upstream gets
         /// it. `base`: escapes of unreserved characters are undone, `\` becomes `/`, dot segments
         /// are removed (RFC 3986 section 6.2.2). `merge_slashes`: also, of neighbouring slashes one
-        /// is left. `decode_and_merge_slashes`: also, `%2F` and `%5C` are undone before. With `none`
-        /// a policy on paths can be evaded.
+        /// is left. `decode_and_merge_slashes`: also, `%2F` and `%5C` are undone before. With
+        /// `none` a policy on paths can be evaded.
         path_normalization: PathNormalization = PathNormalization::Base;
         /// What is done with a path that holds `%2F` or `%5C`, which some servers take for slashes.
         /// `reject` answers 400 and is recommended where authorization looks at paths.
@@ -180,8 +180,8 @@ section! {
         /// for a cause is helped by the name of another program.
         server_name: String = "ringmain".to_owned(), field_value();
         /// Trusted proxies in front of a gateway, which append the address that a request came from
-        /// to `x-forwarded-for`. 0: the client is who opened the connection. Sidecars do not look at
-        /// the field.
+        /// to `x-forwarded-for`. 0: the client is who opened the connection. Sidecars do not look
+        /// at the field.
         xff_trusted_hops: u32 = 0, between(0, 64);
     }
 }

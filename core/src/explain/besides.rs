@@ -1,5 +1,5 @@
-//! What a route does besides its action, for [`super::explain()`]: filters, retries, copies, and what
-//! keeps a client at an endpoint.
+//! What a route does besides its action, for [`super::explain()`]: filters, retries, copies, and
+//! what keeps a client at an endpoint.
 
 use ringmain_config::{
     cluster::{Cluster, HashKey},

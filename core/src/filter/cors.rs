@@ -2,9 +2,9 @@
 //! (Fetch standard, section 3.2; `CorsPolicy`).
 //!
 //! An allowed origin is named in the answer as it was sent, never as `*`, as in Envoy; answers are
-//! therefore marked as different for different origins (`vary`), which Envoy does not do. Preflights
-//! of allowed origins are answered here. The fields are set in place of those that the upstream
-//! sends.
+//! therefore marked as different for different origins (`vary`), which Envoy does not do.
+//! Preflights of allowed origins are answered here. The fields are set in place of those that the
+//! upstream sends.
 
 use ringmain_config::filter::Cors as Source;
 

@@ -73,8 +73,8 @@ impl Filters {
     }
 }
 
-/// Is a request one of `share` of all? `random` is 64 evenly distributed bits; the share is exact up
-/// to 2^-44.
+/// Is a request one of `share` of all? `random` is 64 evenly distributed bits; the share is exact
+/// up to 2^-44.
 pub fn is_drawn(share: Share, random: u64) -> bool {
     let point = (u128::from(random) * u128::from(Share::ALL.0)) >> 64;
     point < u128::from(share.0)

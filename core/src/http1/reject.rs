@@ -40,6 +40,8 @@ pub enum Reject {
     SpaceBeforeColon,
     /// Field name that is empty or not a token, or a line without a colon.
     HeaderName,
+    /// Field name that holds `_`, where that is not allowed (`http.underscores_in_headers`).
+    HeaderUnderscore,
     /// Control character in a field value (RFC 9110 section 5.5).
     HeaderValue,
     /// No Host (RFC 9112 section 3.2).
@@ -121,6 +123,7 @@ impl Reject {
             | Self::LineFolding
             | Self::SpaceBeforeColon
             | Self::HeaderName
+            | Self::HeaderUnderscore
             | Self::HeaderValue
             | Self::HostMissing
             | Self::HostRepeated
@@ -174,6 +177,7 @@ impl Reject {
             Self::LineFolding => "http1.line_folding",
             Self::SpaceBeforeColon => "http1.space_before_colon",
             Self::HeaderName => "http1.header_name",
+            Self::HeaderUnderscore => "http1.header_underscore",
             Self::HeaderValue => "http1.header_value",
             Self::HostMissing => "http1.host_missing",
             Self::HostRepeated => "http1.host_repeated",

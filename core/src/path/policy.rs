@@ -1,9 +1,9 @@
 //! Which form of a path is made: the canonical one, less or more (`http.path_normalization` and
 //! `http.escaped_slashes` of the tuning file).
 //!
-//! The order is Envoy's: escaped slashes first, then what [`canonical`](super::canonical) does, then
-//! slashes are merged. Whatever is made is made again of itself, so what is matched, judged and
-//! sent on is one text.
+//! The order is Envoy's: escaped slashes first, then what [`canonical`](super::canonical) does,
+//! then slashes are merged. Whatever is made is made again of itself, so what is matched, judged
+//! and sent on is one text.
 
 use std::borrow::Cow;
 
@@ -277,7 +277,8 @@ mod tests {
         fn stays_as_made(
             pieces in prop::collection::vec(
                 prop::sample::select(vec![
-                    "/", "..", ".", "//", "%2f", "%5C", "%2", "%", "2F", "f", "%2e", "%25", "\\", "a",
+                    "/", "..", ".", "//", "%2f", "%5C", "%2", "%", "2F", "f", "%2e", "%25", "\\",
+                    "a",
                 ]),
                 0..12,
             ),

@@ -163,7 +163,8 @@ fn pieces(substitution: &str, groups: usize) -> Result<Box<[Piece]>, String> {
             }
             Some(_) | None => {
                 return Err(format!(
-                    "substitution {substitution:?} has a `\\` before neither a digit nor another `\\`"
+                    "substitution {substitution:?} has a `\\` before neither a digit nor another \
+                     `\\`"
                 ));
             }
         }

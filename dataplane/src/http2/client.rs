@@ -17,7 +17,7 @@ use std::{
 
 use bytes::Bytes;
 use h2::{
-    Reason,
+    Ping, PingPong, Reason,
     client::{ResponseFuture, SendRequest},
 };
 use http::{Request, Response};
@@ -47,6 +47,10 @@ pub struct Shared {
 /// A connection that carries many requests.
 struct Multiplexed {
     requests: RefCell<SendRequest<Bytes>>,
+    /// Until it was used to learn what the upstream has said first.
+    pings: Cell<Option<PingPong>>,
+    /// Learning that.
+    hearing: RefCell<Option<Rc<Opening>>>,
     stream: Rc<Stream>,
     /// Requests under way.
     active: Cell<u32>,
@@ -104,6 +108,30 @@ impl Multiplexed {
         let mut nobody = Context::from_waker(Waker::noop());
         let ready = self.requests.borrow_mut().poll_ready(&mut nobody);
         !self.is_spent.get() && !matches!(ready, Poll::Ready(Err(_)))
+    }
+
+    /// What the upstream has said first, its settings (RFC 9113 section 3.4), is known: a pong
+    /// comes after it.
+    fn hearing(&self) -> Rc<Opening> {
+        let hearing = self.hearing.borrow().clone();
+        hearing.unwrap_or_else(|| {
+            let hearing = Rc::<Opening>::default();
+            *self.hearing.borrow_mut() = Some(Rc::clone(&hearing));
+            let (mut pings, heard) = (self.pings.take(), Rc::clone(&hearing));
+            spawn(async move {
+                if let Some(pings) = &mut pings {
+                    // An error is the end of the connection, which its requests will find.
+                    drop(pings.ping(Ping::opaque()).await);
+                }
+                heard.end(Ok(()));
+            });
+            hearing
+        })
+    }
+
+    fn takes_upgrades(&self) -> bool {
+        let requests = self.requests.borrow();
+        requests.is_extended_connect_protocol_enabled()
     }
 
     fn has_room(&self, streams_max: u32) -> bool {
@@ -219,6 +247,8 @@ async fn begin(
     hello.map_err(|_| Unreached::new(Failure::ConnectTimeout))??;
     let shared = Rc::new(Multiplexed {
         requests: RefCell::new(requests),
+        pings: Cell::new(connection.ping_pong()),
+        hearing: RefCell::default(),
         stream,
         active: Cell::new(0),
         carried: Cell::new(0),
@@ -281,6 +311,30 @@ impl Loan {
     /// The kernel's.
     pub fn local_address(&self) -> io::Result<SocketAddr> {
         self.connection.stream.local_address()
+    }
+
+    /// Itself, if the upstream lets a stream change its protocol (RFC 8441 section 3), which a
+    /// client must know before it asks. `alarm` bounds the wait for its word.
+    ///
+    /// # Errors
+    /// [`Failure::UpgradeRefused`] when it does not.
+    pub async fn for_upgrade(self, alarm: &Alarm) -> Result<Self, Unreached> {
+        if !self.connection.takes_upgrades() {
+            let hearing = self.connection.hearing();
+            alarm
+                .guard(hearing.ended())
+                .await
+                .map_err(|_| Unreached::new(Failure::RouteTimeout))??;
+        }
+        match self.connection.takes_upgrades() {
+            true => Ok(self),
+            false => Err(Unreached::new(Failure::UpgradeRefused)),
+        }
+    }
+
+    /// The connection is probed from now on: see [`Stream::keep_alive`].
+    pub fn keep_alive(&self) {
+        self.connection.stream.keep_alive();
     }
 
     /// Sends the head of the request. `ends`: it is all of it. Else its body goes to the outlet.

@@ -19,7 +19,7 @@ use ringmain_core::http2::{EARLY_MICROS, Resets};
 
 use super::stream::Outlet;
 use crate::{
-    connection::{Busy, Visit},
+    connection::{Pause, Visit},
     io::{self, alarm::Alarm, bridge::Bridge, buffer::Buffer},
     relay::micros,
     session::Session,
@@ -222,10 +222,13 @@ impl Server<'_> {
         let (worker, active) = (Rc::clone(self.worker), Active::new(self.control));
         let began = worker.now();
         io::spawn(async move {
-            let mut busy = worker.busy.take().unwrap_or_else(Busy::new);
+            let mut busy = worker.busy.take().unwrap_or_default();
             busy.begin(visit);
-            busy.pause().await;
+            let pause = busy.pause().await;
             worker.busy.put(busy);
+            if let Pause::Switched(switched) = pause {
+                switched.await;
+            }
             let is_early = client.has_reset.get() && worker.now() - began < EARLY_MICROS;
             active.0.ended(is_early);
             drop(active);

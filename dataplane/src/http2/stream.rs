@@ -37,7 +37,7 @@ impl Incoming {
             stream,
             unreleased: 0,
             left,
-            limits: limits.clone(),
+            limits: *limits,
         }
     }
 

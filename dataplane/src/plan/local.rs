@@ -51,6 +51,18 @@ impl<'t> LocalAnswer<'t> {
         }
     }
 
+    /// A redirect to a path without escaped slashes.
+    pub fn to_unescaped(location: String) -> Self {
+        Self {
+            status: 307,
+            location: Some(location),
+            body: Cow::Borrowed(b""),
+            is_text: false,
+            grpc: None,
+            edits: EditsList::new(),
+        }
+    }
+
     /// As written in the configuration.
     pub fn direct(direct: &'t Direct, route: &'t Route) -> Self {
         Self {
@@ -87,8 +99,14 @@ impl<'t> LocalAnswer<'t> {
     }
 
     /// Its header fields: what it needs itself, then what `edits` and the route make of them.
-    pub fn headers<'a>(&'a self, edits: Option<&'a Edits>) -> SmallVec<[(&'a str, &'a [u8]); 4]> {
+    /// `server` is what the `Server` field says, if there is to be one.
+    pub fn headers<'a>(
+        &'a self,
+        edits: Option<&'a Edits>,
+        server: Option<&'a [u8]>,
+    ) -> SmallVec<[(&'a str, &'a [u8]); 4]> {
         let mut headers: SmallVec<[(&str, &[u8]); 4]> = SmallVec::new();
+        headers.extend(server.map(|server| ("server", server)));
         if let Some(location) = &self.location {
             headers.push(("location", location.as_bytes()));
         }

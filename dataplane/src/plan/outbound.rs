@@ -1,11 +1,13 @@
 //! A request's head on its way to an upstream.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use ringmain_config::listener::Direction;
 use ringmain_core::{
     failure::Failure,
-    http1::{Known, RequestHead, RequestWrite, encode_request},
+    forwarded::Client,
+    header::Headers,
+    http1::{Framing, Known, RequestHead, RequestWrite, encode_request},
     http2::{self, Scheme},
 };
 use smallvec::SmallVec;
@@ -14,6 +16,7 @@ use super::{EditsList, HttpVersion};
 use crate::{
     downstream::Downstream,
     record::Record,
+    upgrade::Wanted,
     upstream::{Message, Outgoing},
     worker::Worker,
 };
@@ -29,6 +32,8 @@ pub(super) struct Outbound<'a> {
     pub(super) query: Option<&'a str>,
     pub(super) authority: &'a str,
     pub(super) edits: EditsList<'a>,
+    /// Of the route.
+    pub(super) timeout: Option<Duration>,
     pub(super) direction: Direction,
     pub(super) peer: &'a Downstream,
 }
@@ -41,10 +46,13 @@ impl Outbound<'_> {
         &self,
         worker: &Worker,
         protocol: HttpVersion,
+        upgrade: Option<&Wanted>,
         record: &mut Record<'_>,
     ) -> Result<Outgoing, Failure> {
         let request_id;
         let original;
+        let external;
+        let mut expected = itoa::Buffer::new();
         let mut set: SmallVec<[(&str, &[u8]); 4]> = SmallVec::new();
         if self.message.header(self.head, Known::XRequestId).is_none() {
             request_id = uuid(worker.random(), worker.random());
@@ -52,13 +60,16 @@ impl Outbound<'_> {
             set.push((Known::XRequestId.name(), &request_id));
         }
         let is_gateway = self.direction == Direction::Gateway;
-        if is_gateway
-            || self
-                .message
-                .header(self.head, Known::XForwardedProto)
-                .is_none()
-        {
-            set.push((Known::XForwardedProto.name(), b"http"));
+        let client = is_gateway.then(|| self.client(worker));
+        let proto = self.message.header(self.head, Known::XForwardedProto);
+        match client {
+            // The scheme is only known of proxies that are trusted.
+            Some(client) => {
+                let scheme = client.scheme(proto, "http");
+                set.push((Known::XForwardedProto.name(), scheme.as_bytes()));
+            }
+            None if proto.is_none() => set.push((Known::XForwardedProto.name(), b"http")),
+            None => {}
         }
         if self.direction != Direction::Inbound {
             // The first try; a further one says so itself.
@@ -69,22 +80,42 @@ impl Outbound<'_> {
             original = self.message.path_and_query(self.head);
             set.push((Known::XEnvoyOriginalPath.name(), original.as_bytes()));
         }
+        if let Some(timeout) = self.timeout {
+            let millis = expected.format(timeout.as_millis()).as_bytes();
+            set.push(("x-envoy-expected-rq-timeout-ms", millis));
+        }
         let mut append: SmallVec<[(&str, &[u8]); 1]> = SmallVec::new();
+        let mut edits = EditsList::new();
         if is_gateway {
             append.push((
                 Known::XForwardedFor.name(),
                 self.peer.peer_text().as_bytes(),
             ));
+            if let Some(address) = client.and_then(|client| client.external) {
+                external = address.to_string();
+                set.push(("x-envoy-external-address", external.as_bytes()));
+            }
+            let says_external = client.is_some_and(|client| client.external.is_some());
+            edits.push(
+                worker
+                    .http
+                    .untrusted(self.path != self.raw_path, says_external),
+            );
         }
+        edits.extend(self.edits.iter().copied());
         let write = RequestWrite {
             target: &target,
             authority: self.authority,
-            edits: &self.edits,
+            edits: &edits,
             set: &set,
             append: &append,
-            framing: self.message.framing(),
+            framing: match upgrade {
+                // Its length, which can only be 0, says nothing that matters.
+                Some(_) => Framing::None,
+                None => self.message.framing(),
+            },
             expect_continue: self.message.expects_continue(),
-            upgrade: None,
+            upgrade: upgrade.map(Wanted::protocol),
         };
         match protocol {
             HttpVersion::Http1 => {
@@ -94,7 +125,10 @@ impl Outbound<'_> {
             }
             HttpVersion::Http2 => {
                 let head = http2::request(self.message, self.head, &write, Scheme::Http);
-                let head = head.map_err(Failure::BadRequest)?;
+                let mut head = head.map_err(Failure::BadRequest)?;
+                if let Some(upgrade) = upgrade {
+                    head.extensions_mut().insert(upgrade.extension());
+                }
                 Ok(Outgoing::Http2(Box::new(Message {
                     head,
                     payload: Vec::new(),
@@ -102,6 +136,15 @@ impl Outbound<'_> {
                 })))
             }
         }
+    }
+
+    /// Whoever made the request, as far as that is believed at a gateway.
+    fn client(&self, worker: &Worker) -> Client {
+        let hops = worker.http.trusted_hops;
+        let view = self.message.view(self.head);
+        let named = (hops > 0).then(|| view.value(Known::XForwardedFor.name()));
+        let value = named.flatten();
+        Client::of(self.peer.session.peer.ip(), hops, value.as_deref())
     }
 
     fn target(&self) -> Cow<'_, str> {

@@ -17,6 +17,7 @@ use tokio::{sync::Notify, time::timeout};
 use crate::{
     access_log::LogSink,
     cpus::{CoreId, Cpus},
+    http_policy::HttpPolicy,
     http2,
     inbox::{Command, Inbox},
     io::{
@@ -87,6 +88,7 @@ impl Workers {
             let parts = Parts {
                 index,
                 limits: limits(tuning),
+                http: HttpPolicy::of(&tuning.http),
                 inboxes: Arc::clone(&inboxes),
                 metrics,
                 log: logs.next(),

@@ -128,13 +128,13 @@ impl Peer {
         fields: impl IntoIterator<Item = (N, V)>,
         ends: bool,
     ) -> u32 {
-        let stream = self.next();
+        let stream = self.next_stream();
         self.send(&Frame::headers(stream, fields, ends));
         stream
     }
 
     /// The number of the next stream of ours.
-    pub fn next(&mut self) -> u32 {
+    pub fn next_stream(&mut self) -> u32 {
         let stream = self.next_stream;
         self.next_stream += 2;
         stream

@@ -132,7 +132,7 @@ fn an_upstream_that_goes_away_before_it_looked(io: Io) {
     let mesh = Mesh::to_http2(io, &origin);
     let mut client = mesh.http2_client();
     for text in ["first", "second"] {
-        let stream = client.next();
+        let stream = client.next_stream();
         let request = ringmain_tests::http2::peer::request("POST", "/");
         let head = Frame::headers(stream, request, false).bytes();
         client.send_bytes([head, Frame::data(stream, text, true).bytes()].concat());

@@ -372,7 +372,7 @@ fn too_much_of_everything(io: Io) {
     ] {
         let requests = origin.requests().len();
         let mut client = mesh.http2_client();
-        let stream = client.next();
+        let stream = client.next_stream();
         let mut pieces = block.chunks(16_384).enumerate().peekable();
         while let Some((index, piece)) = pieces.next() {
             let kind = if index == 0 { 1 } else { 9 };

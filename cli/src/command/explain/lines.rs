@@ -56,7 +56,7 @@ pub(super) fn with_share(cluster: &str, percent: f64) -> String {
 }
 
 /// Percent without needless decimals.
-fn share(percent: f64) -> String {
+pub(super) fn share(percent: f64) -> String {
     let text = format!("{percent:.4}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

@@ -7,6 +7,7 @@ use ringmain_core::explain::{
 
 use super::{
     Answer,
+    besides::{besides, chosen_by, protocol},
     connection::Connection,
     lines::{Lines, endpoints, passed_over, with_share},
 };
@@ -40,9 +41,7 @@ pub(super) fn of_request(request: &Described, answer: &Answer<Explanation>) -> S
     }
     if let Some(route) = &explanation.route {
         lines.from("route", named(&route.name), route.origin.as_ref());
-        if let Some(timeout) = &route.timeout {
-            lines.fact("timeout", timeout);
-        }
+        besides(&mut lines, route);
     }
     outcome(&mut lines, answer);
     for warning in &answer.warnings {
@@ -147,8 +146,19 @@ fn forwarded(lines: &mut Lines, destination: &DestinationPart) {
         "  sent as",
         format!("{} for {}", destination.target, destination.authority),
     );
+    if let Some(protocol) = protocol(destination.protocol) {
+        lines.fact("  protocol", protocol);
+    }
     edits(lines, "  request", &destination.request_headers);
     edits(lines, "  response", &destination.response_headers);
+    if let Some(hash) = &destination.hash {
+        lines.fact("  chosen by", chosen_by(hash));
+    }
+    if let Some(status) = destination.answer {
+        let answer = format!("{status}: nothing is there to send to, response flag NC");
+        lines.fact("  answer", answer);
+        return;
+    }
     let without = "answered 503, response flag UH";
     endpoints(lines, &destination.endpoints, without);
 }

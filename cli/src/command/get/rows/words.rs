@@ -4,9 +4,11 @@ use ringmain_config::{
     cluster::{Balancer, Cluster, HashKey, Protocol},
     duration,
     filter::{AbortWith, Fault, Share},
-    retry::{RetryOn, RetryPolicy},
+    retry::RetryPolicy,
     route::{Forward, Route},
 };
+
+use crate::command::words::retry_on;
 
 /// Of a route, whatever it does: a line each.
 pub(super) fn of_route(route: &Route) -> Vec<String> {
@@ -43,20 +45,12 @@ fn retry(policy: &RetryPolicy) -> String {
     if policy.attempts == 0 {
         return "no retries".to_owned();
     }
-    let words = policy.on.iter().map(|on| word(*on));
-    let mut reasons: Vec<String> = words.collect();
-    reasons.extend(policy.status_codes.iter().map(u16::to_string));
-    let mut text = format!("retry {} on {}", policy.attempts, reasons.join(","));
+    let reasons = retry_on(&policy.on, &policy.status_codes);
+    let mut text = format!("retry {} on {reasons}", policy.attempts);
     if let Some(timeout) = policy.per_try_timeout {
         text.push_str(&format!(", each try {}", duration::format(timeout)));
     }
     text
-}
-
-/// As the Document writes it.
-fn word(on: RetryOn) -> String {
-    let value = serde_json::to_value(on).expect("a word is written as text");
-    value.as_str().unwrap_or_default().to_owned()
 }
 
 fn fault(fault: &Fault) -> Vec<String> {
@@ -141,7 +135,7 @@ mod tests {
     use ringmain_config::{
         cluster::{Connections, HashCookie, HttpConnections},
         filter::{Abort, Cors, Delay, Filters, Mirror},
-        retry::RetryBudget,
+        retry::{RetryBudget, RetryOn},
         route::{Action, RegexRewrite, Rewrite, RouteMatch},
     };
 

@@ -1,0 +1,134 @@
+//! What a route does besides its action, and a cluster besides naming endpoints, in a line each.
+
+use ringmain_config::cluster::Protocol;
+use ringmain_core::explain::{AbortPart, HashPart, RetryPart, RoutePart};
+
+use super::lines::{Lines, share, with_share};
+use crate::command::words::retry_on;
+
+/// Timeout, faults, CORS, retries and copies, in the order in which they matter to a request.
+pub(super) fn besides(lines: &mut Lines, route: &RoutePart) {
+    if let Some(timeout) = &route.timeout {
+        lines.fact("timeout", timeout);
+    }
+    if let Some(delay) = &route.filters.delay {
+        let (of, time) = (share(delay.share), &delay.duration);
+        lines.fact("delay", format!("{of} % of the requests, by {time}"));
+    }
+    if let Some(abort) = &route.filters.abort {
+        let of = share(abort.share);
+        lines.fact(
+            "abort",
+            format!("{of} % of the requests, with {}", with(abort)),
+        );
+    }
+    if let Some(cors) = &route.filters.cors {
+        lines.fact("cors", cors);
+    }
+    if let Some(retry) = &route.retry {
+        lines.fact("retries", retries(retry));
+    }
+    for mirror in &route.mirrors {
+        lines.fact("copy to", with_share(&mirror.cluster, mirror.share));
+    }
+}
+
+fn with(abort: &AbortPart) -> String {
+    match abort.grpc_status {
+        Some(code) => format!("{} and grpc-status {code}", abort.status),
+        None => abort.status.to_string(),
+    }
+}
+
+/// What most routes have is the table's, and is said to be.
+fn retries(retry: &RetryPart) -> String {
+    let reasons = retry_on(&retry.on, &retry.status_codes);
+    let mut text = format!("{} on {reasons}", retry.attempts);
+    if let Some(timeout) = &retry.per_try_timeout {
+        text.push_str(&format!(", each try {timeout}"));
+    }
+    if !retry.avoids_previous_endpoints {
+        text.push_str(", also at the same endpoint");
+    }
+    if retry.by != "route" {
+        text.push_str(&format!(", by the {}", retry.by));
+    }
+    text
+}
+
+/// What is spoken to a cluster, where that is not HTTP/1.1.
+pub(super) fn protocol(protocol: Protocol) -> Option<&'static str> {
+    match protocol {
+        Protocol::Http1 => None,
+        Protocol::Http2 => Some("HTTP/2"),
+        Protocol::AsClient => Some("what the client speaks"),
+    }
+}
+
+/// What keeps a client at an endpoint, and whether it does so here.
+pub(super) fn chosen_by(hash: &HashPart) -> String {
+    let by = &hash.by;
+    match (hash.is_there, &hash.gives_cookie) {
+        (None | Some(true), _) => by.clone(),
+        (Some(false), Some(time)) if time == "0s" => {
+            format!("{by}, which is given for a session")
+        }
+        (Some(false), Some(time)) => format!("{by}, which is given for {time}"),
+        (Some(false), None) => format!("{by}, which is not there: at random"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ringmain_config::retry::RetryOn;
+    use ringmain_core::explain::{HashPart, RetryPart};
+
+    use super::{chosen_by, retries};
+
+    #[test]
+    fn what_retries_say() {
+        let table = RetryPart {
+            by: "route table",
+            attempts: 2,
+            on: vec![RetryOn::ConnectFailure, RetryOn::RetriableStatusCodes],
+            status_codes: vec![],
+            per_try_timeout: None,
+            back_off: "0.025s".to_owned(),
+            avoids_previous_endpoints: true,
+        };
+        let route = RetryPart {
+            by: "route",
+            status_codes: vec![503, 429],
+            per_try_timeout: Some("1s".to_owned()),
+            avoids_previous_endpoints: false,
+            ..table.clone()
+        };
+        assert_eq!(
+            retries(&table),
+            "2 on connect-failure,retriable-status-codes, by the route table"
+        );
+        assert_eq!(
+            retries(&route),
+            "2 on connect-failure,retriable-status-codes,503,429, each try 1s, also at the same \
+             endpoint"
+        );
+    }
+
+    #[test]
+    fn what_hashes_say() {
+        for (is_there, gives, expected) in [
+            (None, None, "x"),
+            (Some(true), None, "x"),
+            (Some(false), None, "x, which is not there: at random"),
+            (Some(false), Some("0s"), "x, which is given for a session"),
+            (Some(false), Some("60s"), "x, which is given for 60s"),
+        ] {
+            let hash = HashPart {
+                by: "x".to_owned(),
+                is_there,
+                gives_cookie: gives.map(str::to_owned),
+            };
+            assert_eq!(chosen_by(&hash), expected);
+        }
+    }
+}
