@@ -156,8 +156,9 @@ impl Peer {
             && self.send(&Frame::data(stream, text, true))
     }
 
-    /// Sends a body in frames of at most the size that everybody takes, as fast as the receiver gives
-    /// room for it; `ends`: it is the rest of the message. False when the receiver ended the stream.
+    /// Sends a body in frames of at most the size that everybody takes, as fast as the receiver
+    /// gives room for it; `ends`: it is the rest of the message. False when the receiver ended the
+    /// stream.
     pub fn send_body(&mut self, stream: u32, mut body: &[u8], ends: bool) -> bool {
         if body.is_empty() && ends {
             return self.send(&Frame::data(stream, [], true));
