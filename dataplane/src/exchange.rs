@@ -15,7 +15,7 @@ use ringmain_core::{
     header::Edits,
     http1::{Framing, MethodKind, encode_local_response},
     http2::local_response,
-    limit::Full,
+    limit::{Counted, Full},
     metrics::Reporter,
     retry::Ended,
 };
@@ -225,13 +225,7 @@ impl Forward<'_, '_> {
 
         if self.forwarding.upgrade.is_some() {
             // In a box of its own: few requests want one.
-            let upgrade = self.upgrade(downstream, &cluster, outgoing, record);
-            let after = Box::pin(upgrade).await?;
-            if let After::Switched(mut switched) = after {
-                switched.counts(active);
-                return Ok(After::Switched(switched));
-            }
-            return Ok(after);
+            return Box::pin(self.upgrade(downstream, (&cluster, active), outgoing, record)).await;
         }
         let mirrors = std::mem::take(&mut self.forwarding.mirrors);
         let mut replay = (self.needs_replay() || !mirrors.is_empty())
@@ -295,7 +289,7 @@ impl Forward<'_, '_> {
     async fn upgrade(
         self,
         downstream: &mut Downstream,
-        cluster: &Rc<ClusterState>,
+        (cluster, active): (&Rc<ClusterState>, Option<Counted>),
         outgoing: Outgoing,
         record: &mut Record<'_>,
     ) -> Result<After, Failure> {
@@ -310,7 +304,10 @@ impl Forward<'_, '_> {
             until: Cell::new(Micros::MAX),
             complete: Cell::new(false),
         };
-        let result = self.whole(downstream, &request, outgoing, record).await;
+        let mut result = self.whole(downstream, &request, outgoing, record).await;
+        if let Ok(After::Switched(switched)) = &mut result {
+            switched.counts(active);
+        }
         call.end_wait();
         record.flag(tries.flags());
         result

@@ -36,6 +36,7 @@ pub mod proxy;
 pub mod python;
 pub mod rung;
 pub mod sidecars;
+pub mod upgrade;
 pub mod wait;
 pub mod yaml;
 
