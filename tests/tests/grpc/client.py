@@ -83,7 +83,9 @@ def deadline():
     assert PATIENCE / 2 < left <= PATIENCE + 1, left
     equal(method("unary_unary", "Remaining")(b""), b"none")
     error = failure(lambda: method("unary_unary", "Sleep")(b"", timeout=0.2))
-    equal(error.code(), grpc.StatusCode.DEADLINE_EXCEEDED)
+    # A proxy whose own clock is a little faster says that nobody answered.
+    expected = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE)
+    assert error.code() in expected, error
 
 
 def errors():
@@ -105,6 +107,11 @@ def many():
     call = method("unary_unary", "Echo")
     calls = [call.future(str(number).encode(), timeout=PATIENCE) for number in range(300)]
     equal([call.result() for call in calls], [str(number).encode() for number in range(300)])
+
+
+def no_route():
+    error = failure(lambda: method("unary_unary", "Echo")(b"", timeout=PATIENCE))
+    equal(error.code(), grpc.StatusCode.UNIMPLEMENTED)
 
 
 def gone():

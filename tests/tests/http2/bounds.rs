@@ -56,7 +56,7 @@ fn a_preface_byte_by_byte(io: Io) {
     let origin = Origin::saying("ok");
     let mesh = Mesh::to(io, &origin);
     let mut client = Peer::silent(mesh.gateway);
-    let stream = client.next();
+    let stream = client.next_stream();
     let settings = Frame::settings(&[]).bytes();
     let head = Frame::headers(stream, request("GET", "/"), true).bytes();
     for byte in [PREFACE, &settings, &head].concat() {
@@ -441,7 +441,7 @@ fn fields_that_do_not_end(io: Io) {
         .limit("connection_idle_timeout", "\"600ms\"")
         .start();
     let mut client = mesh.http2_client();
-    let stream = client.next();
+    let stream = client.next_stream();
     client.send(&Frame::new(kind::HEADERS, 0, stream, *b"\x82"));
     client.end();
     drop(client);

@@ -162,7 +162,7 @@ fn curl_is_refused_while_it_sends(io: Io) {
         let small = "location /small { client_max_body_size 1k; proxy_pass http://127.0.0.1:1; }";
         let (mesh, _nginx) = start(io, pair, small);
         let file = mesh.directory().join("upload");
-        std::fs::write(&file, noise(3_000_000)).unwrap();
+        std::fs::write(&file, noise(500_000)).unwrap();
         let output = curl([
             protocol(pair),
             "-H",
