@@ -1,5 +1,7 @@
 //! Ports that do not say what is spoken on them: two workloads, each through its own sidecar.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
+
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},

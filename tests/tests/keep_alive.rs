@@ -1,5 +1,7 @@
 //! PING on connections of HTTP/2, and how old those of clients grow.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
+
 use std::{
     io::{Read, Write},
     net::TcpStream,
