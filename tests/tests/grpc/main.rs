@@ -83,7 +83,7 @@ fn cancels_and_deadlines(io: Io) {
             "/test.Peer/Hang" => &["200 DC"],
             // The client, the proxy and the server all know when its time is over; whoever is the
             // first to say so.
-            "/test.Peer/Sleep" => &["0 DC", "504 UT", "200 UT", "200 -"],
+            "/test.Peer/Sleep" => &["0 DC", "504 UT", "200 UT", "200 DC", "200 -"],
             _ => &["200 -"],
         };
         assert!(expected.contains(&line.verdict().as_str()), "{}", line.text);

@@ -134,7 +134,7 @@ fn table() -> Vec<(&'static str, Fields, Outcome)> {
         ("no method", vec![SCHEME, AUTHORITY, PATH], Reset),
         ("no path", vec![METHOD, SCHEME, AUTHORITY], Reset),
         ("no scheme", vec![METHOD, AUTHORITY, PATH], Reset),
-        ("a scheme that is none", vec![METHOD, (b":scheme", b"http: HTTP/1.1"), AUTHORITY, PATH], Reset),
+        ("a bad scheme", vec![METHOD, (b":scheme", b"http: HTTP/1.1"), AUTHORITY, PATH], Reset),
         ("another scheme", vec![METHOD, (b":scheme", b"ftp"), AUTHORITY, PATH], Answer(400)),
         ("two methods", vec![METHOD, METHOD, SCHEME, AUTHORITY, PATH], Reset),
         ("two paths", vec![METHOD, SCHEME, AUTHORITY, PATH, PATH], Reset),
