@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
 
+mod cors;
+mod faults;
+mod mirrors;
 mod place;
 mod retries;
 mod retry_bodies;
