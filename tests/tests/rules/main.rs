@@ -3,8 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
 
+mod bounds;
 mod cors;
 mod faults;
+mod grpc;
+mod hashing;
 mod mirrors;
 mod place;
 mod retries;

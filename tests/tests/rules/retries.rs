@@ -184,7 +184,9 @@ fn by_default_only_what_cannot_have_run(io: Io) {
     assert_eq!(ask(mesh), (503, "-".to_owned()));
     // Nothing is tried again when there are to be no retries.
     let fields = "retries: {attempts: 0}";
-    let mesh = ruled(io, &[&plain], fields).service("s", &[nobody()]).start();
+    let mesh = ruled(io, &[&plain], fields)
+        .service("s", &[nobody()])
+        .start();
     assert_eq!(ask(mesh), (503, "UF".to_owned()));
 }
 
