@@ -5,25 +5,25 @@
 //! bytes and keeps promises: an answer that has begun is never begun again, a connection that did
 //! not end in order is never used again, and every request is recorded exactly once.
 
+mod respond;
+
 use std::{cell::Cell, pin::pin, rc::Rc, time::Duration};
 
-use bytes::Bytes;
-use h2::Reason;
 use ringmain_config::listener::Direction;
 use ringmain_core::{
-    failure::{Failure, Fault, Flag},
+    failure::{Failure, Flag},
     header::Edits,
-    http1::{Framing, MethodKind, encode_local_response},
-    http2::local_response,
-    limit::Full,
+    http1::Framing,
+    limit::{Counted, Full},
     metrics::Reporter,
     retry::Ended,
 };
 
+use self::respond::{Ours, fail, respond};
 use crate::{
     answer::{Answer, Forwarded, Progress},
     downstream::Downstream,
-    http2::{self, server::Client},
+    http2,
     io::{
         self,
         deadline::{Expiry, Micros},
@@ -31,7 +31,7 @@ use crate::{
         stream::Stream,
     },
     mirror,
-    plan::{Decided, EditsList, Forwarding, HttpVersion, LocalAnswer, Plan},
+    plan::{Decided, EditsList, Forwarding, HttpVersion, Plan},
     pool::{self, ClusterState, Lease, Unreached},
     record::Record,
     relay::{Broken, micros},
@@ -171,15 +171,6 @@ pub async fn refuse(worker: &Rc<Worker>, downstream: &mut Downstream, failure: F
     record.close_at(downstream.answered);
 }
 
-/// What answers of our own need to know.
-#[derive(Default)]
-struct Ours<'a> {
-    /// Applied to them.
-    edits: Option<&'a Edits>,
-    /// The request is one of gRPC.
-    is_grpc: bool,
-}
-
 /// A request that goes to one of a cluster's endpoints.
 struct Forward<'a, 'p> {
     worker: &'a Rc<Worker>,
@@ -225,13 +216,7 @@ impl Forward<'_, '_> {
 
         if self.forwarding.upgrade.is_some() {
             // In a box of its own: few requests want one.
-            let upgrade = self.upgrade(downstream, &cluster, outgoing, record);
-            let after = Box::pin(upgrade).await?;
-            if let After::Switched(mut switched) = after {
-                switched.counts(active);
-                return Ok(After::Switched(switched));
-            }
-            return Ok(after);
+            return Box::pin(self.upgrade(downstream, (&cluster, active), outgoing, record)).await;
         }
         let mirrors = std::mem::take(&mut self.forwarding.mirrors);
         let mut replay = (self.needs_replay() || !mirrors.is_empty())
@@ -295,7 +280,7 @@ impl Forward<'_, '_> {
     async fn upgrade(
         self,
         downstream: &mut Downstream,
-        cluster: &Rc<ClusterState>,
+        (cluster, active): (&Rc<ClusterState>, Option<Counted>),
         outgoing: Outgoing,
         record: &mut Record<'_>,
     ) -> Result<After, Failure> {
@@ -310,7 +295,10 @@ impl Forward<'_, '_> {
             until: Cell::new(Micros::MAX),
             complete: Cell::new(false),
         };
-        let result = self.whole(downstream, &request, outgoing, record).await;
+        let mut result = self.whole(downstream, &request, outgoing, record).await;
+        if let Ok(After::Switched(switched)) = &mut result {
+            switched.counts(active);
+        }
         call.end_wait();
         record.flag(tries.flags());
         result
@@ -583,7 +571,7 @@ impl Forward<'_, '_> {
                 let loan = async {
                     let loan = http2::client::check_out(self.worker, &lease, alarm).await?;
                     match self.forwarding.upgrade {
-                        Some(_) => loan.for_upgrade(alarm).await,
+                        Some(_) => loan.for_upgrade(),
                         None => Ok(loan),
                     }
                 };
@@ -730,107 +718,4 @@ fn request_failure(downstream: &Downstream, broken: &Broken) -> Failure {
         Broken::Ended if downstream.stream().deadline().expired() => Failure::RequestBodyTimeout,
         _ => Failure::DownstreamGone,
     }
-}
-
-/// Answers without asking an upstream.
-async fn respond(
-    worker: &Worker,
-    downstream: &mut Downstream,
-    local: &LocalAnswer<'_>,
-    edits: Option<&Edits>,
-    may_keep: bool,
-    record: &mut Record<'_>,
-) -> Result<After, Failure> {
-    if let Some(client) = downstream.wire.http2() {
-        let is_head = downstream.request.method_kind() == MethodKind::Head;
-        let headers = local.headers(edits, worker.http.server(|| false));
-        let responded = respond_on_stream(client, local, &headers, is_head, record);
-        downstream.answered = worker.now();
-        return responded;
-    }
-    // A body that nobody wants is not read; without reading it, the next request is not found.
-    let request = &downstream.request;
-    let keep_alive = may_keep
-        && downstream.may_go_on()
-        && matches!(request.framing(), Framing::None | Framing::Length(0))
-        && !worker.is_closing(&downstream.session);
-    let is_head = may_keep && request.method_kind() == MethodKind::Head;
-    downstream.consume_head();
-    let mut outgoing = worker.buffers.take();
-    let headers = local.headers(edits, worker.http.server(|| false));
-    let out = outgoing.tail();
-    encode_local_response(
-        out,
-        local.status,
-        &headers,
-        &local.body,
-        keep_alive,
-        is_head,
-    );
-    let late = worker.now() + micros(worker.limits.stream_idle_timeout);
-    downstream.stream().deadline().set(late, Expiry::Close);
-    let (sent, _) = downstream.stream().send(outgoing).await;
-    if sent.is_err() {
-        return Err(Failure::DownstreamGone);
-    }
-    if !is_head {
-        record.sent(local.body.len() as u64);
-    }
-    downstream.answered = worker.now();
-    Ok(if keep_alive {
-        After::Next
-    } else {
-        After::Linger
-    })
-}
-
-/// The same on a stream of HTTP/2. Its client may send requests on others.
-fn respond_on_stream(
-    client: &Client,
-    local: &LocalAnswer<'_>,
-    headers: &[(&str, &[u8])],
-    is_head: bool,
-    record: &mut Record<'_>,
-) -> Result<After, Failure> {
-    let ends = is_head || local.body.is_empty();
-    let head = local_response(local.status, headers, local.body.len());
-    let sent = client.respond(head, ends).and_then(|()| match ends {
-        true => Ok(()),
-        // It waits in the connection for room, and has a limit where it was written.
-        false => {
-            record.sent(local.body.len() as u64);
-            client
-                .outlet()
-                .send(Bytes::copy_from_slice(&local.body), true)
-        }
-    });
-    sent.map(|()| After::Next)
-        .map_err(|_| Failure::DownstreamGone)
-}
-
-/// Answers with a failure, unless an answer was begun or there is nobody to answer.
-async fn fail(
-    worker: &Worker,
-    downstream: &mut Downstream,
-    failure: Failure,
-    ours: &Ours<'_>,
-    progress: &Progress,
-    record: &mut Record<'_>,
-) -> After {
-    record.fail(failure);
-    downstream.answered = worker.now();
-    if progress.begun.get() || failure.facts().status == 0 {
-        // Closing tells the client that what it has is not the whole.
-        if let Some(client) = downstream.wire.http2() {
-            client.reset(Reason::INTERNAL_ERROR);
-        }
-        return After::Close;
-    }
-    // What the client still sends cannot be told from the next request when its head or body was
-    // not understood.
-    let may_keep = failure.facts().fault != Fault::Downstream;
-    let local = LocalAnswer::failure(failure, ours.is_grpc);
-    respond(worker, downstream, &local, ours.edits, may_keep, record)
-        .await
-        .unwrap_or(After::Close)
 }

@@ -12,6 +12,7 @@ pub mod carry;
 pub mod connection;
 pub mod control;
 pub mod cpus;
+pub mod detect;
 pub mod downstream;
 pub mod exchange;
 pub mod http1;

@@ -9,7 +9,7 @@ use std::{rc::Rc, time::Duration};
 use ringmain_core::snapshot::{ListenerId, ListenerProtocol};
 
 use crate::{
-    connection,
+    connection, detect,
     io::{self, listen::Listener, stream::Accepted},
     session::Session,
     tunnel,
@@ -88,7 +88,10 @@ pub fn admit(worker: &Rc<Worker>, listener: ListenerId, accepted: Accepted) {
         Some(ListenerProtocol::Tcp(_)) => {
             io::spawn(tunnel::serve(Rc::clone(worker), session, place));
         }
-        Some(ListenerProtocol::Http(_) | ListenerProtocol::Detect(..)) | None => {
+        Some(ListenerProtocol::Detect(..)) => {
+            io::spawn(detect::serve(Rc::clone(worker), session, place));
+        }
+        Some(ListenerProtocol::Http(_)) | None => {
             io::spawn(connection::serve(Rc::clone(worker), session, place));
         }
     }

@@ -146,6 +146,11 @@ impl Bounds {
             age: limits.duration_max.map_or(Micros::MAX, micros),
         }
     }
+
+    /// Without a byte. `is_stuck`: a peer can send none any more, or takes none.
+    pub fn idle(&self, is_stuck: bool) -> Micros {
+        if is_stuck { self.stuck } else { self.quiet }
+    }
 }
 
 /// A connection that carries bytes, as its two directions and the worker's tick see it.
@@ -253,10 +258,8 @@ impl Tunnel {
             client.probe();
             self.upstream.probe();
         }
-        let idle = match self.half_closed.get() || self.sending.get() > 0 {
-            true => self.bounds.stuck,
-            false => self.bounds.quiet,
-        };
+        let is_stuck = self.half_closed.get() || self.sending.get() > 0;
+        let idle = self.bounds.idle(is_stuck);
         let until = self.opened.saturating_add(self.bounds.age);
         if let Some(ending) = due(now, self.moved_at.get(), idle, until) {
             self.end(client, ending);

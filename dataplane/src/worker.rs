@@ -64,6 +64,8 @@ pub struct Limits {
     pub head: http1::Limits,
     /// From a request's first byte to the end of its head.
     pub request_head_timeout: Duration,
+    /// From the beginning of a connection until it is known what is spoken on it.
+    pub protocol_detection_timeout: Duration,
     /// Of a downstream connection without a request.
     pub idle_timeout: Duration,
     /// Of a request or response that does not move.

@@ -33,8 +33,10 @@ pub mod origin;
 pub mod place;
 pub mod process;
 pub mod proxy;
+pub mod python;
 pub mod rung;
 pub mod sidecars;
+pub mod upgrade;
 pub mod wait;
 pub mod yaml;
 

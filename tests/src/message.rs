@@ -318,6 +318,19 @@ impl Wire {
         }
     }
 
+    /// Bytes that follow, whatever they are.
+    ///
+    /// # Errors
+    /// See [`Broken`].
+    pub fn bytes(&mut self, count: usize) -> Result<Vec<u8>, Broken> {
+        while self.buffer.len() < count {
+            if !self.more(&Message::default())? {
+                return Err(Broken::Closed);
+            }
+        }
+        Ok(self.take(count))
+    }
+
     fn take(&mut self, count: usize) -> Vec<u8> {
         let rest = self.buffer.split_off(count);
         std::mem::replace(&mut self.buffer, rest)

@@ -24,8 +24,8 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Both are ready, and `front` hears of `back` a moment later. `protocol` is `HTTP` or `TCP`;
-    /// `application` is that of `back`.
+    /// Both are ready, and `front` hears of `back` a moment later. `protocol` is `HTTP` or `TCP`, or
+    /// nothing at all; `application` is that of `back`.
     pub fn start(io: Io, protocol: &str, application: SocketAddr) -> Self {
         let (egress, ingress) = (place::free(place::address()), place::free(place::address()));
         let text = resources(protocol, egress, ingress, application);
@@ -48,6 +48,12 @@ fn sidecar(io: Io, mesh: &Mesh, name: &str, address: SocketAddr) -> Proxy {
     let labels = format!("{{ app = {name:?}, version = \"v7\" }}");
     tuning.set("workload", "labels", labels);
     tuning.set("workload", "address", format!("\"{}\"", address.ip()));
+    // Who is waited for in vain is waited for shortly.
+    tuning.set(
+        "limits",
+        "protocol_detection_timeout",
+        "\"100ms\"".to_owned(),
+    );
     let mut proxy = mesh.start_proxy(&tuning, name, admin);
     proxy.wait_until_ready();
     proxy
@@ -73,7 +79,7 @@ metadata: {{name: front}}
 spec:
   workloadSelector: {{labels: {{app: front}}}}
   egress:
-  - port: {{number: {egress_port}, name: {name}, protocol: {protocol}}}
+  - port: {{number: {egress_port}, name: {name}{protocol}}}
     bind: {front}
     captureMode: NONE
     hosts: [\"./*\"]
@@ -84,17 +90,24 @@ metadata: {{name: back}}
 spec:
   workloadSelector: {{labels: {{app: back}}}}
   ingress:
-  - port: {{number: {ingress_port}, name: {name}, protocol: {protocol}}}
+  - port: {{number: {ingress_port}, name: {name}{protocol}}}
     bind: {back}
     captureMode: NONE
     defaultEndpoint: {application}
   egress:
   - hosts: [\"./*\"]
     captureMode: NONE
-    port: {{number: {spare_port}, name: {name}, protocol: {protocol}}}
+    port: {{number: {spare_port}, name: {name}{protocol}}}
     bind: {back}
 ",
-        name = protocol.to_lowercase(),
+        name = match protocol {
+            "" => "main".to_owned(),
+            protocol => protocol.to_lowercase(),
+        },
+        protocol = match protocol {
+            "" => String::new(),
+            protocol => format!(", protocol: {protocol}"),
+        },
         front = egress.ip(),
         back = ingress.ip(),
         egress_port = egress.port(),

@@ -150,6 +150,16 @@ section! {
         /// requests and data. Ten seconds' worth may come at once. Over it: the connection is
         /// closed (ENHANCE_YOUR_CALM).
         http2_idle_frames: u32 = 1000, between(10, 1_000_000);
+        /// An HTTP/2 connection of a client is asked so often whether it is still there (PING).
+        /// 0: never. Those to upstreams are asked as their cluster says.
+        http2_keep_alive_interval: Duration = Duration::ZERO,
+            between(Duration::ZERO, TIMEOUT_MAX);
+        /// One that has not answered within this time is ended.
+        http2_keep_alive_timeout: Duration = Duration::from_secs(20),
+            between(TIMEOUT_MIN, TIMEOUT_MAX);
+        /// An HTTP/2 connection of this age takes no further requests (GOAWAY), so that its client
+        /// connects anew and its load can be spread again. 0: it may grow as old as it likes.
+        http2_connection_age: Duration = Duration::ZERO, between(Duration::ZERO, TIMEOUT_MAX);
         /// Series of one metric that one worker keeps. Over it, new label sets count in one series
         /// whose labels are all `overflow`.
         metric_series: u32 = 10_000, between(1, 10_000_000);

@@ -11,19 +11,23 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 use bytes::Bytes;
 use h2::{
-    Ping, PingPong, Reason,
+    Reason,
     client::{ResponseFuture, SendRequest},
 };
 use http::{Request, Response};
+use ringmain_config::cluster::Connections;
 use ringmain_core::{failure::Failure, http1::Limits};
 
-use super::stream::{Incoming, Outlet};
+use super::{
+    keep_alive::keep_alive,
+    stream::{Incoming, Outlet},
+};
 use crate::{
     io::{
         alarm::Alarm,
@@ -47,10 +51,6 @@ pub struct Shared {
 /// A connection that carries many requests.
 struct Multiplexed {
     requests: RefCell<SendRequest<Bytes>>,
-    /// Until it was used to learn what the upstream has said first.
-    pings: Cell<Option<PingPong>>,
-    /// Learning that.
-    hearing: RefCell<Option<Rc<Opening>>>,
     stream: Rc<Stream>,
     /// Requests under way.
     active: Cell<u32>,
@@ -108,25 +108,6 @@ impl Multiplexed {
         let mut nobody = Context::from_waker(Waker::noop());
         let ready = self.requests.borrow_mut().poll_ready(&mut nobody);
         !self.is_spent.get() && !matches!(ready, Poll::Ready(Err(_)))
-    }
-
-    /// What the upstream has said first, its settings (RFC 9113 section 3.4), is known: a pong
-    /// comes after it.
-    fn hearing(&self) -> Rc<Opening> {
-        let hearing = self.hearing.borrow().clone();
-        hearing.unwrap_or_else(|| {
-            let hearing = Rc::<Opening>::default();
-            *self.hearing.borrow_mut() = Some(Rc::clone(&hearing));
-            let (mut pings, heard) = (self.pings.take(), Rc::clone(&hearing));
-            spawn(async move {
-                if let Some(pings) = &mut pings {
-                    // An error is the end of the connection, which its requests will find.
-                    drop(pings.ping(Ping::opaque()).await);
-                }
-                heard.end(Ok(()));
-            });
-            hearing
-        })
     }
 
     fn takes_upgrades(&self) -> bool {
@@ -203,11 +184,12 @@ fn begin_to_open(worker: &Rc<Worker>, lease: &Lease) -> Rc<Opening> {
     let state = lease.endpoint();
     *state.shared.opening.borrow_mut() = Some(Rc::clone(&opening));
     let (worker, begun) = (Rc::clone(worker), Rc::clone(&opening));
-    let timeout = lease.cluster().connections.connect_timeout;
+    let settings = lease.cluster().connections;
+    let timeout = settings.connect_timeout;
     spawn(async move {
         let opened = crate::pool::open(&worker, state.address, timeout, timeout).await;
         let opened = match opened {
-            Ok((stream, count)) => begin(&worker, stream, count, timeout).await,
+            Ok((stream, count)) => begin(&worker, stream, count, &settings).await,
             Err(unreached) => Err(unreached),
         };
         *state.shared.opening.borrow_mut() = None;
@@ -225,7 +207,7 @@ async fn begin(
     worker: &Rc<Worker>,
     stream: Rc<Stream>,
     count: Count,
-    timeout: Duration,
+    settings: &Connections,
 ) -> Result<Rc<Multiplexed>, Unreached> {
     let flush_timeout = worker.limits.stream_idle_timeout;
     let bridge = Bridge::new(Rc::clone(&stream), worker.buffers.none(), flush_timeout);
@@ -234,7 +216,7 @@ async fn begin(
         .await
         .map_err(|_| Unreached::new(Failure::ConnectFailed))?;
     let alarm = worker.deadlines.alarm();
-    alarm.set(worker.now() + micros(timeout));
+    alarm.set(worker.now() + micros(settings.connect_timeout));
     let hello = poll_fn(|context| {
         let ended = Pin::new(&mut connection).poll(context).is_ready();
         match requests.current_max_send_streams() {
@@ -247,9 +229,7 @@ async fn begin(
     hello.map_err(|_| Unreached::new(Failure::ConnectTimeout))??;
     let shared = Rc::new(Multiplexed {
         requests: RefCell::new(requests),
-        pings: Cell::new(connection.ping_pong()),
-        hearing: RefCell::default(),
-        stream,
+        stream: Rc::clone(&stream),
         active: Cell::new(0),
         carried: Cell::new(0),
         idle_since: Cell::new(worker.now()),
@@ -257,6 +237,11 @@ async fn begin(
         is_spent: Cell::new(false),
         _count: count,
     });
+    if let (Some(settings), Some(pings)) = (settings.http.keep_alive, connection.ping_pong()) {
+        let counters = Arc::clone(&worker.counters);
+        let lost = move || counters.upstream_keep_alive_failures.increment();
+        keep_alive(pings, settings, stream, &worker.deadlines, lost);
+    }
     let driven = Rc::downgrade(&shared);
     spawn(async move {
         // Requests under way are told by the crate why it ended.
@@ -314,18 +299,11 @@ impl Loan {
     }
 
     /// Itself, if the upstream lets a stream change its protocol (RFC 8441 section 3), which a
-    /// client must know before it asks. `alarm` bounds the wait for its word.
+    /// client must know before it asks.
     ///
     /// # Errors
     /// [`Failure::UpgradeRefused`] when it does not.
-    pub async fn for_upgrade(self, alarm: &Alarm) -> Result<Self, Unreached> {
-        if !self.connection.takes_upgrades() {
-            let hearing = self.connection.hearing();
-            alarm
-                .guard(hearing.ended())
-                .await
-                .map_err(|_| Unreached::new(Failure::RouteTimeout))??;
-        }
+    pub fn for_upgrade(self) -> Result<Self, Unreached> {
         match self.connection.takes_upgrades() {
             true => Ok(self),
             false => Err(Unreached::new(Failure::UpgradeRefused)),

@@ -5,6 +5,7 @@ use std::{
     future::{Future, poll_fn},
     pin::pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -17,10 +18,10 @@ use h2::{
 use http::{Request, Response};
 use ringmain_core::http2::{EARLY_MICROS, Resets};
 
-use super::stream::Outlet;
+use super::{keep_alive::keep_alive, stream::Outlet};
 use crate::{
     connection::{Pause, Visit},
-    io::{self, alarm::Alarm, bridge::Bridge, buffer::Buffer},
+    io::{self, alarm::Alarm, bridge::Bridge, buffer::Buffer, deadline::Micros},
     relay::micros,
     session::Session,
     worker::Worker,
@@ -111,12 +112,22 @@ pub async fn serve(worker: &Rc<Worker>, session: &Rc<Session>, received: Buffer)
     let flood = bridge.count_idle_frames(settings.idle_frames_per_second, true);
     alarm.set(worker.now() + micros(worker.limits.request_head_timeout));
     let handshake = settings.server().handshake(bridge);
-    if let Ok(Ok(connection)) = alarm.guard(handshake).await {
+    if let Ok(Ok(mut connection)) = alarm.guard(handshake).await {
+        if let (Some(settings), Some(pings)) = (settings.keep_alive, connection.ping_pong()) {
+            let counters = Arc::clone(&worker.counters);
+            let lost = move || counters.downstream_keep_alive_failures.increment();
+            let stream = Rc::clone(&session.stream);
+            keep_alive(pings, settings, stream, &worker.deadlines, lost);
+        }
         let server = Server {
             worker,
             session,
             control: &control,
             alarm: &alarm,
+            ends_at: match settings.connection_age_max {
+                Duration::ZERO => Micros::MAX,
+                age => worker.now() + micros(age),
+            },
         };
         server.run(connection).await;
     }
@@ -132,6 +143,8 @@ struct Server<'a> {
     control: &'a Rc<Control>,
     /// Of the connection when it has no request, or is to end.
     alarm: &'a Alarm,
+    /// When it is too old to take further requests.
+    ends_at: Micros,
 }
 
 /// What the connection's task has to do next.
@@ -161,7 +174,7 @@ impl Server<'_> {
                 Ok(Event::Over) => return,
                 // It has said goodbye and its client has not.
                 Err(_) if is_ending && is_idle => return,
-                Err(_) => self.control.is_ending.set(is_idle),
+                Err(_) => self.control.is_ending.set(is_idle || self.is_old()),
             }
         }
     }
@@ -177,10 +190,14 @@ impl Server<'_> {
 
     fn bound_wait(&self, is_idle: bool, is_ending: bool) {
         let now = self.worker.now();
+        let oldest = match is_ending {
+            true => Micros::MAX,
+            false => self.ends_at,
+        };
         if !is_idle {
             // Each request has bounds of its own.
             self.session.set_busy();
-            self.alarm.clear();
+            self.alarm.set(oldest);
             return;
         }
         self.session.set_idle(now);
@@ -188,7 +205,11 @@ impl Server<'_> {
             true => GOODBYE,
             false => self.worker.limits.idle_timeout,
         };
-        self.alarm.set(now + micros(most));
+        self.alarm.set((now + micros(most)).min(oldest));
+    }
+
+    fn is_old(&self) -> bool {
+        self.worker.now() >= self.ends_at
     }
 
     async fn event(&self, connection: &mut Http2Connection) -> Event {

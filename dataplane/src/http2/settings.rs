@@ -5,13 +5,17 @@
 use std::time::Duration;
 
 use h2::{client, server};
-use ringmain_config::tuning;
+use ringmain_config::{cluster::KeepAlive, tuning};
 
 /// How connections begin, made once for a worker.
 #[derive(Clone, Debug)]
 pub struct Settings {
     server: server::Builder,
     client: client::Builder,
+    /// How clients are asked whether they are still there; `None`: not at all.
+    pub keep_alive: Option<KeepAlive>,
+    /// Age at which a client's connection takes no further requests. Zero: any.
+    pub connection_age_max: Duration,
     /// For `Resets::new`.
     pub early_resets_max: u32,
     /// For `Bridge::count_idle_frames`.
@@ -71,6 +75,11 @@ impl Settings {
         Self {
             server,
             client,
+            keep_alive: (!limits.http2_keep_alive_interval.is_zero()).then_some(KeepAlive {
+                interval: limits.http2_keep_alive_interval,
+                timeout: limits.http2_keep_alive_timeout,
+            }),
+            connection_age_max: limits.http2_connection_age,
             early_resets_max: limits.http2_early_resets,
             idle_frames_per_second: limits.http2_idle_frames,
         }

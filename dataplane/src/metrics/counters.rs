@@ -59,6 +59,10 @@ worker_counters! {
         "Connections to endpoints that were refused or took too long.";
     upstream_overflows: Counter, "ringmain_upstream_overflows_total",
         "Requests for which a limit allowed no connection to an endpoint.";
+    upstream_keep_alive_failures: Counter, "ringmain_upstream_keep_alive_failures_total",
+        "HTTP/2 connections to endpoints that were ended because a ping was not answered in time.";
+    downstream_keep_alive_failures: Counter, "ringmain_downstream_keep_alive_failures_total",
+        "HTTP/2 connections of clients that were ended because a ping was not answered in time.";
     upstream_retries: Counter, "ringmain_upstream_retries_total",
         "Further tries of requests, made because a policy asks for them.";
     upstream_retry_overflows: Counter, "ringmain_upstream_retry_overflows_total",

@@ -269,6 +269,7 @@ fn limits(tuning: &Tuning) -> Limits {
             target_bytes_max: limits.target_bytes,
         },
         request_head_timeout: limits.request_head_timeout,
+        protocol_detection_timeout: limits.protocol_detection_timeout,
         idle_timeout: limits.connection_idle_timeout,
         stream_idle_timeout: limits.stream_idle_timeout,
         buffer_bytes: limits.buffer_bytes,

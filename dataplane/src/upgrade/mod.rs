@@ -10,7 +10,7 @@
 
 pub mod streams;
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use h2::ext;
 use ringmain_config::listener::Direction;
@@ -188,7 +188,7 @@ impl Switched {
         };
         let worker = Rc::clone(&self.worker);
         let mut record = record.attach(&worker.recorder);
-        let bounds = bounds(&worker, direction);
+        let bounds = bounds(worker.limits.stream_idle_timeout, direction);
         // Bounds of requests, which this is no more.
         self.session.stream.keep_alive();
         match &self.far {
@@ -286,9 +286,10 @@ impl Switched {
 
 /// A sidecar cuts nothing that is merely quiet: its clients and servers know best, and the kernel
 /// asks whether they are there. At a gateway, where anybody may connect, it lasts as long as any
-/// other stream on which nothing moves.
-fn bounds(worker: &Worker, direction: Direction) -> Bounds {
-    let idle = match worker.limits.stream_idle_timeout {
+/// other stream on which nothing moves. A peer that has sent its last byte, or takes none, is not
+/// merely quiet.
+fn bounds(stream_idle_timeout: Duration, direction: Direction) -> Bounds {
+    let idle = match stream_idle_timeout {
         timeout if timeout.is_zero() => Micros::MAX,
         timeout => micros(timeout),
     };

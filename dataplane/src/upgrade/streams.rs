@@ -244,11 +244,8 @@ impl<'a> Streams<'a> {
     }
 
     fn late(&self) -> Micros {
-        let most = match self.half_closed.get() || self.sending.get() > 0 {
-            true => self.bounds.stuck,
-            false => self.bounds.quiet,
-        };
-        match most {
+        let is_stuck = self.half_closed.get() || self.sending.get() > 0;
+        match self.bounds.idle(is_stuck) {
             Micros::MAX => Micros::MAX,
             most => self.worker.now() + most,
         }

@@ -1,6 +1,6 @@
 use ringmain_core::http1::{Limits, MethodKind, RequestHead, ResponseHead};
 
-use super::{Failure, HttpVersion, Wanted};
+use super::{Direction, Duration, Failure, HttpVersion, Micros, Wanted, bounds};
 
 fn wanted(method: &str, fields: &str, sent_as: HttpVersion) -> Option<Box<Wanted>> {
     let head = format!("{method} / HTTP/1.1\r\nhost: a\r\n{fields}\r\n");
@@ -88,5 +88,24 @@ fn what_is_agreement() {
                 .is_ok()
         });
         assert_eq!(found, expected, "{head}");
+    }
+}
+
+/// How long nothing may move, in seconds; `None`: for ever.
+#[test]
+fn how_long_nothing_may_move() {
+    use Direction::{Gateway, Inbound, Outbound};
+    for (timeout, direction, quiet, stuck) in [
+        (300, Gateway, Some(300), Some(300)),
+        (300, Inbound, None, Some(300)),
+        (300, Outbound, None, Some(300)),
+        (0, Gateway, None, None),
+        (0, Outbound, None, None),
+    ] {
+        let bounds = bounds(Duration::from_secs(timeout), direction);
+        let seconds = |micros| (micros != Micros::MAX).then_some(micros / 1_000_000);
+        let found = [false, true].map(|is_stuck| seconds(bounds.idle(is_stuck)));
+        assert_eq!(found, [quiet, stuck], "{timeout} {direction:?}");
+        assert_eq!(bounds.age, Micros::MAX);
     }
 }

@@ -128,13 +128,13 @@ impl Peer {
         fields: impl IntoIterator<Item = (N, V)>,
         ends: bool,
     ) -> u32 {
-        let stream = self.next();
+        let stream = self.next_stream();
         self.send(&Frame::headers(stream, fields, ends));
         stream
     }
 
     /// The number of the next stream of ours.
-    pub fn next(&mut self) -> u32 {
+    pub fn next_stream(&mut self) -> u32 {
         let stream = self.next_stream;
         self.next_stream += 2;
         stream
@@ -156,8 +156,9 @@ impl Peer {
             && self.send(&Frame::data(stream, text, true))
     }
 
-    /// Sends a body in frames of at most the size that everybody takes, as fast as the receiver gives
-    /// room for it; `ends`: it is the rest of the message. False when the receiver ended the stream.
+    /// Sends a body in frames of at most the size that everybody takes, as fast as the receiver
+    /// gives room for it; `ends`: it is the rest of the message. False when the receiver ended the
+    /// stream.
     pub fn send_body(&mut self, stream: u32, mut body: &[u8], ends: bool) -> bool {
         if body.is_empty() && ends {
             return self.send(&Frame::data(stream, [], true));

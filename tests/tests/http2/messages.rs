@@ -5,10 +5,11 @@ use ringmain_tests::{Io, message::Fields, noise::noise};
 use super::pair::{Body, Client, Content, Exchange, PAIRS, Pairs, Seen, Speaks, mesh};
 
 /// Fields that a proxy adds on its own.
-const ADDED_UP: [&str; 4] = [
+const ADDED_UP: [&str; 5] = [
     "x-request-id",
     "x-forwarded-for",
     "x-forwarded-proto",
+    "x-envoy-attempt-count",
     "x-envoy-expected-rq-timeout-ms",
 ];
 
@@ -136,7 +137,6 @@ fn fields() -> Vec<Exchange> {
                 ("accept-encoding", "gzip, br"),
             ],
             &[
-                ("server", "me"),
                 ("set-cookie", "a=b; Path=/"),
                 ("set-cookie", "c=d"),
                 ("x-empty", ""),
@@ -289,7 +289,7 @@ fn check(exchange: &Exchange, pair: super::pair::Pair, seen: &Seen) {
     assert_eq!(up, sent(exchange.request.fields), "{name}");
     let down = own(
         &answer.fields,
-        &["x-envoy-upstream-service-time"],
+        &["x-envoy-upstream-service-time", "server"],
         exchange.answer.fields,
     );
     assert_eq!(down, sent(exchange.answer.fields), "{name}");

@@ -235,7 +235,7 @@ impl Client {
                 client.response(exchange.method)
             }
             Self::Http2(peer) => {
-                let stream = peer.next();
+                let stream = peer.next_stream();
                 let path = format!("/{index}");
                 let first = peer::request(exchange.method, &path);
                 exchange.request.send(peer, stream, &first);

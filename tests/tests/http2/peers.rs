@@ -162,7 +162,7 @@ fn curl_is_refused_while_it_sends(io: Io) {
         let small = "location /small { client_max_body_size 1k; proxy_pass http://127.0.0.1:1; }";
         let (mesh, _nginx) = start(io, pair, small);
         let file = mesh.directory().join("upload");
-        std::fs::write(&file, noise(3_000_000)).unwrap();
+        std::fs::write(&file, noise(500_000)).unwrap();
         let output = curl([
             protocol(pair),
             "-H",
@@ -232,19 +232,6 @@ fn h2load_loses_nothing(io: Io) {
             succeeded: REQUESTS as u64,
             failed: 0,
         };
-        if load != expected {
-            let mut m = std::collections::BTreeMap::new();
-            for l in mesh.proxy.log() {
-                *m.entry(format!(
-                    "{} {} {}",
-                    l.verdict(),
-                    l.get("response_code_details"),
-                    l.get("upstream_transport_failure_reason")
-                ))
-                .or_insert(0) += 1;
-            }
-            eprintln!("XX {m:#?}");
-        }
         assert_eq!(load, expected, "{pair:?}");
         let lines = mesh.finish();
         assert_eq!(lines.len(), REQUESTS, "{pair:?}");

@@ -1,5 +1,7 @@
 //! How a connection ends, by us or by the peer.
 
+use std::io;
+
 use super::Stream;
 
 /// What is known of a peer without receiving.
@@ -67,6 +69,18 @@ impl Stream {
     /// Nothing is waiting to be received and the peer has not closed. One system call.
     pub fn is_quiet(&self) -> bool {
         !self.ended.get() && self.socket.is_quiet()
+    }
+
+    /// Looks at what has arrived and takes none of it; 0 when the peer sends no more.
+    /// [`io::ErrorKind::WouldBlock`] when nothing has. One system call.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn peek(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+        // SAFETY: the bytes outlive the call, which writes no more of them than there are.
+        let count = unsafe { libc::recv(self.fd, bytes.as_mut_ptr().cast(), bytes.len(), flags) };
+        usize::try_from(count).map_err(|_| io::Error::last_os_error())
     }
 
     /// What is known of the peer without receiving. One system call.

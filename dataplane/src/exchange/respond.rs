@@ -1,0 +1,128 @@
+//! Answers of our own: what a route says, and failures.
+
+use bytes::Bytes;
+use h2::Reason;
+use ringmain_core::{
+    failure::{Failure, Fault},
+    header::Edits,
+    http1::{Framing, MethodKind, encode_local_response},
+    http2::local_response,
+};
+
+use super::After;
+use crate::{
+    answer::Progress, downstream::Downstream, http2::server::Client, io::deadline::Expiry,
+    plan::LocalAnswer, record::Record, relay::micros, worker::Worker,
+};
+
+/// What answers of our own need to know.
+#[derive(Default)]
+pub(super) struct Ours<'a> {
+    /// Applied to them.
+    pub(super) edits: Option<&'a Edits>,
+    /// The request is one of gRPC.
+    pub(super) is_grpc: bool,
+}
+
+/// Answers without asking an upstream.
+pub(super) async fn respond(
+    worker: &Worker,
+    downstream: &mut Downstream,
+    local: &LocalAnswer<'_>,
+    edits: Option<&Edits>,
+    may_keep: bool,
+    record: &mut Record<'_>,
+) -> Result<After, Failure> {
+    if let Some(client) = downstream.wire.http2() {
+        let is_head = downstream.request.method_kind() == MethodKind::Head;
+        let headers = local.headers(edits, worker.http.server(|| false));
+        let responded = respond_on_stream(client, local, &headers, is_head, record);
+        downstream.answered = worker.now();
+        return responded;
+    }
+    // A body that nobody wants is not read; without reading it, the next request is not found.
+    let request = &downstream.request;
+    let keep_alive = may_keep
+        && downstream.may_go_on()
+        && matches!(request.framing(), Framing::None | Framing::Length(0))
+        && !worker.is_closing(&downstream.session);
+    let is_head = may_keep && request.method_kind() == MethodKind::Head;
+    downstream.consume_head();
+    let mut outgoing = worker.buffers.take();
+    let headers = local.headers(edits, worker.http.server(|| false));
+    let out = outgoing.tail();
+    encode_local_response(
+        out,
+        local.status,
+        &headers,
+        &local.body,
+        keep_alive,
+        is_head,
+    );
+    let late = worker.now() + micros(worker.limits.stream_idle_timeout);
+    downstream.stream().deadline().set(late, Expiry::Close);
+    let (sent, _) = downstream.stream().send(outgoing).await;
+    if sent.is_err() {
+        return Err(Failure::DownstreamGone);
+    }
+    if !is_head {
+        record.sent(local.body.len() as u64);
+    }
+    downstream.answered = worker.now();
+    Ok(if keep_alive {
+        After::Next
+    } else {
+        After::Linger
+    })
+}
+
+/// The same on a stream of HTTP/2. Its client may send requests on others.
+fn respond_on_stream(
+    client: &Client,
+    local: &LocalAnswer<'_>,
+    headers: &[(&str, &[u8])],
+    is_head: bool,
+    record: &mut Record<'_>,
+) -> Result<After, Failure> {
+    let ends = is_head || local.body.is_empty();
+    let head = local_response(local.status, headers, local.body.len());
+    let sent = client.respond(head, ends).and_then(|()| match ends {
+        true => Ok(()),
+        // It waits in the connection for room, and has a limit where it was written.
+        false => {
+            record.sent(local.body.len() as u64);
+            client
+                .outlet()
+                .send(Bytes::copy_from_slice(&local.body), true)
+        }
+    });
+    sent.map(|()| After::Next)
+        .map_err(|_| Failure::DownstreamGone)
+}
+
+/// Answers with a failure, unless an answer was begun or there is nobody to answer.
+pub(super) async fn fail(
+    worker: &Worker,
+    downstream: &mut Downstream,
+    failure: Failure,
+    ours: &Ours<'_>,
+    progress: &Progress,
+    record: &mut Record<'_>,
+) -> After {
+    record.fail(failure);
+    downstream.answered = worker.now();
+    if progress.begun.get() || failure.facts().status == 0 {
+        // Closing tells the client that what it has is not the whole.
+        if let Some(client) = downstream.wire.http2() {
+            client.reset(Reason::INTERNAL_ERROR);
+        }
+        return After::Close;
+    }
+    // What the client still sends cannot be told from the next request when its head or body was
+    // not understood.
+    let may_keep = failure.facts().fault != Fault::Downstream;
+    let local = LocalAnswer::failure(failure, ours.is_grpc);
+    respond(worker, downstream, &local, ours.edits, may_keep, record)
+        .await
+        .unwrap_or(After::Close)
+}

@@ -1,0 +1,123 @@
+//! gRPC as its own library speaks it, through the built binary.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
+
+use std::net::{IpAddr, SocketAddr};
+
+use ringmain_tests::{
+    Io, access_log::Line, mesh::Mesh, on_both, place, process::Process, python, yaml,
+};
+
+on_both!(
+    calls_of_all_kinds,
+    errors_of_the_server,
+    cancels_and_deadlines,
+    a_server_that_is_gone,
+    no_route,
+    a_server_that_dies_within_its_answer,
+);
+
+/// A server, and where it listens.
+fn serve(address: IpAddr) -> (Process, SocketAddr) {
+    let mut server = python::start("grpc/server.py", &[&address.to_string()]);
+    let line = server.wait_for("listening");
+    let port = line.rsplit(' ').next().unwrap().parse().unwrap();
+    (server, SocketAddr::new(address, port))
+}
+
+/// A mesh that says `grpc` of the server's port.
+fn mesh(io: Io, server: SocketAddr) -> Mesh {
+    let service = yaml::service("peer", &[server]);
+    let service = service.replace("name: http, protocol: HTTP}", "name: http, protocol: GRPC}");
+    Mesh::builder(io)
+        .resource("service-peer", &service)
+        .routes(&yaml::all_to("peer.test"))
+        .start()
+}
+
+fn call(mesh: &Mesh, cases: &[&str]) -> Process {
+    let target = mesh.gateway.to_string();
+    python::start("grpc/client.py", &[&[target.as_str()], cases].concat())
+}
+
+/// Runs these cases to their end; the access log.
+fn run(io: Io, cases: &[&str]) -> Vec<Line> {
+    let (_server, address) = serve(place::address());
+    let mesh = mesh(io, address);
+    let mut client = call(&mesh, cases);
+    let status = client.wait();
+    assert!(status.success(), "{}\n{}", client.out(), client.error());
+    mesh.finish()
+}
+
+fn calls_of_all_kinds(io: Io) {
+    let cases = [
+        "unary",
+        "big",
+        "metadata",
+        "client_stream",
+        "server_stream",
+        "interleaved",
+        "many",
+    ];
+    let lines = run(io, &cases);
+    assert_eq!(lines.len(), 3 + 1 + 1 + 2 + 2 + 1 + 300);
+    for line in lines {
+        assert_eq!(line.verdict(), "200 -", "{}", line.text);
+        assert_eq!(line.get("protocol"), "HTTP/2");
+    }
+}
+
+fn errors_of_the_server(io: Io) {
+    let lines = run(io, &["errors"]);
+    let verdicts: Vec<_> = lines.iter().map(Line::verdict).collect();
+    assert_eq!(verdicts, ["200 -"; 3]);
+}
+
+fn cancels_and_deadlines(io: Io) {
+    let lines = run(io, &["cancel", "deadline", "unary"]);
+    assert_eq!(lines.len(), 8);
+    for line in lines {
+        let expected: &[_] = match line.get("path") {
+            // Cancelled within its answer.
+            "/test.Peer/Hang" => &["200 DC"],
+            // The client, the proxy and the server all know when its time is over; whoever is the
+            // first to say so.
+            "/test.Peer/Sleep" => &["0 DC", "504 UT", "200 UT", "200 -"],
+            _ => &["200 -"],
+        };
+        assert!(expected.contains(&line.verdict().as_str()), "{}", line.text);
+    }
+}
+
+fn a_server_that_is_gone(io: Io) {
+    let nobody = place::free(place::address());
+    let mesh = mesh(io, nobody);
+    let mut client = call(&mesh, &["gone"]);
+    let status = client.wait();
+    assert!(status.success(), "{}\n{}", client.out(), client.error());
+    mesh.finish_one();
+}
+
+/// Local answers are answers of gRPC to whoever speaks it.
+fn no_route(io: Io) {
+    let mesh = Mesh::builder(io)
+        .routes("- match: [{uri: {prefix: /other}}]\n  directResponse: {status: 200}\n")
+        .start();
+    let mut client = call(&mesh, &["no_route"]);
+    let status = client.wait();
+    assert!(status.success(), "{}\n{}", client.out(), client.error());
+    let line = mesh.finish_one();
+    assert_eq!(line.get("response_flags"), "NR", "{}", line.text);
+}
+
+fn a_server_that_dies_within_its_answer(io: Io) {
+    let (mut server, address) = serve(place::address());
+    let mesh = mesh(io, address);
+    let mut client = call(&mesh, &["cut"]);
+    client.wait_for("begun");
+    server.kill();
+    let status = client.wait();
+    assert!(status.success(), "{}\n{}", client.out(), client.error());
+    assert_eq!(mesh.finish_one().verdict(), "200 UC");
+}

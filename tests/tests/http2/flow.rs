@@ -1,0 +1,243 @@
+//! Flow control from end to end: who does not take what comes holds up whoever sends it, and the
+//! proxy holds next to nothing meanwhile.
+
+use ringmain_tests::{
+    Io,
+    http2::{
+        Frame,
+        frame::{code, setting},
+    },
+    mesh::Mesh,
+    on_both,
+    origin::{Origin, response},
+    wait::{self, Gate},
+};
+
+use super::pair::Speaks;
+
+on_both!(
+    a_client_without_room_stops_the_origin,
+    an_origin_that_does_not_read_stops_the_client,
+    a_slow_stream_does_not_hold_up_the_others,
+    room_that_comes_late,
+);
+
+/// More than all sockets and windows on the way can hold.
+const LENGTH: usize = 100_000_000;
+
+/// An origin that sends as much as anybody takes of it, in one of the protocols.
+fn endless(speaks: Speaks) -> Origin {
+    match speaks {
+        Speaks::Http1 => Origin::start(|conversation| {
+            drop(conversation.request());
+            conversation.send(format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n"
+            ));
+            let mut left = LENGTH;
+            while left > 0 && conversation.send([0; 100_000]) {
+                left -= 100_000;
+            }
+        }),
+        Speaks::Http2 => Origin::http2(&[], |peer, stream, _| {
+            peer.send(&Frame::headers(stream, [(":status", "200")], false));
+            peer.send_body(stream, &vec![0; LENGTH], true);
+        }),
+    }
+}
+
+fn mesh(io: Io, speaks: Speaks, origin: &Origin) -> Mesh {
+    match speaks {
+        Speaks::Http1 => Mesh::to(io, origin),
+        Speaks::Http2 => Mesh::to_http2(io, origin),
+    }
+}
+
+/// Waits until this number stands still.
+fn settled(what: &str, mut number: impl FnMut() -> u64) -> u64 {
+    let (mut before, mut since) = (number(), 0);
+    wait::until(format!("{what} to stand still"), || {
+        let now = number();
+        since = if now == before { since + 1 } else { 0 };
+        before = now;
+        if since >= 40 { Ok(now) } else { Err(now) }
+    })
+}
+
+fn a_client_without_room_stops_the_origin(io: Io) {
+    for speaks in [Speaks::Http1, Speaks::Http2] {
+        let origin = endless(speaks);
+        let mesh = mesh(io, speaks, &origin);
+        let before = mesh.proxy.process.resident_kib();
+        let mut client = mesh.http2_client();
+        client.replenishes = false;
+        let streams: Vec<_> = (0..5).map(|_| client.get("/")).collect();
+        // All of the first window of the connection, and not a byte more.
+        let got = |client: &ringmain_tests::http2::Peer| -> usize {
+            let bodies = streams
+                .iter()
+                .map(|stream| client.stream(*stream).message.body.len());
+            bodies.sum()
+        };
+        client.until(|client| got(client) == 65_535).unwrap();
+        client.ping();
+        assert_eq!(got(&client), 65_535, "{speaks:?}");
+        settled("memory", || mesh.proxy.process.resident_kib());
+        let grown = mesh.proxy.process.resident_kib().saturating_sub(before);
+        assert!(
+            grown < 6 * 1024,
+            "{speaks:?}: {grown} KiB more for a client without room"
+        );
+        for stream in streams {
+            client.send(&Frame::reset(stream, code::CANCEL));
+        }
+        client.ping();
+        mesh.wait_until_idle();
+        drop(client);
+        let lines = mesh.finish();
+        assert_eq!(lines.len(), 5);
+        for line in lines {
+            assert_eq!(
+                line.get("response_flags"),
+                "DC",
+                "{speaks:?}: {}",
+                line.text
+            );
+            // What was received and not passed on is not counted as sent.
+            assert!(
+                line.number("bytes_sent") < 2_000_000,
+                "{speaks:?}: {}",
+                line.text
+            );
+        }
+    }
+}
+
+fn an_origin_that_does_not_read_stops_the_client(io: Io) {
+    for speaks in [Speaks::Http1, Speaks::Http2] {
+        let gate = Gate::new();
+        let ready = gate.clone();
+        let origin = match speaks {
+            Speaks::Http1 => Origin::narrow(move |conversation| {
+                drop(conversation.head());
+                ready.pass();
+                conversation.send(response("never mind"));
+            }),
+            Speaks::Http2 => Origin::start(move |conversation| {
+                let mut peer = conversation.http2(&[]).unwrap();
+                peer.replenishes = false;
+                let (stream, _) = peer.request_head().unwrap();
+                peer.until(|peer| peer.stream(stream).message.body.len() == 65_535)
+                    .unwrap();
+                ready.pass();
+                peer.answer(stream, "never mind");
+                while peer.step().is_ok() {}
+            }),
+        };
+        let mesh = mesh(io, speaks, &origin);
+        let before = mesh.proxy.process.resident_kib();
+        let mut client = mesh.http2_client();
+        let stream = client.post("/");
+        // As much as there is room for, until there is none for a while.
+        let mut sent = 0;
+        let timeout = std::time::Duration::from_millis(500);
+        client.ping();
+        client.wire.stream.set_read_timeout(Some(timeout)).unwrap();
+        loop {
+            let room = client.room_for(stream);
+            if room > 0 {
+                client.send_body(stream, &vec![0; room], false);
+                sent += room;
+            } else if client.step().is_err() {
+                break;
+            }
+            assert!(sent < LENGTH, "{speaks:?}: nobody held the client back");
+        }
+        client
+            .wire
+            .stream
+            .set_read_timeout(Some(wait::PATIENCE))
+            .unwrap();
+        let grown = mesh.proxy.process.resident_kib().saturating_sub(before);
+        assert!(
+            grown < 4096,
+            "{speaks:?}: {grown} KiB more for an origin that does not read"
+        );
+        // Other streams go on.
+        gate.open();
+        assert_eq!(
+            client.ended(stream).message.text(),
+            "never mind",
+            "{speaks:?}"
+        );
+        drop(client);
+        assert_eq!(mesh.finish_one().verdict(), "200 -", "{speaks:?}");
+    }
+}
+
+/// A stream whose receiver gives no room, among others that have it.
+fn a_slow_stream_does_not_hold_up_the_others(io: Io) {
+    let origin = Origin::http2(&[], |peer, stream, request| {
+        let length = if request.line.contains("slow") {
+            60_000
+        } else {
+            10
+        };
+        peer.send(&Frame::headers(stream, [(":status", "200")], false));
+        peer.send_body(stream, &vec![7; length], true);
+    });
+    let mesh = Mesh::to_http2(io, &origin);
+    let mut client =
+        ringmain_tests::http2::Peer::client(mesh.gateway, &[(setting::INITIAL_WINDOW_SIZE, 1000)]);
+    client.replenishes = false;
+    let slow = client.get("/slow");
+    client
+        .until(|client| client.stream(slow).message.body.len() == 1000)
+        .unwrap();
+    for _ in 0..100 {
+        let fast = client.get("/fast");
+        assert_eq!(client.response(fast).body.len(), 10);
+    }
+    assert_eq!(client.stream(slow).message.body.len(), 1000);
+    client.send(&Frame::window_update(slow, 100_000));
+    assert_eq!(client.response(slow).body, [7; 60_000]);
+    drop(client);
+    assert_eq!(origin.connections(), 1);
+    assert_eq!(mesh.finish().len(), 101);
+}
+
+/// A window of no bytes at all, that opens byte by byte.
+fn room_that_comes_late(io: Io) {
+    let origin = Origin::saying("hello");
+    let mesh = Mesh::to(io, &origin);
+    let mut client =
+        ringmain_tests::http2::Peer::client(mesh.gateway, &[(setting::INITIAL_WINDOW_SIZE, 0)]);
+    client.replenishes = false;
+    let stream = client.get("/");
+    client.response_head(stream);
+    client.ping();
+    assert_eq!(client.stream(stream).message.text(), "");
+    for letters in 1..=5 {
+        client.send(&Frame::window_update(stream, 1));
+        client
+            .until(|client| client.stream(stream).message.body.len() == letters)
+            .unwrap();
+    }
+    assert_eq!(client.response(stream).text(), "hello");
+    // A window may grow and shrink by what SETTINGS say.
+    let stream = client.get("/");
+    client.response_head(stream);
+    client.send(&Frame::settings(&[(setting::INITIAL_WINDOW_SIZE, 3)]));
+    client
+        .until(|client| client.stream(stream).message.body.len() == 3)
+        .unwrap();
+    client.send(&Frame::settings(&[(setting::INITIAL_WINDOW_SIZE, 0)]));
+    // Minus three now, which is to be made up for first.
+    client.send(&Frame::window_update(stream, 3));
+    client.ping();
+    assert_eq!(client.stream(stream).message.text(), "hel");
+    client.send(&Frame::window_update(stream, 2));
+    let frame = client.response(stream);
+    assert_eq!(frame.text(), "hello");
+    drop(client);
+    mesh.finish();
+}
