@@ -8,6 +8,7 @@ mod cors;
 mod faults;
 mod grpc;
 mod hashing;
+mod headers;
 mod mirrors;
 mod place;
 mod retries;
