@@ -12,10 +12,10 @@ use ringmain_config::retry::{RetryOn, RetryPolicy};
 
 use crate::failure::{Failure, Flag, Flags, Retry};
 
-/// A [`RetryPolicy`] that makes at least one further try.
+/// A [`RetryPolicy`] that makes further tries, or bounds the time of the only one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Further tries behind the first; at least 1.
+    /// Further tries behind the first. 0: there is nothing but [`Self::per_try_timeout`].
     pub attempts: u32,
     /// For each try, to the head of its response. Never zero.
     pub per_try_timeout: Option<Duration>,
@@ -78,7 +78,7 @@ impl Verdict {
 }
 
 impl Policy {
-    /// `None` when it makes no further try.
+    /// `None` when it makes no further try and gives none a time.
     pub fn compile(source: &RetryPolicy) -> Option<Self> {
         let words = source.on.iter();
         let on = words.fold(Words(0), |words, word| words.with(*word));
@@ -86,9 +86,13 @@ impl Policy {
             true => source.status_codes.as_slice().into(),
             false => Box::default(),
         };
-        let is_any = source.attempts > 0 && !source.on.is_empty();
+        let attempts = match source.on.is_empty() {
+            true => 0,
+            false => source.attempts,
+        };
+        let is_any = attempts > 0 || source.per_try_timeout.is_some();
         is_any.then(|| Self {
-            attempts: source.attempts,
+            attempts,
             per_try_timeout: source.per_try_timeout,
             avoids_previous_endpoints: source.avoids_previous_endpoints,
             back_off: source.back_off,
@@ -101,6 +105,9 @@ impl Policy {
     /// What to do about a try that `ended`, after `tries_further` tries behind the first.
     /// `is_replayable`: nothing of the request's body was sent, or all of it that was is kept.
     pub fn verdict(&self, ended: Ended, tries_further: u32, is_replayable: bool) -> Verdict {
+        if self.attempts == 0 {
+            return Verdict::Final;
+        }
         let is_wanted = match ended {
             Ended::Failed { failure, sent } => self.wants_after_failure(failure, sent),
             Ended::Answered(head) => self.wants_after_head(head),
@@ -152,7 +159,8 @@ impl Policy {
     /// copy of the body is kept. `is_grpc`: the request is; `to_http2`: its upstream speaks HTTP/2,
     /// which alone refuses streams.
     pub fn needs_replay(&self, is_grpc: bool, to_http2: bool) -> bool {
-        self.written.iter().any(|word| match word {
+        let mut written = self.written.iter();
+        let is_worth_it = written.any(|word| match word {
             RetryOn::ServerError
             | RetryOn::GatewayError
             | RetryOn::Reset
@@ -166,7 +174,8 @@ impl Policy {
             | RetryOn::Internal
             | RetryOn::ResourceExhausted
             | RetryOn::Unavailable => is_grpc,
-        })
+        });
+        self.attempts > 0 && is_worth_it
     }
 
     /// How long to wait before further try number `number`, which is 1 for the first: evenly

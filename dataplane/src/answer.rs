@@ -273,8 +273,8 @@ impl Answer<'_> {
         self.head.reset();
         if self.complete.get() {
             let late = self.sent_at + micros(self.worker.limits.stream_idle_timeout);
-            self.upstream
-                .set_late(self.call, late.min(self.until.get()));
+            let late = late.min(self.until.get()).min(self.try_until);
+            self.upstream.set_late(self.call, late);
         }
         match self.upstream {
             Upstream::Http1(_) => self.receive_head_from_socket().await,

@@ -104,6 +104,9 @@ impl Carry<'_> {
         mut replay: Option<&mut Replay>,
     ) -> Result<(), Broken> {
         loop {
+            if self.stopped.is_some_and(Cell::get) {
+                return Err(Broken::Stopped);
+            }
             // Of an answer, the end is waited for: to cut it off is an error to its sender.
             if self.stopped.is_some() && sink.is_satisfied() {
                 return self.flush(sink).await;

@@ -354,7 +354,10 @@ impl Forward<'_, '_> {
             };
             let sent_at = self.sent_at(downstream, request, &upstream);
             let late = sent_at + micros(self.worker.limits.stream_idle_timeout);
-            upstream.set_late(&downstream.call, late.min(request.until.get()));
+            let late = late
+                .min(request.until.get())
+                .min(request.tries.late(sent_at));
+            upstream.set_late(&downstream.call, late);
             request.tries.sent.set(true);
             let ends = self.forwarding.upgrade.is_none();
             let sent = upstream.send(outgoing, ends).await;
@@ -449,8 +452,8 @@ impl Forward<'_, '_> {
             Err(failure) => return self.failed(request, failure),
         };
         request.tries.sent.set(true);
-        let is_kept = body.replay.as_ref().is_some_and(|replay| replay.is_whole());
-        request.tries.is_replayable.set(is_kept);
+        let lost = body.replay.as_deref().map(Replay::lost);
+        request.tries.depends_on_copy(lost);
         if matches!(upstream, Upstream::Http2(_))
             && let Err(failure) = upstream.send(&mut body.outgoing, false).await
         {
@@ -517,8 +520,6 @@ impl Forward<'_, '_> {
         };
         downstream.received = received;
         downstream.answered = self.worker.now();
-        let is_kept = replay.as_ref().is_some_and(|replay| replay.is_whole());
-        request.tries.is_replayable.set(is_kept);
         match (uploaded, answered) {
             (Ok(()), Ok(Forwarded::Sent(keep))) => {
                 self.give_back(&lease, upstream, keep, downstream.answered);
@@ -700,6 +701,9 @@ impl Streamed<'_, '_> {
         let (Some(first), Some(replay)) = (&self.first, self.replay.as_deref()) else {
             return Err(Failure::UpstreamClosed);
         };
+        if !replay.is_whole() {
+            return Err(Failure::UpstreamClosed);
+        }
         self.outgoing = first.copy();
         replay.stage(&mut self.outgoing, framing);
         Ok(replay.is_complete())

@@ -336,10 +336,11 @@ impl<'t> Planner<'_, 't> {
             timeout: route.timeout,
             direction: self.listener.config.direction,
             peer: self.downstream,
+            request_id: outbound::request_id((message, head), self.worker, record),
         };
         let protocol = self.protocol(entry);
         let upgrade = Wanted::of(message, head, protocol);
-        let outgoing = outbound.encode(self.worker, protocol, upgrade.as_deref(), record)?;
+        let outgoing = outbound.encode(self.worker, protocol, upgrade.as_deref())?;
         let is_grpc = decided.is_grpc;
         let mut timeout = route.timeout;
         if is_grpc && let Some(asked) = request.headers.value("grpc-timeout") {
@@ -371,7 +372,7 @@ impl<'t> Planner<'_, 't> {
             decided.add_edits(&[], cookie.map(|value| ("set-cookie".to_owned(), value)));
         }
         if let Some(extras) = &route.extras {
-            forwarding.mirrors = self.mirrors(extras, &outbound, record)?;
+            forwarding.mirrors = self.mirrors(extras, &outbound)?;
         }
         Ok(Plan::Forward(forwarding))
     }
@@ -380,7 +381,6 @@ impl<'t> Planner<'_, 't> {
         &self,
         extras: &Extras,
         outbound: &Outbound<'_>,
-        record: &mut Record<'_>,
     ) -> Result<Vec<Mirrored<'t>>, Failure> {
         let mut random = || self.worker.random();
         let drawn = extras
@@ -397,7 +397,7 @@ impl<'t> Planner<'_, 't> {
                 cluster: mirror.cluster,
                 entry,
                 protocol,
-                outgoing: outbound.encode(self.worker, protocol, None, record)?,
+                outgoing: outbound.encode(self.worker, protocol, None)?,
             });
         }
         Ok(mirrors)

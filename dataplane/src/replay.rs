@@ -1,6 +1,8 @@
 //! A copy of what was taken of a request's body, for as long as the request may have to be sent
 //! once more: bounded, and given up as a whole when the bound is passed.
 
+use std::{cell::Cell, rc::Rc};
+
 use bytes::Bytes;
 use ringmain_core::http1::Framing;
 
@@ -14,6 +16,8 @@ pub struct Replay {
     is_complete: bool,
     /// Bytes that may still be kept; `None` when there were more.
     room: Option<usize>,
+    /// The same for those who do not hold it.
+    lost: Rc<Cell<bool>>,
 }
 
 impl Replay {
@@ -24,12 +28,18 @@ impl Replay {
             trailers: Vec::new(),
             is_complete: false,
             room: Some(bytes_max),
+            lost: Rc::default(),
         }
     }
 
     /// All that was taken is kept.
     pub fn is_whole(&self) -> bool {
         self.room.is_some()
+    }
+
+    /// Becomes true when it is given up.
+    pub fn lost(&self) -> Rc<Cell<bool>> {
+        Rc::clone(&self.lost)
     }
 
     /// Nothing more of the body is to be taken from its source.
@@ -55,6 +65,7 @@ impl Replay {
         };
         self.room = self.room.and_then(|room| room.checked_sub(bytes));
         if self.room.is_none() {
+            self.lost.set(true);
             self.payload = Vec::new();
             self.trailers = Vec::new();
             return;
@@ -93,7 +104,7 @@ mod tests {
         assert_eq!(replay.payload, b"abc");
         assert_eq!(replay.trailers, b"de");
         replay.keep(&data("f", true));
-        assert!(!replay.is_whole());
+        assert!(!replay.is_whole() && replay.lost().get());
         assert!(replay.payload.is_empty() && replay.trailers.is_empty());
         replay.keep(&data("", true));
         assert!(!replay.is_whole(), "what was given up stays so");

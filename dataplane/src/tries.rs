@@ -3,7 +3,10 @@
 //! What is worth another try is `ringmain-core`'s decision; here it is asked with what is known of
 //! the request, and the room that another try needs is taken.
 
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
 use ringmain_core::{
     failure::{Failure, Flag, Flags},
@@ -20,6 +23,16 @@ use crate::{
     worker::Worker,
 };
 
+/// Whether what was sent of a request can be sent again.
+enum Replayable {
+    /// All of it is at hand.
+    Always,
+    /// As long as the copy is whole, which may change while an answer comes.
+    UnlessLost(Rc<Cell<bool>>),
+    /// Nothing of it was kept.
+    Never,
+}
+
 /// The tries of one request.
 pub struct Tries<'a> {
     worker: &'a Worker,
@@ -34,7 +47,7 @@ pub struct Tries<'a> {
     /// Something was given to the connection of this try.
     pub sent: Cell<bool>,
     /// What was sent of the request can be sent again.
-    pub is_replayable: Cell<bool>,
+    replayable: RefCell<Replayable>,
     /// What the log says of the tries beside how the last one ended.
     flags: Cell<Flags>,
 }
@@ -50,14 +63,14 @@ impl<'a> Tries<'a> {
             further: Cell::new(0),
             counted: Cell::new(None),
             sent: Cell::new(false),
-            is_replayable: Cell::new(true),
+            replayable: RefCell::new(Replayable::Always),
             flags: Cell::new(Flags::NONE),
         }
     }
 
     /// There may be more than one.
     pub fn may_be_several(&self) -> bool {
-        self.policy.is_some()
+        self.policy.is_some_and(|policy| policy.attempts > 0)
     }
 
     /// Number of the try that is being made, 1 for the first.
@@ -89,6 +102,20 @@ impl<'a> Tries<'a> {
         self.sent.set(false);
     }
 
+    /// The body goes out as it comes: it can be sent again unless the copy of it is `lost`; `None`:
+    /// there is no copy.
+    pub fn depends_on_copy(&self, lost: Option<Rc<Cell<bool>>>) {
+        *self.replayable.borrow_mut() = lost.map_or(Replayable::Never, Replayable::UnlessLost);
+    }
+
+    fn is_replayable(&self) -> bool {
+        match &*self.replayable.borrow() {
+            Replayable::Always => true,
+            Replayable::UnlessLost(lost) => !lost.get(),
+            Replayable::Never => false,
+        }
+    }
+
     /// When the head of the answer has to be there for a try that was sent at `now`.
     pub fn late(&self, now: Micros) -> Micros {
         let timeout = self.policy.and_then(|policy| policy.per_try_timeout);
@@ -102,7 +129,7 @@ impl<'a> Tries<'a> {
         };
         // The one that has ended makes room.
         self.counted.set(None);
-        let verdict = policy.verdict(ended, self.further.get(), self.is_replayable.get());
+        let verdict = policy.verdict(ended, self.further.get(), self.is_replayable());
         if verdict != Verdict::Again {
             self.flags.set(verdict.flags());
             return false;

@@ -12,7 +12,9 @@ use ringmain_tests::{
 on_both!(
     the_rule_that_asks_for_more_goes_first,
     paths_are_rewritten_by_elements,
-    failures
+    failures,
+    a_backend_that_is_not_there_fails_in_its_share,
+    a_backend_has_its_time
 );
 
 /// A service that answers with its own name and what it was asked for.
@@ -148,4 +150,41 @@ fn failures(io: Io) {
     drop(client);
     assert!(origins.iter().all(|origin| origin.connections() == 0));
     mesh.finish();
+}
+
+fn a_backend_that_is_not_there_fails_in_its_share(io: Io) {
+    let backend = |name: &str| {
+        format!(
+            "{{group: networking.istio.io, kind: Hostname, name: {name}.test, port: 80, weight: 1}}"
+        )
+    };
+    let (a, none) = (backend("a"), backend("nowhere"));
+    let (builder, origins) = gateway(io, &format!("  - {{backendRefs: [{a}, {none}]}}\n"));
+    let mesh = builder.start();
+    let mut client = mesh.client();
+    let answers: Vec<_> = (0..200).map(|_| client.get("/").status()).collect();
+    drop(client);
+    let count = |status| answers.iter().filter(|other| **other == status).count();
+    assert_eq!(count(200) + count(500), 200, "{answers:?}");
+    // Five standard deviations.
+    assert!((65..=135).contains(&count(500)), "{answers:?}");
+    assert_eq!(origins[0].requests().len(), count(200));
+    mesh.finish();
+}
+
+/// Without retries, too.
+fn a_backend_has_its_time(io: Io) {
+    let origin = Origin::start(|conversation| {
+        drop(conversation.request());
+        conversation.wait_for_end();
+    });
+    let rules = format!(
+        "  - {{timeouts: {{backendRequest: 100ms}}, {}}}\n",
+        to("slow")
+    );
+    let (builder, _origins) = gateway(io, &rules);
+    let mesh = builder.service("slow", &[origin.address()]).start();
+    assert_eq!(mesh.client().get("/").status(), 504);
+    assert_eq!(mesh.finish_one().verdict(), "504 UT");
+    assert_eq!(origin.requests().len(), 1);
 }

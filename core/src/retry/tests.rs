@@ -179,6 +179,21 @@ fn policies_that_never_try_again_are_none() {
     assert_eq!(Policy::compile(&source(0, &[Reset])), None);
     assert_eq!(Policy::compile(&source(2, &[])), None);
     assert!(Policy::compile(&source(1, &[Reset])).is_some());
+    // A time for the only try is a policy too, and nothing is retried by it.
+    for (attempts, on) in [(0, &[Reset][..]), (2, &[])] {
+        let timed = RetryPolicy {
+            per_try_timeout: Some(Duration::from_secs(1)),
+            ..source(attempts, on)
+        };
+        let timed = Policy::compile(&timed).unwrap();
+        assert_eq!(timed.per_try_timeout, Some(Duration::from_secs(1)));
+        let ended = Ended::Failed {
+            failure: Failure::ConnectFailed,
+            sent: false,
+        };
+        assert_eq!(timed.verdict(ended, 0, true), Verdict::Final);
+        assert!(!timed.needs_replay(true, true));
+    }
 }
 
 /// Whether a copy of the body is kept follows from what [`Policy::verdict`] can say: no word may

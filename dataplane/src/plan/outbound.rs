@@ -36,6 +36,22 @@ pub(super) struct Outbound<'a> {
     pub(super) timeout: Option<Duration>,
     pub(super) direction: Direction,
     pub(super) peer: &'a Downstream,
+    /// For a request that came without; its copies have the same. See [`request_id`].
+    pub(super) request_id: Option<[u8; 36]>,
+}
+
+/// An id for a request that has none.
+pub(super) fn request_id(
+    (message, head): (&RequestHead, &[u8]),
+    worker: &Worker,
+    record: &mut Record<'_>,
+) -> Option<[u8; 36]> {
+    let has_none = message.header(head, Known::XRequestId).is_none();
+    has_none.then(|| {
+        let id = uuid(worker.random(), worker.random());
+        record.request_id(&id);
+        id
+    })
 }
 
 impl Outbound<'_> {
@@ -47,17 +63,13 @@ impl Outbound<'_> {
         worker: &Worker,
         protocol: HttpVersion,
         upgrade: Option<&Wanted>,
-        record: &mut Record<'_>,
     ) -> Result<Outgoing, Failure> {
-        let request_id;
         let original;
         let external;
         let mut expected = itoa::Buffer::new();
         let mut set: SmallVec<[(&str, &[u8]); 4]> = SmallVec::new();
-        if self.message.header(self.head, Known::XRequestId).is_none() {
-            request_id = uuid(worker.random(), worker.random());
-            record.request_id(&request_id);
-            set.push((Known::XRequestId.name(), &request_id));
+        if let Some(id) = &self.request_id {
+            set.push((Known::XRequestId.name(), id));
         }
         let is_gateway = self.direction == Direction::Gateway;
         let client = is_gateway.then(|| self.client(worker));

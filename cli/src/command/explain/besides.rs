@@ -43,11 +43,14 @@ fn with(abort: &AbortPart) -> String {
 /// What most routes have is the table's, and is said to be.
 fn retries(retry: &RetryPart) -> String {
     let reasons = retry_on(&retry.on, &retry.status_codes);
-    let mut text = format!("{} on {reasons}", retry.attempts);
+    let mut text = match retry.attempts {
+        0 => "none".to_owned(),
+        attempts => format!("{attempts} on {reasons}"),
+    };
     if let Some(timeout) = &retry.per_try_timeout {
         text.push_str(&format!(", each try {timeout}"));
     }
-    if !retry.avoids_previous_endpoints {
+    if retry.attempts > 0 && !retry.avoids_previous_endpoints {
         text.push_str(", also at the same endpoint");
     }
     if retry.by != "route" {

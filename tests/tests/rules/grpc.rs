@@ -1,0 +1,73 @@
+//! Failures as clients of gRPC are told: status 200, and what happened in `grpc-status`.
+
+use ringmain_tests::{
+    Io,
+    http2::{Peer, peer},
+    mesh::Mesh,
+    message::Message,
+    on_both,
+    origin::Origin,
+    place as places,
+};
+
+use crate::place::{TO_S, ruled, silent};
+
+on_both!(no_route, no_endpoint, out_of_time, aborted);
+
+fn call(mesh: &Mesh, fields: &[(&str, &str)]) -> Message {
+    let mut client: Peer = mesh.http2_client();
+    let mut head = peer::request("POST", "/service/Method");
+    head.push(("content-type", "application/grpc"));
+    head.push(("te", "trailers"));
+    head.extend_from_slice(fields);
+    let stream = client.begin(head, false);
+    client.send_body(stream, b"\0\0\0\0\0", true);
+    client.response(stream)
+}
+
+fn check(mesh: Mesh, fields: &[(&str, &str)], code: &str, flags: &str) {
+    let answer = call(&mesh, fields);
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.get("content-type"), Some("application/grpc"));
+    assert_eq!(answer.get("grpc-status"), Some(code));
+    assert!(answer.body.is_empty());
+    let line = mesh.finish_one();
+    assert_eq!(line.get("response_flags"), flags, "{}", line.text);
+}
+
+fn no_route(io: Io) {
+    let origin = Origin::saying("");
+    let routes = format!("- match: [{{uri: {{exact: /other}}}}]\n{TO_S}");
+    let mesh = ruled(io, &[&origin], "").routes(&routes).start();
+    check(mesh, &[], "12", "NR");
+}
+
+fn no_endpoint(io: Io) {
+    let nobody = places::free(places::address());
+    let fields = "retries: {attempts: 0}";
+    let mesh = ruled(io, &[&Origin::saying("")], fields)
+        .service("s", &[nobody])
+        .start();
+    check(mesh, &[], "14", "UF");
+}
+
+fn out_of_time(io: Io) {
+    let origin = silent();
+    let mesh = ruled(io, &[&origin], "").start();
+    check(mesh, &[("grpc-timeout", "100m")], "14", "UT");
+    let mesh = ruled(io, &[&origin], "timeout: 100ms").start();
+    check(mesh, &[("grpc-timeout", "1H")], "14", "UT");
+}
+
+fn aborted(io: Io) {
+    let origin = Origin::saying("");
+    for (with, code) in [
+        ("grpcStatus: NOT_FOUND", "5"),
+        ("grpcStatus: '14'", "14"),
+        ("httpStatus: 403", "7"),
+    ] {
+        let fields = format!("fault: {{abort: {{{with}, percentage: {{value: 100}}}}}}");
+        let mesh = ruled(io, &[&origin], &fields).start();
+        check(mesh, &[], code, "FI");
+    }
+}

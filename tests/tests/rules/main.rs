@@ -1,0 +1,15 @@
+//! Rules about requests as traffic meets them: what is tried again, refused on purpose, copied,
+//! bounded and rewritten.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
+
+mod bounds;
+mod cors;
+mod faults;
+mod grpc;
+mod hashing;
+mod headers;
+mod mirrors;
+mod place;
+mod retries;
+mod retry_bodies;
