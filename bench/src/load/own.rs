@@ -40,6 +40,16 @@ fn arguments(load: &Load) -> Vec<String> {
             });
             urls.chain([format!("--connect-to={address}")]).collect()
         }
+        What::Streams(path, streams) => vec![
+            format!("http://{address}{path}"),
+            "--http2".into(),
+            format!("--streams={streams}"),
+        ],
+        What::Calls(bytes, streams) => vec![
+            format!("grpc://{address}/bench.Bench/Call"),
+            format!("--body-size={bytes}"),
+            format!("--streams={streams}"),
+        ],
         What::Echo(bytes) => vec![
             format!("tcp-echo://{address}"),
             format!("--body-size={bytes}"),
@@ -184,6 +194,16 @@ mod tests {
             What::Post("/", 7),
             None,
             &format!("http://127.0.0.1:80/ --body-size=7 {pace}"),
+        );
+        check(
+            What::Streams("/", 100),
+            None,
+            &format!("http://127.0.0.1:80/ --http2 --streams=100 {pace}"),
+        );
+        check(
+            What::Calls(7, 100),
+            None,
+            &format!("grpc://127.0.0.1:80/bench.Bench/Call --body-size=7 --streams=100 {pace}"),
         );
         let table = Table {
             hosts: 2,
