@@ -120,7 +120,8 @@ fn read(output: &str) -> Result<Outcome> {
     let refused: u64 = summary
         .status
         .iter()
-        .filter(|(status, _)| !(200..400).contains(*status))
+        // gRPC's that all is well is 0.
+        .filter(|(status, _)| **status != 0 && !(200..400).contains(*status))
         .map(|(_, count)| count)
         .sum();
     let figure = |of: fn(&Latency) -> f64| summary.latency_us.as_ref().map_or(0.0, of);
