@@ -9,8 +9,45 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+use crate::{peer::Version, table::Table};
+
+pub mod http2;
+
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A connection of either version, for small requests that the smallest table takes.
+#[derive(Debug)]
+pub enum Client {
+    /// HTTP/1.1.
+    One(Connection),
+    /// HTTP/2.
+    Two(http2::Streams),
+}
+
+impl Client {
+    /// Connects.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub fn open(address: SocketAddr, version: Version) -> Result<Self> {
+        match version {
+            Version::One => Connection::open(address).map(Self::One),
+            Version::Two => http2::Streams::open(address).map(Self::Two),
+        }
+    }
+
+    /// Sends a request and receives its answer, which must be 200.
+    ///
+    /// # Errors
+    /// When it is another, or none.
+    pub fn ask(&mut self) -> Result<()> {
+        match self {
+            Self::One(connection) => connection.ask(&Table::SMALL.request(0)).map(drop),
+            Self::Two(streams) => streams.ask(http2::Question::Get("/")),
+        }
+    }
+}
 
 /// A connection that is kept.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use crate::{
     report::markdown,
     samples::Samples,
-    scenario::{CLOSED, FULL},
+    scenario::{CLOSED, FULL, H1_TO_H1},
 };
 
 /// One figure to reach.
@@ -24,7 +24,7 @@ struct Mark {
     figure: fn(&Samples) -> Option<f64>,
 }
 
-const MARKS: [Mark; 21] = [
+const MARKS: [Mark; 26] = [
     Mark {
         scenario: "h1",
         what: "h1: CPU per request, 100 B, 64 connections",
@@ -72,6 +72,42 @@ const MARKS: [Mark; 21] = [
         digits: 2,
         is_deviation: false,
         figure: |samples| ratio(samples, ("h1", "64 KiB", CPU), "haproxy"),
+    },
+    Mark {
+        scenario: "h2",
+        what: "h2: CPU per request, 8 connections of 100 streams",
+        at_most: 0.85,
+        unit: "x haproxy",
+        digits: 2,
+        is_deviation: false,
+        figure: |samples| ratio(samples, ("h2", "100 B", CPU), "haproxy"),
+    },
+    Mark {
+        scenario: "h2",
+        what: "h2: CPU per request, 8 connections of 100 streams",
+        at_most: 0.35,
+        unit: "x envoy",
+        digits: 2,
+        is_deviation: false,
+        figure: |samples| ratio(samples, ("h2", "100 B", CPU), "envoy"),
+    },
+    Mark {
+        scenario: "h1-to-h2",
+        what: "h1-to-h2: CPU per request, 256 connections",
+        at_most: 0.90,
+        unit: "x h1 to h1",
+        digits: 2,
+        is_deviation: false,
+        figure: |samples| ratio(samples, ("h1-to-h2", "100 B", CPU), H1_TO_H1),
+    },
+    Mark {
+        scenario: "grpc",
+        what: "grpc: CPU per unary call",
+        at_most: 0.35,
+        unit: "x envoy",
+        digits: 2,
+        is_deviation: false,
+        figure: |samples| ratio(samples, ("grpc", "unary", CPU), "envoy"),
     },
     Mark {
         scenario: "tcp",
@@ -124,6 +160,19 @@ const MARKS: [Mark; 21] = [
             let of = |case| samples.median("idle", case, "ringmain", "rss_bytes_per_connection");
             let (few, many) = (of("1000 connections"), of("8000 connections"));
             few.into_iter().chain(many).reduce(f64::max)
+        },
+    },
+    Mark {
+        scenario: "idle",
+        what: "idle: memory of a connection of HTTP/2",
+        at_most: 24.0,
+        unit: "KiB",
+        digits: 1,
+        is_deviation: false,
+        figure: |samples| {
+            let case = "1000 of HTTP/2";
+            let bytes = samples.median("idle", case, "ringmain", "rss_bytes_per_connection")?;
+            Some(bytes / 1024.0)
         },
     },
     Mark {
@@ -381,7 +430,7 @@ mod tests {
         assert!(rows[1].contains("0.10 x envoy"), "{text}");
         assert!(rows[3].contains("not measured"), "{text}");
         let text = section(&samples, &["idle", "workers"]);
-        assert_eq!(text.lines().skip(4).count(), 2, "{text}");
+        assert_eq!(text.lines().skip(4).count(), 3, "{text}");
         assert_eq!(section(&samples, &["workers"]), "");
     }
 }

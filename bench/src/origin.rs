@@ -13,7 +13,7 @@ use crate::{
     arguments,
     bench::Bench,
     client::fetch,
-    peer::nginx,
+    peer::{Version, nginx},
     process::{Process, Program, wait_until},
 };
 
@@ -25,6 +25,7 @@ pub struct Origin {
     /// HTTP/1.1.
     pub http: SocketAddr,
     tcp: Option<Tcp>,
+    http2: Option<SocketAddr>,
     /// What its CPU time is read from.
     pub process: Process,
 }
@@ -76,6 +77,7 @@ impl Origin {
                 Ok(Self {
                     http,
                     tcp: None,
+                    http2: None,
                     process,
                 })
             }
@@ -117,6 +119,7 @@ impl Origin {
         };
         Ok(Self {
             http: address("http")?,
+            http2: Some(address("http2")?),
             tcp: Some(Tcp {
                 echo: address("echo")?,
                 sink: address("sink")?,
@@ -124,6 +127,19 @@ impl Origin {
             }),
             process,
         })
+    }
+
+    /// Where such HTTP is spoken.
+    ///
+    /// # Errors
+    /// When this origin does not speak it.
+    pub fn speaks(&self, version: Version) -> Result<SocketAddr> {
+        match version {
+            Version::One => Ok(self.http),
+            Version::Two => self
+                .http2
+                .context("nginx is no origin for HTTP/2: run this scenario without --origin nginx"),
+        }
     }
 
     /// Where the services without a protocol are.

@@ -1,4 +1,5 @@
-//! A small origin for measurements: HTTP/1.1 answers of chosen sizes, and three TCP services.
+//! A small origin for measurements: HTTP/1.1 and HTTP/2 answers of chosen sizes, unary gRPC,
+//! and three TCP services.
 //!
 //! It shares a core with the load that is generated, so what it costs is taken from what a proxy
 //! can be asked to carry. It does as little as an origin can: answers are made once and written
@@ -6,10 +7,11 @@
 //! else: it trusts its clients and keeps no deadlines.
 //!
 //! Everything it does is counted, and `/origin/counts` tells the counts, so that a measurement can
-//! check that each request reached it exactly once. See [`http`] for paths and [`tcp`] for the
-//! rest.
+//! check that each request reached it exactly once. See [`http`] for paths, [`http2`] for gRPC and
+//! [`tcp`] for the rest.
 
 mod http;
+mod http2;
 mod tcp;
 
 use std::{
@@ -30,6 +32,8 @@ use crate::ring::{self, Io};
 pub struct Addresses {
     /// HTTP/1.1.
     pub http: SocketAddr,
+    /// HTTP/2 with prior knowledge.
+    pub http2: SocketAddr,
     /// Sends back what it receives.
     pub echo: SocketAddr,
     /// Takes what it receives.
@@ -43,13 +47,14 @@ impl fmt::Display for Addresses {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             http,
+            http2,
             echo,
             sink,
             source,
         } = self;
         write!(
             formatter,
-            "http={http} echo={echo} sink={sink} source={source}"
+            "http={http} http2={http2} echo={echo} sink={sink} source={source}"
         )
     }
 }
@@ -61,10 +66,12 @@ impl fmt::Display for Addresses {
 /// When the host refuses a ring, a socket, or to accept another connection.
 pub fn serve(io: Io, host: IpAddr, announce: impl FnOnce(Addresses)) -> io::Result<()> {
     ring::run(io, |_| async move {
-        let [http, echo, sink, source] = [(); 4].map(|()| listen(host));
-        let (http, echo, sink, source) = (http?, echo?, sink?, source?);
+        let [http, http2, echo, sink, source] = [(); 5].map(|()| listen(host));
+        let (http, http2) = (http?, http2?);
+        let (echo, sink, source) = (echo?, sink?, source?);
         announce(Addresses {
             http: http.local_addr()?,
+            http2: http2.local_addr()?,
             echo: echo.local_addr()?,
             sink: sink.local_addr()?,
             source: source.local_addr()?,
@@ -72,8 +79,12 @@ pub fn serve(io: Io, host: IpAddr, announce: impl FnOnce(Addresses)) -> io::Resu
         let counts = Rc::new(Counts::default());
         let answers = Rc::new(http::Answers::default());
         let of = |counts: &Rc<Counts>| Rc::clone(counts);
-        let (a, b, c) = (of(&counts), of(&counts), of(&counts));
+        let (a, b, c, d) = (of(&counts), of(&counts), of(&counts), of(&counts));
+        let bodies = Rc::new(http2::Bodies::new());
         let services = [
+            monoio::spawn(accept(http2, move |stream| {
+                http2::serve(stream, Rc::clone(&bodies), of(&d))
+            })),
             monoio::spawn(accept(echo, move |stream| {
                 tcp::counted(of(&a), tcp::echo(stream, of(&a)))
             })),

@@ -29,7 +29,7 @@ pub struct Load {
     pub address: SocketAddr,
     /// What.
     pub what: What,
-    /// Connections, each with one request under way at most.
+    /// Connections.
     pub connections: u32,
     /// Requests per second of an open loop; none: a closed loop.
     pub rate: Option<f64>,
@@ -48,6 +48,10 @@ pub enum What {
     Connect(&'static str),
     /// Requests with a body of so many bytes.
     Post(&'static str, u32),
+    /// Requests for a path over HTTP/2, so many at a time on each connection.
+    Streams(&'static str, u32),
+    /// Unary calls of gRPC with a message of so many bytes, so many at a time on each connection.
+    Calls(u32, u32),
     /// So many bytes, and the same back.
     Echo(u32),
     /// Bytes as fast as they go.

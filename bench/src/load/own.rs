@@ -40,6 +40,16 @@ fn arguments(load: &Load) -> Vec<String> {
             });
             urls.chain([format!("--connect-to={address}")]).collect()
         }
+        What::Streams(path, streams) => vec![
+            format!("http://{address}{path}"),
+            "--http2".into(),
+            format!("--streams={streams}"),
+        ],
+        What::Calls(bytes, streams) => vec![
+            format!("grpc://{address}/bench.Bench/Call"),
+            format!("--body-size={bytes}"),
+            format!("--streams={streams}"),
+        ],
         What::Echo(bytes) => vec![
             format!("tcp-echo://{address}"),
             format!("--body-size={bytes}"),
@@ -110,7 +120,8 @@ fn read(output: &str) -> Result<Outcome> {
     let refused: u64 = summary
         .status
         .iter()
-        .filter(|(status, _)| !(200..400).contains(*status))
+        // gRPC's that all is well is 0.
+        .filter(|(status, _)| **status != 0 && !(200..400).contains(*status))
         .map(|(_, count)| count)
         .sum();
     let figure = |of: fn(&Latency) -> f64| summary.latency_us.as_ref().map_or(0.0, of);
@@ -184,6 +195,16 @@ mod tests {
             What::Post("/", 7),
             None,
             &format!("http://127.0.0.1:80/ --body-size=7 {pace}"),
+        );
+        check(
+            What::Streams("/", 100),
+            None,
+            &format!("http://127.0.0.1:80/ --http2 --streams=100 {pace}"),
+        );
+        check(
+            What::Calls(7, 100),
+            None,
+            &format!("grpc://127.0.0.1:80/bench.Bench/Call --body-size=7 --streams=100 {pace}"),
         );
         let table = Table {
             hosts: 2,

@@ -7,8 +7,14 @@ use std::{
 
 use anyhow::Result;
 
-use super::{Carries, Running, Task, fill, free_port};
+use super::{Running, Task, Version, fill, free_port};
 use crate::process::Program;
+
+/// Of a cluster whose endpoints speak HTTP/2.
+const HTTP2_UPSTREAM: &str = "typed_extension_protocol_options: { \
+    envoy.extensions.upstreams.http.v3.HttpProtocolOptions: { \"@type\": \
+    type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, \
+    explicit_http_config: { http2_protocol_options: {} } } }";
 
 /// Starts it.
 ///
@@ -17,12 +23,21 @@ use crate::process::Program;
 pub fn start(directory: &Path, cores: &str, task: &Task) -> Result<Running> {
     let config = directory.join("envoy.yaml");
     let port = free_port()?;
-    let (template, hosts) = match task.carries {
-        Carries::Http(table, _) => (
+    let (client, upstream) = task.carries.versions();
+    let codec = match client {
+        Version::One => "HTTP1",
+        Version::Two => "HTTP2",
+    };
+    let upstream = match upstream {
+        Version::One => "",
+        Version::Two => HTTP2_UPSTREAM,
+    };
+    let (template, hosts) = match task.carries.table() {
+        Some(table) => (
             include_str!("../../peers/envoy/http.yaml"),
             table.envoy_virtual_hosts(),
         ),
-        Carries::Tcp(_) => (include_str!("../../peers/envoy/tcp.yaml"), String::new()),
+        None => (include_str!("../../peers/envoy/tcp.yaml"), String::new()),
     };
     let text = fill(
         template,
@@ -30,6 +45,8 @@ pub fn start(directory: &Path, cores: &str, task: &Task) -> Result<Running> {
             ("PORT", &port),
             ("ORIGIN", &task.origin.port()),
             ("VIRTUAL_HOSTS", &hosts),
+            ("CODEC", &codec),
+            ("UPSTREAM", &upstream),
         ],
     );
     fs::write(&config, text)?;

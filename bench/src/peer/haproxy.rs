@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Result;
 
-use super::{Carries, Running, Size, Task, fill, free_port};
+use super::{Carries, Running, Size, Task, Version, fill, free_port};
 use crate::{process::Program, table::Table};
 
 /// Bytes of haproxy's buffers, by default.
@@ -24,15 +24,22 @@ const TCP_LARGE_BYTES: u32 = 98_304;
 pub fn start(directory: &Path, cores: &str, task: &Task) -> Result<Running> {
     let (config, map) = (directory.join("haproxy.cfg"), directory.join("routes.map"));
     let port = free_port()?;
-    let (template, table) = match task.carries {
-        Carries::Http(table, _) => (include_str!("../../peers/haproxy/http.cfg"), table),
-        Carries::Tcp(_) => (include_str!("../../peers/haproxy/tcp.cfg"), Table::SMALL),
+    let (template, table) = match task.carries.table() {
+        Some(table) => (include_str!("../../peers/haproxy/http.cfg"), table),
+        None => (include_str!("../../peers/haproxy/tcp.cfg"), Table::SMALL),
     };
     let buffer = match task.carries {
-        Carries::Http(_, Size::Small) | Carries::Tcp(Size::Small) => BUFFER_BYTES,
+        Carries::Http(_, Size::Small) | Carries::Versions(..) | Carries::Tcp(Size::Small) => {
+            BUFFER_BYTES
+        }
         Carries::Http(_, Size::Large) => HTTP_LARGE_BYTES,
         Carries::Tcp(Size::Large) => TCP_LARGE_BYTES,
     };
+    let protocol = |version| match version {
+        Version::One => "",
+        Version::Two => "proto h2",
+    };
+    let (client, upstream) = task.carries.versions();
     fs::write(&map, table.haproxy_map())?;
     let text = fill(
         template,
@@ -41,6 +48,8 @@ pub fn start(directory: &Path, cores: &str, task: &Task) -> Result<Running> {
             ("ORIGIN", &task.origin.port()),
             ("WORKERS", &task.workers),
             ("BUFFER", &buffer),
+            ("CLIENT", &protocol(client)),
+            ("UPSTREAM", &protocol(upstream)),
             ("CHOICE", &table.haproxy_choice(&map.display().to_string())),
         ],
     );

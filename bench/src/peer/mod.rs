@@ -12,7 +12,7 @@ use clap::ValueEnum;
 
 use crate::{
     bench::Bench,
-    client::Connection,
+    client::{Client, Connection},
     process::{Process, Program, wait_until},
     table::Table,
 };
@@ -55,8 +55,46 @@ pub struct Task {
 pub enum Carries {
     /// HTTP/1.1 by these routes.
     Http(Table, Size),
+    /// HTTP by one route, small, of these versions: the client's and the origin's.
+    Versions(Version, Version),
     /// Bytes.
     Tcp(Size),
+}
+
+/// Of HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.1.
+    One,
+    /// HTTP/2 in plain text, with prior knowledge.
+    Two,
+}
+
+impl Carries {
+    /// Its routes, when it is HTTP.
+    pub fn table(self) -> Option<Table> {
+        match self {
+            Self::Http(table, _) => Some(table),
+            Self::Versions(..) => Some(Table::SMALL),
+            Self::Tcp(_) => None,
+        }
+    }
+
+    /// Versions of HTTP: the client's and the origin's.
+    pub fn versions(self) -> (Version, Version) {
+        match self {
+            Self::Http(..) | Self::Tcp(_) => (Version::One, Version::One),
+            Self::Versions(client, origin) => (client, origin),
+        }
+    }
+
+    /// What most of it is.
+    pub fn size(self) -> Size {
+        match self {
+            Self::Http(_, size) | Self::Tcp(size) => size,
+            Self::Versions(..) => Size::Small,
+        }
+    }
 }
 
 /// What most of it is, where a program can be tuned for that.
@@ -100,6 +138,11 @@ impl Kind {
         }
     }
 
+    /// Takes part where that is carried: nginx has no HTTP/2 towards the origin but for gRPC.
+    fn can(self, carries: Carries) -> bool {
+        self != Self::Nginx || !matches!(carries, Carries::Versions(..))
+    }
+
     /// Starts it, with files in a folder of its own below `directory`.
     ///
     /// # Errors
@@ -126,7 +169,7 @@ impl Bench {
     /// # Errors
     /// When one does not start.
     pub fn start_all(&self, directory: &Path, task: &Task) -> Result<Vec<Running>> {
-        let kinds = self.contenders.iter();
+        let kinds = self.contenders.iter().filter(|kind| kind.can(task.carries));
         kinds
             .map(|kind| {
                 self.progress.say(format!("starting {}", kind.name()));
@@ -146,6 +189,10 @@ impl Running {
                 let client = Connection::open(address);
                 let answer = client.and_then(|mut client| client.ask(&table.request(0)));
                 answer.is_ok()
+            }
+            Carries::Versions(client, _) => {
+                let client = Client::open(address, client);
+                client.and_then(|mut client| client.ask()).is_ok()
             }
             Carries::Tcp(_) => is_carried(address).is_ok(),
         })?;
@@ -200,11 +247,13 @@ mod tests {
                 include_str!(concat!("../../peers/", $file))
             };
         }
-        let proxy = &["PORT", "ORIGIN", "WORKERS", "BUFFER", "CHOICE"][..];
+        let proxy = &[
+            "PORT", "ORIGIN", "WORKERS", "BUFFER", "CHOICE", "CLIENT", "UPSTREAM",
+        ][..];
         let nginx = &[
             "PORT", "ORIGIN", "WORKERS", "MASTER", "DIR", "SERVERS", "BUFFER",
         ];
-        let envoy = &["PORT", "ORIGIN", "VIRTUAL_HOSTS"];
+        let envoy = &["PORT", "ORIGIN", "VIRTUAL_HOSTS", "CODEC", "UPSTREAM"];
         for (template, names) in [
             (template!("haproxy/http.cfg"), proxy),
             (template!("haproxy/tcp.cfg"), proxy),

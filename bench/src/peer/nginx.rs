@@ -20,19 +20,14 @@ use crate::{
 /// When it does not start.
 pub fn start(directory: &Path, cores: &str, task: &Task) -> Result<Running> {
     let port = free_port()?;
-    let (template, servers, size) = match task.carries {
-        Carries::Http(table, size) => (
+    let (template, servers) = match task.carries.table() {
+        Some(table) => (
             include_str!("../../peers/nginx/http.conf"),
             table.nginx_servers(port),
-            size,
         ),
-        Carries::Tcp(size) => (
-            include_str!("../../peers/nginx/tcp.conf"),
-            String::new(),
-            size,
-        ),
+        None => (include_str!("../../peers/nginx/tcp.conf"), String::new()),
     };
-    let buffer = match size {
+    let buffer = match task.carries.size() {
         Size::Small => "16k",
         Size::Large => "256k",
     };

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{Carries, PATIENCE, Running, Task, fill, free_port};
+use super::{PATIENCE, Running, Task, Version, fill, free_port};
 use crate::{
     bench::Bench,
     process::{Process, Program, wait_until},
@@ -85,16 +85,24 @@ impl<'a> Setup<'a> {
         for (name, content) in self.files {
             fs::write(resources.join(name), content)?;
         }
-        let template = match task.carries {
-            Carries::Http(table, _) => {
+        let template = match task.carries.table() {
+            Some(table) => {
                 fs::write(resources.join(ROUTES), table.virtual_services(generation))?;
                 include_str!("../../peers/ringmain/http.yaml")
             }
-            Carries::Tcp(_) => include_str!("../../peers/ringmain/tcp.yaml"),
+            None => include_str!("../../peers/ringmain/tcp.yaml"),
+        };
+        let upstream = match task.carries.versions() {
+            (_, Version::One) => "HTTP",
+            (_, Version::Two) => "HTTP2",
         };
         let gateway = fill(
             template,
-            &[("PORT", &port), ("ORIGIN", &task.origin.port())],
+            &[
+                ("PORT", &port),
+                ("ORIGIN", &task.origin.port()),
+                ("UPSTREAM", &upstream),
+            ],
         );
         fs::write(resources.join("gateway.yaml"), gateway)?;
         let tuning = fill(

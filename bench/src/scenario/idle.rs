@@ -8,11 +8,10 @@ use rustix::process::{Resource, getrlimit};
 use crate::{
     arguments::Depth,
     bench::Bench,
-    client::Connection,
+    client::Client,
     origin::Origin,
-    peer::{Carries, Running, Size, Task},
+    peer::{Carries, Running, Task, Version},
     report::{Column, Outline, Report},
-    table::Table,
 };
 
 pub(super) const OUTLINE: Outline = Outline {
@@ -37,22 +36,29 @@ const WARM_UP_REQUESTS: usize = 1000;
 const PATIENCE_SECONDS: u32 = 60;
 
 pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
-    let directory = bench.directory()?;
-    let directory = directory.path();
-    let origin = Origin::start(bench, directory)?;
-    let task = Task {
-        carries: Carries::Http(Table::SMALL, Size::Small),
-        origin: origin.http,
-        workers: 1,
-    };
-    let contenders = bench.start_all(directory, &task)?;
     let counts = if bench.is_smoke() {
         SMOKE_CONNECTIONS
     } else {
         CONNECTIONS
     };
+    waiting(bench, report, Version::One, &counts)?;
+    waiting(bench, report, Version::Two, &counts[..1])
+}
+
+/// Of connections that speak `version`.
+fn waiting(bench: &Bench, report: &mut Report, version: Version, counts: &[usize]) -> Result<()> {
+    let directory = bench.directory()?;
+    let directory = directory.path();
+    let origin = Origin::start(bench, directory)?;
+    let task = Task {
+        carries: Carries::Versions(version, Version::One),
+        origin: origin.http,
+        workers: 1,
+    };
+    let contenders = bench.start_all(directory, &task)?;
+    let most = counts.iter().copied().max().unwrap_or_default();
     // They only wait, so they may do that at the same time, as far as descriptors go.
-    let together = descriptors() / (counts[1] + 500);
+    let together = descriptors() / (most + 500);
     for group in contenders.chunks(together.max(1)) {
         let names: Vec<_> = group.iter().map(|contender| contender.name).collect();
         let names = names.join(", ");
@@ -60,7 +66,7 @@ pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
         let found: Vec<Result<Found>> = thread::scope(|scope| {
             let threads = group
                 .iter()
-                .map(|one| scope.spawn(|| observe(bench, one, counts)));
+                .map(|one| scope.spawn(|| observe(bench, one, version, counts)));
             let threads: Vec<_> = threads.collect();
             let joined = threads.into_iter().map(|thread| {
                 let panicked = |_| anyhow!("an observer panicked");
@@ -70,10 +76,13 @@ pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
         });
         for (contender, found) in group.iter().zip(found) {
             let found = found.with_context(|| contender.name)?;
-            let case = |count: usize| format!("{count} connections");
+            let case = |count: usize| match version {
+                Version::One => format!("{count} connections"),
+                Version::Two => format!("{count} of HTTP/2"),
+            };
             let name = contender.name;
             report.push(&case(counts[0]), name, "start_rss_bytes", found.start_bytes);
-            for (count, bytes) in counts.into_iter().zip(found.connection_bytes) {
+            for (&count, bytes) in counts.iter().zip(found.connection_bytes) {
                 report.push(&case(count), name, "rss_bytes_per_connection", bytes);
             }
         }
@@ -95,20 +104,19 @@ struct Found {
     connection_bytes: Vec<f64>,
 }
 
-fn observe(bench: &Bench, proxy: &Running, counts: [usize; 2]) -> Result<Found> {
+fn observe(bench: &Bench, proxy: &Running, version: Version, counts: &[usize]) -> Result<Found> {
     let start = settled_bytes(bench, proxy)?;
-    let request = Table::SMALL.request(0);
     let warm_up = WARM_UP_REQUESTS.min(counts[0]);
     for _ in 0..warm_up {
-        Connection::open(proxy.address)?.ask(&request)?;
+        Client::open(proxy.address, version)?.ask()?;
     }
     let before = settled_bytes(bench, proxy)?;
     let mut connections = Vec::new();
     let mut connection_bytes = Vec::new();
-    for count in counts {
+    for &count in counts {
         for _ in connections.len()..count {
-            let mut connection = Connection::open(proxy.address)?;
-            connection.ask(&request)?;
+            let mut connection = Client::open(proxy.address, version)?;
+            connection.ask()?;
             connections.push(connection);
         }
         let grown = settled_bytes(bench, proxy)?.saturating_sub(before);
@@ -116,7 +124,7 @@ fn observe(bench: &Bench, proxy: &Running, counts: [usize; 2]) -> Result<Found> 
     }
     // Those that waited must still serve, or nothing was kept.
     for connection in &mut connections {
-        connection.ask(&request)?;
+        connection.ask()?;
     }
     Ok(Found {
         start_bytes: start as f64,

@@ -16,10 +16,13 @@ use anyhow::{Context, Result, anyhow, bail};
 use crate::{
     bench::{Bench, missing_program},
     budget::Budget,
-    client::Connection,
+    client::{
+        Connection,
+        http2::{Question, Streams},
+    },
     load::What,
     origin::Origin,
-    peer::{Carries, Running, Size, Task, ringmain::Setup},
+    peer::{Carries, Running, Size, Task, Version, ringmain::Setup},
     process::find,
     report::{Column, Outline, Report},
     table::Table,
@@ -30,7 +33,8 @@ mod profile;
 pub(super) const OUTLINE: Outline = Outline {
     name: "instructions",
     title: "the proxy's own work",
-    about: "Instructions of Ringmain per request outside the kernel, with epoll, 64 connections.",
+    about: "Instructions of Ringmain per request outside the kernel, with epoll, 64 requests at a \
+            time: each on a connection of its own, over HTTP/2 from the client 16 on each of 4.",
     columns: &[Column::median(
         "user_instructions_per_request",
         "instructions/request",
@@ -40,6 +44,8 @@ pub(super) const OUTLINE: Outline = Outline {
 };
 
 const CONNECTIONS: u32 = 64;
+/// Of a connection of HTTP/2. As many requests are under way as over HTTP/1.1.
+const STREAMS: u32 = 16;
 
 /// A case: what is sent, and in how many turns of all connections the shorter run sends it. The
 /// longer one has thrice as many.
@@ -50,7 +56,7 @@ struct Case {
     turns: u32,
 }
 
-const CASES: [Case; 5] = [
+const CASES: [Case; 9] = [
     Case {
         name: "h1 100 B",
         carries: Carries::Http(Table::SMALL, Size::Small),
@@ -74,6 +80,30 @@ const CASES: [Case; 5] = [
         carries: Carries::Http(Table::SMALL, Size::Large),
         what: What::Post("/bytes/100", 64 << 10),
         turns: 5,
+    },
+    Case {
+        name: "h2 to h1",
+        carries: Carries::Versions(Version::Two, Version::One),
+        what: What::Streams("/bytes/100", STREAMS),
+        turns: 20,
+    },
+    Case {
+        name: "h1 to h2",
+        carries: Carries::Versions(Version::One, Version::Two),
+        what: What::Get("/bytes/100"),
+        turns: 20,
+    },
+    Case {
+        name: "h2 to h2",
+        carries: Carries::Versions(Version::Two, Version::Two),
+        what: What::Streams("/bytes/100", STREAMS),
+        turns: 20,
+    },
+    Case {
+        name: "grpc",
+        carries: Carries::Versions(Version::Two, Version::Two),
+        what: What::Calls(100, STREAMS),
+        turns: 20,
     },
     Case {
         name: "tcp echo 64 B",
@@ -111,7 +141,8 @@ pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
         let quantity = "user_instructions_per_request";
         report.push(case.name, "ringmain", quantity, figure);
         figures.push((case.name.to_owned(), figure));
-        if figures.len() == 1 && !bench.is_smoke() {
+        let is_shown = figures.len() == 1 || matches!(case.carries, Carries::Versions(..));
+        if is_shown && !bench.is_smoke() {
             let table = profile::table(&few, &many, requests)?;
             report.notes.push(format!(
                 "{} by function and the file it was inlined from:\n\n{table}",
@@ -161,6 +192,7 @@ fn count(bench: &Bench, folder: &Path, core: usize, case: &Case, turns: u32) -> 
     ];
     let address = match case.carries {
         Carries::Http(..) => origin.http,
+        Carries::Versions(_, upstream) => origin.speaks(upstream)?,
         Carries::Tcp(_) => origin.tcp()?.echo,
     };
     let task = Task {
@@ -183,6 +215,14 @@ fn count(bench: &Bench, folder: &Path, core: usize, case: &Case, turns: u32) -> 
 /// Every connection sends before any answer is awaited, so that the proxy has work for each turn of
 /// its loop, as under load.
 fn serve(proxy: &Running, what: &What, turns: u32) -> Result<()> {
+    let question = match *what {
+        What::Streams(path, _) => Some(Question::Get(path)),
+        What::Calls(bytes, _) => Some(Question::Call(bytes)),
+        _ => None,
+    };
+    if let Some(question) = question {
+        return serve_streams(proxy, question, turns);
+    }
     let mut connections: Vec<_> = (0..CONNECTIONS)
         .map(|_| Connection::open(proxy.address))
         .collect::<Result<_>>()?;
@@ -200,7 +240,9 @@ fn serve(proxy: &Running, what: &What, turns: u32) -> Result<()> {
                     format!("{head}Content-Length: {bytes}\r\n\r\n{body}").into_bytes()
                 }
                 What::Echo(bytes) => vec![b'x'; *bytes as usize],
-                What::Stream(_) => bail!("a stream has no requests to count by"),
+                What::Streams(..) | What::Calls(..) | What::Stream(_) => {
+                    bail!("these are no messages on a connection of their own")
+                }
             };
             connection.send(&bytes)?;
         }
@@ -211,6 +253,22 @@ fn serve(proxy: &Running, what: &What, turns: u32) -> Result<()> {
                 let answer = connection.receive()?;
                 anyhow::ensure!(answer.status == 200, "answered {}", answer.status);
             }
+        }
+    }
+    Ok(())
+}
+
+/// As [`serve`], many requests at a time on each connection.
+fn serve_streams(proxy: &Running, question: Question, turns: u32) -> Result<()> {
+    let mut connections: Vec<_> = (0..CONNECTIONS / STREAMS)
+        .map(|_| Streams::open(proxy.address))
+        .collect::<Result<_>>()?;
+    for _ in 0..turns {
+        for connection in &mut connections {
+            connection.send(question, STREAMS)?;
+        }
+        for connection in &mut connections {
+            connection.receive(STREAMS)?;
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use crate::{
     bench::Bench,
     origin::Origin,
-    peer::{Carries, Size, Task},
+    peer::{Carries, Size, Task, Version},
     report::{Outline, Report},
     table::Table,
     turns::{Comparison, Stage},
@@ -14,10 +14,13 @@ use crate::{
 
 mod backends;
 mod generators;
+mod grpc;
 mod h1;
 mod h1_connect;
 mod h1_post;
 mod h1_routes;
+mod h1_to_h2;
+mod h2;
 mod idle;
 mod instructions;
 mod matching;
@@ -26,6 +29,7 @@ mod tcp;
 mod workers;
 
 pub(crate) use generators::{CLOSED, FULL};
+pub(crate) use h1_to_h2::H1_TO_H1;
 
 /// Connections of a case that says nothing else.
 const CONNECTIONS: u32 = 64;
@@ -56,6 +60,30 @@ fn compare(
     comparison.run(stage, report)
 }
 
+/// Compares all programs that can carry these versions of HTTP, the client's and the origin's.
+fn compare_versions(
+    bench: &Bench,
+    report: &mut Report,
+    (client, upstream): (Version, Version),
+    comparison: Comparison<'_>,
+) -> Result<()> {
+    let directory = bench.directory()?;
+    let directory = directory.path();
+    let origin = Origin::start(bench, directory)?;
+    let task = Task {
+        carries: Carries::Versions(client, upstream),
+        origin: origin.speaks(upstream)?,
+        workers: 1,
+    };
+    let stage = Stage {
+        bench,
+        directory,
+        contenders: &bench.start_all(directory, &task)?,
+        origin: &origin,
+    };
+    comparison.run(stage, report)
+}
+
 /// A scenario: one entry in this list, one file, and a line in each match below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Scenario {
@@ -67,9 +95,16 @@ pub enum Scenario {
     H1Connect,
     /// Requests with bodies of 64 KiB.
     H1Post,
+    /// HTTP/2 from the client, HTTP/1.1 to the origin.
+    H2,
+    /// HTTP/1.1 from the client, HTTP/2 to the origin.
+    #[value(name = "h1-to-h2")]
+    H1ToH2,
+    /// Unary gRPC.
+    Grpc,
     /// Streams of bytes in both directions, and small messages back and forth.
     Tcp,
-    /// Memory after start, and of 1000 and 8000 connections that wait.
+    /// Memory after start, and of connections that wait: 1000 and 8000, 1000 of HTTP/2.
     Idle,
     /// Configuration changes under load: of 1000 and 10 000 routes, of one endpoint of 100 000.
     Reload,
@@ -87,11 +122,14 @@ pub enum Scenario {
 
 impl Scenario {
     /// Every one, in the order of a run.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::H1,
         Self::H1Routes,
         Self::H1Connect,
         Self::H1Post,
+        Self::H2,
+        Self::H1ToH2,
+        Self::Grpc,
         Self::Tcp,
         Self::Idle,
         Self::Reload,
@@ -109,6 +147,9 @@ impl Scenario {
             Self::H1Routes => h1_routes::OUTLINE,
             Self::H1Connect => h1_connect::OUTLINE,
             Self::H1Post => h1_post::OUTLINE,
+            Self::H2 => h2::OUTLINE,
+            Self::H1ToH2 => h1_to_h2::OUTLINE,
+            Self::Grpc => grpc::OUTLINE,
             Self::Tcp => tcp::OUTLINE,
             Self::Idle => idle::OUTLINE,
             Self::Reload => reload::OUTLINE,
@@ -127,6 +168,9 @@ impl Scenario {
             | Self::H1Routes
             | Self::H1Connect
             | Self::H1Post
+            | Self::H2
+            | Self::H1ToH2
+            | Self::Grpc
             | Self::Tcp
             | Self::Idle
             | Self::Workers => true,
@@ -146,6 +190,9 @@ impl Scenario {
             Self::H1Routes => h1_routes::measure(bench, report),
             Self::H1Connect => h1_connect::measure(bench, report),
             Self::H1Post => h1_post::measure(bench, report),
+            Self::H2 => h2::measure(bench, report),
+            Self::H1ToH2 => h1_to_h2::measure(bench, report),
+            Self::Grpc => grpc::measure(bench, report),
             Self::Tcp => tcp::measure(bench, report),
             Self::Idle => idle::measure(bench, report),
             Self::Reload => reload::measure(bench, report),

@@ -62,7 +62,12 @@ impl Comparison<'_> {
         // The connections by which a program was found ready may still be closing.
         let counts = || match self.what {
             What::Stream(_) | What::Echo(_) => origin.counts_without_streams(),
-            What::Get(_) | What::Table(_) | What::Connect(_) | What::Post(..) => origin.counts(),
+            What::Get(_)
+            | What::Table(_)
+            | What::Connect(_)
+            | What::Post(..)
+            | What::Streams(..)
+            | What::Calls(..) => origin.counts(),
         };
         let before = counts()?;
         let (outcome, used, noise) = measured(&load, stage, contender)?;

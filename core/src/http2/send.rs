@@ -175,7 +175,8 @@ impl Sink for Entries<'_> {
         let value = HeaderValue::from_bytes(field.value.of(self.bytes));
         // The decoder takes nothing that the types refuse.
         debug_assert!(name.is_ok() && value.is_ok());
-        if let (Ok(name), Ok(value)) = (name, value) {
+        if let (Ok(name), Ok(mut value)) = (name, value) {
+            value.set_sensitive(is_ever_new(field.known));
             append(&mut self.map, name, value);
         }
     }
@@ -199,7 +200,8 @@ impl Sink for Entries<'_> {
 /// a space at either end, which HTTP/2 does not allow, goes.
 fn append_own(map: &mut HeaderMap, name: &str, value: &[u8]) {
     debug_assert!(is_writable_name(name), "{name:?}");
-    let name = match Known::of(name.as_bytes()) {
+    let known = Known::of(name.as_bytes());
+    let name = match known {
         Some(known) if known.is_connection_bound() => return,
         Some(known) => Ok(known.header_name()),
         None => HeaderName::from_bytes(name.as_bytes()),
@@ -212,9 +214,20 @@ fn append_own(map: &mut HeaderMap, name: &str, value: &[u8]) {
             HeaderValue::from_bytes(tamed.trim_ascii())
         }
     };
-    if let (Ok(name), Ok(value)) = (name, value) {
+    if let (Ok(name), Ok(mut value)) = (name, value) {
+        value.set_sensitive(is_ever_new(known));
         append(map, name, value);
     }
+}
+
+/// No two messages have the same value, so HPACK's table is not to keep it: it would be full of
+/// values that never come again, every one of which is compared with the next, and what does come
+/// again would have gone from it (RFC 7541 section 6.2.3).
+fn is_ever_new(known: Option<Known>) -> bool {
+    matches!(
+        known,
+        Some(Known::XRequestId | Known::Traceparent | Known::XB3SpanId | Known::XB3TraceId)
+    )
 }
 
 fn insert_length(map: &mut HeaderMap, framing: Framing) {

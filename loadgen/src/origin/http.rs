@@ -23,8 +23,8 @@ use crate::time::Alarm;
 /// Room for a request's head; bodies are thrown away in pieces of this size.
 const BUFFER_BYTES: usize = 64 << 10;
 const HEADERS_MAX: usize = 64;
-const BYTES_MAX: usize = 1 << 20;
-const BYTES: usize = 100;
+pub(super) const BYTES_MAX: usize = 1 << 20;
+pub(super) const BYTES: usize = 100;
 const DELAY_MAX: Duration = Duration::from_secs(10);
 /// Answers are kept for ever, so there may not be many.
 const SIZES_MAX: usize = 64;
@@ -128,7 +128,7 @@ async fn receive(stream: &mut TcpStream, buffer: Vec<u8>) -> io::Result<Option<V
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ask {
+pub(super) enum Ask {
     Bytes(usize),
     Delay(Duration),
     Counts,
@@ -178,7 +178,7 @@ fn read_head(received: &[u8]) -> Result<Option<Request>, NotHttp> {
     }))
 }
 
-fn ask(path: &str) -> Option<Ask> {
+pub(super) fn ask(path: &str) -> Option<Ask> {
     if path == "/origin/counts" {
         return Some(Ask::Counts);
     }
