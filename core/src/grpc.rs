@@ -70,6 +70,8 @@ pub fn status_of_http(status: u16) -> u8 {
 
 const OK: u8 = 0;
 const UNKNOWN: u8 = 2;
+/// For an answer to a request whose time is over.
+pub const DEADLINE_EXCEEDED: u8 = 4;
 const PERMISSION_DENIED: u8 = 7;
 const UNIMPLEMENTED: u8 = 12;
 const INTERNAL: u8 = 13;

@@ -80,6 +80,11 @@ impl<'t> LocalAnswer<'t> {
             Failure::FaultAbort(AbortWith::Grpc(status)) => {
                 Some(grpc::LocalAnswer::new(status, &sentence))
             }
+            // Its client said how long it waits, or is told that it would have waited too long. What
+            // says `UNAVAILABLE` is tried again, past that.
+            Failure::RouteTimeout if is_grpc => {
+                Some(grpc::LocalAnswer::new(grpc::DEADLINE_EXCEEDED, &sentence))
+            }
             _ => is_grpc.then(|| grpc::LocalAnswer::of_http(facts.status, &sentence)),
         };
         Self {
