@@ -3,8 +3,8 @@
 //! A proxy that some Gateway is meant for is a gateway ([`gateway`]); any other is a sidecar, and
 //! its Sidecar resource says what it listens on ([`ingress`], [`egress`]). Both turn
 //! VirtualServices into routes by [`routes`], HTTPRoutes and GRPCRoutes by [`gateway_api`], and the
-//! services those lead to into clusters by [`clusters`]. Nothing else gets into the Document: a proxy is told of what it can reach and of
-//! no more.
+//! services those lead to into clusters by [`clusters`]. Nothing else gets into the Document: a
+//! proxy is told of what it can reach and of no more.
 //!
 //! The same world and node always give the same Document, part for part, so that versions of parts
 //! are stable and a proxy is sent only what changed.

@@ -120,6 +120,17 @@ impl Policy {
         }
     }
 
+    /// Can a response with this head be worth another try, whatever else its head says? Asked of
+    /// every response, before all of its fields are looked at.
+    pub fn may_want(&self, status: u16, grpc_status: Option<u32>) -> bool {
+        self.on.has(RetryOn::EnvoyRatelimited)
+            || self.wants_after_head(Head {
+                status,
+                grpc_status,
+                is_rate_limited: false,
+            })
+    }
+
     /// Every failure in a try is a reset to Envoy, except those that another try cannot mend.
     fn wants_after_failure(&self, failure: Failure, sent: bool) -> bool {
         if failure.facts().retry == Retry::Never || is_of_the_whole(failure) {

@@ -105,7 +105,9 @@ fn forwarded() {
         "/x/../reviews/7?full",
         &[("end-user", "ann")],
     ));
-    let origin = |resource: &str, line: u32| json!({"resource": resource, "file": "mesh.yaml", "line": line});
+    let origin = |resource: &str, line: u32| {
+        json!({"resource": resource, "file": "mesh.yaml", "line": line})
+    };
     let destination = |name: &str, share: f64| {
         json!({
             "cluster": name,

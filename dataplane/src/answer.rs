@@ -156,9 +156,13 @@ impl Answer<'_> {
                 .find(|(found, _)| found.eq_ignore_ascii_case(name))
         };
         let grpc_status = self.head.header(bytes, Known::GrpcStatus);
+        let grpc_status = grpc_status.and_then(grpc::status);
+        if !self.tries.may_want(self.head.status(), grpc_status) {
+            return false;
+        }
         self.tries.again(Ended::Answered(retry::Head {
             status: self.head.status(),
-            grpc_status: grpc_status.and_then(grpc::status),
+            grpc_status,
             is_rate_limited: field("x-envoy-ratelimited").is_some(),
         }))
     }

@@ -305,8 +305,8 @@ impl Source<'_> {
 }
 
 impl<'a> Sink<'a> {
-    /// A connection of HTTP/1 whose receiver was told `framing`, and to which `outgoing` goes first.
-    /// That holds `staged` bytes of the payload.
+    /// A connection of HTTP/1 whose receiver was told `framing`, and to which `outgoing` goes
+    /// first. That holds `staged` bytes of the payload.
     pub fn http1(stream: &'a Stream, framing: Framing, staged: u64, outgoing: Buffer) -> Self {
         let left = match framing {
             Framing::None => 0,
@@ -335,8 +335,8 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
-    /// The receiver has all that it was told of. Whatever the sender still says about the end of the
-    /// body, the receiver may answer by now, and its answer is no early one.
+    /// The receiver has all that it was told of. Whatever the sender still says about the end of
+    /// the body, the receiver may answer by now, and its answer is no early one.
     fn is_satisfied(&self) -> bool {
         matches!(
             self,

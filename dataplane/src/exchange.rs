@@ -85,8 +85,12 @@ pub async fn exchange(worker: &Rc<Worker>, downstream: &mut Downstream) -> After
         (Ok(()), Ok(Plan::Forward(forwarding))) => {
             let outgoing = forwarding.outgoing.take();
             let mut all = EditsList::new();
-            all.extend(edits.as_deref());
-            all.extend(forwarding.response_edits.iter().copied());
+            if let Some(edits) = edits.as_deref() {
+                all.push(edits);
+            }
+            for more in &forwarding.response_edits {
+                all.push(more);
+            }
             let forward = Forward {
                 worker,
                 forwarding,

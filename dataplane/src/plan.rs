@@ -6,7 +6,7 @@
 mod local;
 mod outbound;
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use ringmain_config::{cluster::Protocol, tuning::UnderscoresInHeaders};
 use ringmain_core::{
@@ -218,7 +218,14 @@ impl<'t> Planner<'_, 't> {
                 forward,
                 destination,
                 ..
-            } => self.forward((route, forward, destination), &request, decided, record),
+            } => {
+                let raw_path = match &path {
+                    Cow::Borrowed(same) => same,
+                    Cow::Owned(_) => message.path(head),
+                };
+                let to = (route, forward, destination);
+                self.forward(to, &request, raw_path, decided, record)
+            }
             Decision::Redirect { redirect, .. } => {
                 let location =
                     target::location(redirect, route, &request).map_err(Failure::BadPath)?;
@@ -310,6 +317,7 @@ impl<'t> Planner<'_, 't> {
         &self,
         (route, forward, destination): (&'t Route, &'t Forward, &'t Destination),
         request: &Request<'_, H>,
+        raw_path: &str,
         decided: &mut Decided<'t>,
         record: &mut Record<'_>,
     ) -> Result<Plan<'t>, Failure> {
@@ -323,12 +331,16 @@ impl<'t> Planner<'_, 't> {
         let path = target::path(route, forward, request.path).map_err(Failure::BadPath)?;
         let underscored = self.underscored()?;
         let mut edits = EditsList::new();
-        edits.extend(&underscored);
-        edits.extend(target::request_edits(route, Some(destination)));
+        if let Some(underscored) = &underscored {
+            edits.push(underscored);
+        }
+        for more in target::request_edits(route, Some(destination)) {
+            edits.push(more);
+        }
         let outbound = Outbound {
             message,
             head,
-            raw_path: message.path(head),
+            raw_path,
             path: &path,
             query: request.query,
             authority: target::authority(route, forward, destination, request.authority),

@@ -122,6 +122,12 @@ impl<'a> Tries<'a> {
         timeout.map_or(Micros::MAX, |timeout| now.saturating_add(micros(timeout)))
     }
 
+    /// See [`Policy::may_want`].
+    pub fn may_want(&self, status: u16, grpc_status: Option<u32>) -> bool {
+        self.policy
+            .is_some_and(|policy| policy.may_want(status, grpc_status))
+    }
+
     /// A try has ended: is there to be another one? Takes the room for it.
     pub fn again(&self, ended: Ended) -> bool {
         let Some(policy) = self.policy else {

@@ -24,8 +24,8 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Both are ready, and `front` hears of `back` a moment later. `protocol` is `HTTP` or `TCP`, or
-    /// nothing at all; `application` is that of `back`.
+    /// Both are ready, and `front` hears of `back` a moment later. `protocol` is `HTTP` or `TCP`,
+    /// or nothing at all; `application` is that of `back`.
     pub fn start(io: Io, protocol: &str, application: SocketAddr) -> Self {
         let (egress, ingress) = (place::free(place::address()), place::free(place::address()));
         let text = resources(protocol, egress, ingress, application);

@@ -51,7 +51,8 @@ fn the_request_as_the_origin_sees_it(io: Io) {
     let expected = format!(
         "POST /a/b?c=d&e HTTP/1.1\r\nhost: Example.test:8080\r\nX-Mixed-Case: Kept  as is\r\n\
          x-twice: 1\r\nX-Twice: 2\r\ncookie: a=b\r\nuser-agent: me\r\nx-request-id: 7\r\n\
-         x-forwarded-proto: http\r\nx-envoy-attempt-count: 1\r\nx-forwarded-for: {}\r\ncontent-length: 3\r\n\r\nabc",
+         x-forwarded-proto: http\r\nx-envoy-attempt-count: 1\r\nx-forwarded-for: {}\r\n\
+         content-length: 3\r\n\r\nabc",
         client.address().ip()
     );
     assert_eq!(seen, expected);

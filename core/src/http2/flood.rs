@@ -2,15 +2,17 @@
 //!
 //! What the h2 crate (0.4.20) bounds by itself, and is not counted here:
 //!
-//! | attack | h2's bound |
-//! |---|---|
-//! | CONTINUATION without end | frames of a block: a quarter more than the header list needs, at least 5 |
-//! | header list too long | 431 and a reset by h2 itself; far too long: ENHANCE_YOUR_CALM |
-//! | resets of requests not accepted yet | `max_pending_accept_reset_streams`, 20 |
-//! | errors that make us reset (MadeYouReset), and streams refused over the limit | `max_local_error_reset_streams`, in a connection's life |
-//! | DATA without payload | 100 that do not end a stream, in a connection's life |
-//! | DATA of a few bytes | a budget for what each frame costs besides its bytes, half the connection's window |
-//! | replies nobody reads | PING and SETTINGS are answered before more is read |
+//! - CONTINUATION without end: frames of a block, a quarter more than the header list needs, at
+//!   least 5;
+//! - a header list that is too long: 431 and a reset by h2 itself; far too long:
+//!   ENHANCE_YOUR_CALM;
+//! - resets of requests not accepted yet: `max_pending_accept_reset_streams`, 20;
+//! - errors that make us reset (MadeYouReset), and streams refused over the limit:
+//!   `max_local_error_reset_streams`, in a connection's life;
+//! - DATA without payload: 100 that do not end a stream, in a connection's life;
+//! - DATA of a few bytes: a budget for what each frame costs besides its bytes, half the
+//!   connection's window;
+//! - replies nobody reads: PING and SETTINGS are answered before more is read.
 //!
 //! Three are left. Requests that are accepted and reset at once (rapid reset) are counted by
 //! [`Resets`]. PING, SETTINGS, PRIORITY, WINDOW_UPDATE, resets and unknown frames without end are

@@ -1,6 +1,6 @@
-//! Writes a head that came over HTTP/2 as HTTP/1 text, for the decoder of HTTP/1 to have the verdict
-//! on. What that could not see any more is refused here: the rules of HTTP/2 alone, and limits on
-//! what is put together before there is a text.
+//! Writes a head that came over HTTP/2 as HTTP/1 text, for the decoder of HTTP/1 to have the
+//! verdict on. What that could not see any more is refused here: the rules of HTTP/2 alone, and
+//! limits on what is put together before there is a text.
 
 use http::{HeaderMap, Method, StatusCode, request, response, uri};
 

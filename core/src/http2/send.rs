@@ -1,5 +1,5 @@
-//! Makes heads that go out over HTTP/2 of decoded ones, by the rules of the HTTP/1 encoder: the same
-//! fields go on ([`passing`]), and what is about framing comes from typed values.
+//! Makes heads that go out over HTTP/2 of decoded ones, by the rules of the HTTP/1 encoder: the
+//! same fields go on (`http1::passing`), and what is about framing comes from typed values.
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,

@@ -1,7 +1,7 @@
 //! Which form of a path is made: the canonical one, less or more (`http.path_normalization` and
 //! `http.escaped_slashes` of the tuning file).
 //!
-//! The order is Envoy's: escaped slashes first, then what [`canonical`](super::canonical) does,
+//! The order is Envoy's: escaped slashes first, then what [`canonical`] does,
 //! then slashes are merged. Whatever is made is made again of itself, so what is matched, judged
 //! and sent on is one text.
 
@@ -11,7 +11,7 @@ use ringmain_config::tuning::{EscapedSlashes, Http, PathNormalization};
 
 use super::{Refused, canonical, parts};
 
-/// What is made of paths. The default is what [`canonical`](super::canonical) makes.
+/// What is made of paths. The default is what [`canonical`] makes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     normalization: PathNormalization,
@@ -43,7 +43,7 @@ impl Policy {
         }
     }
 
-    /// It asks for what [`canonical`](super::canonical) makes, so that a path that is known to be
+    /// It asks for what [`canonical`] makes, so that a path that is known to be
     /// canonical need not be looked at.
     pub fn is_default(self) -> bool {
         self == Self::default()

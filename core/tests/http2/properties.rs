@@ -140,7 +140,8 @@ proptest! {
         let Ok(head) = decode(&text, &LIMITS) else {
             return Ok(());
         };
-        prop_assert!(matches!(head.framing(), Framing::None | Framing::Length(0)) || !end_of_stream);
+        let has_none = matches!(head.framing(), Framing::None | Framing::Length(0));
+        prop_assert!(has_none || !end_of_stream);
         prop_assert!(head.framing() != Framing::None || end_of_stream);
         let target = head.path_and_query(&text);
         let write = RequestWrite {
@@ -150,7 +151,8 @@ proptest! {
             expect_continue: head.expects_continue(),
             ..RequestWrite::default()
         };
-        let made = make_request(&head, &text, &write, scheme.unwrap_or(Scheme::Http)).expect("valid");
+        let scheme = scheme.unwrap_or(Scheme::Http);
+        let made = make_request(&head, &text, &write, scheme).expect("valid");
         prop_assert_eq!(made.method(), &parts.method);
         prop_assert_eq!(made.uri().path_and_query(), parts.uri.path_and_query());
         if let Some(authority) = parts.uri.authority() {

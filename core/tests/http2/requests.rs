@@ -80,7 +80,8 @@ fn heads() {
         "https://reviews:9080/path?query",
         &[("accept", "*/*"), ("x-a", "1"), ("x-b", ""), ("x-a", "2")],
         Came::Alone,
-        "GET /path?query HTTP/1.1\r\nhost: reviews:9080\r\naccept: */*\r\nx-a: 1\r\nx-a: 2\r\nx-b: \r\n\r\n",
+        "GET /path?query HTTP/1.1\r\nhost: reviews:9080\r\naccept: */*\r\nx-a: 1\r\nx-a: 2\r\n\
+         x-b: \r\n\r\n",
     );
     check(
         "OPTIONS",

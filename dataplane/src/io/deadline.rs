@@ -4,8 +4,8 @@
 //! than the request's routing. So a deadline is a number in a table: setting it is a store, and the
 //! sweeper looks at the table when the earliest could have passed. A socket that is late is shut
 //! down; the operation that waited on it then completes by itself, with its buffer. Nothing is ever
-//! dropped in mid-operation. A task that waits for what may be dropped, such as a future of h2's, is
-//! woken instead: that is [`Alarm`](super::alarm::Alarm).
+//! dropped in mid-operation. A task that waits for what may be dropped, such as a future of h2's,
+//! is woken instead: that is [`Alarm`](super::alarm::Alarm).
 
 use std::{
     cell::{Cell, RefCell},

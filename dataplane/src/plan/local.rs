@@ -80,8 +80,7 @@ impl<'t> LocalAnswer<'t> {
             Failure::FaultAbort(AbortWith::Grpc(status)) => {
                 Some(grpc::LocalAnswer::new(status, &sentence))
             }
-            // Its client said how long it waits, or is told that it would have waited too long. What
-            // says `UNAVAILABLE` is tried again, past that.
+            // Who is told `UNAVAILABLE` tries again, past the time that it wanted to wait.
             Failure::RouteTimeout if is_grpc => {
                 Some(grpc::LocalAnswer::new(grpc::DEADLINE_EXCEEDED, &sentence))
             }

@@ -114,7 +114,9 @@ impl Outbound<'_> {
                     .untrusted(self.path != self.raw_path, says_external),
             );
         }
-        edits.extend(self.edits.iter().copied());
+        for more in &self.edits {
+            edits.push(more);
+        }
         let write = RequestWrite {
             target: &target,
             authority: self.authority,

@@ -1,5 +1,6 @@
 //! Another protocol behind a request and its answer: WebSocket, or whatever else both sides agree
-//! on with an Upgrade of HTTP/1.1 or an extended CONNECT of HTTP/2 (RFC 9110 section 7.8, RFC 8441).
+//! on with an Upgrade of HTTP/1.1 or an extended CONNECT of HTTP/2 (RFC 9110 section 7.8, RFC
+//! 8441).
 //!
 //! Until the upstream has agreed, it is a request like any other ([`crate::exchange`]), with
 //! nothing behind its head: what the client sends early is kept, and forgotten when the answer is
