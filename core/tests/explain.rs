@@ -105,9 +105,7 @@ fn forwarded() {
         "/x/../reviews/7?full",
         &[("end-user", "ann")],
     ));
-    let origin = |resource: &str, line: u32| {
-        json!({"resource": resource, "file": "mesh.yaml", "line": line})
-    };
+    let origin = |resource: &str, line: u32| json!({"resource": resource, "file": "mesh.yaml", "line": line});
     let destination = |name: &str, share: f64| {
         json!({
             "cluster": name,
