@@ -105,7 +105,10 @@ fn forwarded() {
         "/x/../reviews/7?full",
         &[("end-user", "ann")],
     ));
-    let origin = |resource: &str, line: u32| json!({"resource": resource, "file": "mesh.yaml", "line": line});
+    let origin = |resource: &str, line: u32| {
+        let file = "mesh.yaml";
+        json!({"resource": resource, "file": file, "line": line})
+    };
     let destination = |name: &str, share: f64| {
         json!({
             "cluster": name,
