@@ -23,7 +23,7 @@ pub(crate) enum Got {
     /// These bytes, apart from how long it took. Its connection stays open.
     Bytes(Vec<u8>),
     /// An answer that is not whole, and the end of the connection. It begins with these bytes,
-    /// unless nothing of it had gone when the mistake was seen.
+    /// unless nothing of it had gone when the mistake was seen: then it is the proxy's own 502.
     Cut(Vec<u8>),
 }
 

@@ -31,7 +31,11 @@ fn origin() -> Origin {
 /// After each answer the same client, if it may, and then another one ask for something else.
 pub(crate) fn tables_of_answers(io: Io) {
     let origin = origin();
-    let mesh = Mesh::to(io, &origin);
+    // What the client gets is compared byte by byte with what the origin sent.
+    let mesh = Mesh::builder(io)
+        .tune("http", "server_header", "\"pass_through\"")
+        .all_to("origin", &[origin.address()])
+        .start();
     let mut requests = 0;
     for (row, answer) in answers::all().iter().enumerate() {
         let mut client = mesh.client();
@@ -70,6 +74,8 @@ fn compare(client: &mut Client, answer: &Answer) -> bool {
             assert_eq!(received(), expected, "{}", answer.name);
             true
         }
+        // The mistake came with the head, and nothing had gone to the client.
+        Got::Cut(_) if got.as_ref().is_ok_and(|got| got.status() == 502) => true,
         Got::Cut(begin) => {
             let is_cut = matches!(got, Err(Broken::Cut(_) | Broken::Closed));
             assert!(is_cut, "{}: {got:?}", answer.name);
