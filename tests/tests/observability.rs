@@ -162,7 +162,7 @@ fn each_request_counts_once(io: Io) {
         ("/o/bad", "502 UPE", 1),
         ("/o/cut", "200 UC", 2),
         ("/o/wait", "504 UT", 1),
-        ("/nobody", "503 UF", 2),
+        ("/nobody", "503 UF,URX", 2),
         ("/direct", "203 -", 2),
         ("/redirect", "301 -", 1),
         ("/nowhere", "404 NR", 2),

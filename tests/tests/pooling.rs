@@ -260,7 +260,8 @@ fn one_bad_endpoint_does_not_spoil_another(io: Io) {
         metadata: {name: both}\nspec:\n  host: both.test\n  \
         trafficPolicy: {loadBalancer: {simple: ROUND_ROBIN}}\n";
     let mesh = Mesh::builder(io)
-        .all_to("both", &[origin.address(), gone])
+        .service("both", &[origin.address(), gone])
+        .routes("- retries: {attempts: 0}\n  route:\n  - destination: {host: both.test}\n")
         .resource("rule", rule)
         .start();
     let mut client = mesh.client();

@@ -102,10 +102,11 @@ fn refused(io: Io) {
     assert_eq!(
         mesh.proxy
             .metric("ringmain_upstream_connect_failures_total"),
-        3
+        9,
+        "each is tried three times, as in Istio"
     );
     for line in mesh.finish() {
-        assert_eq!(line.verdict(), "503 UF");
+        assert_eq!(line.verdict(), "503 UF,URX");
         assert_eq!(line.get("upstream_host"), address.to_string());
         assert!(
             line.get("upstream_transport_failure_reason")
@@ -128,7 +129,7 @@ fn refused_with_a_body(io: Io) {
         assert_eq!(client.response("POST").status(), 503);
     }
     for line in mesh.finish() {
-        assert_eq!(line.verdict(), "503 UF");
+        assert_eq!(line.verdict(), "503 UF,URX");
     }
 }
 
@@ -162,7 +163,7 @@ fn never_connected(io: Io) {
     assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
     drop(client);
     let line = mesh.finish_one();
-    assert_eq!(line.verdict(), "503 UF");
+    assert_eq!(line.verdict(), "503 UF,URX");
     assert!(
         line.get("response_code_details")
             .contains("connection_timeout"),

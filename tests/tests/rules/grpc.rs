@@ -54,9 +54,9 @@ fn no_endpoint(io: Io) {
 fn out_of_time(io: Io) {
     let origin = silent();
     let mesh = ruled(io, &[&origin], "").start();
-    check(mesh, &[("grpc-timeout", "100m")], "14", "UT");
+    check(mesh, &[("grpc-timeout", "100m")], "4", "UT");
     let mesh = ruled(io, &[&origin], "timeout: 100ms").start();
-    check(mesh, &[("grpc-timeout", "1H")], "14", "UT");
+    check(mesh, &[("grpc-timeout", "1H")], "4", "UT");
 }
 
 fn aborted(io: Io) {
