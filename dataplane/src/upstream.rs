@@ -5,6 +5,7 @@ use std::{io, net::SocketAddr, rc::Rc};
 use bytes::Bytes;
 use h2::Reason;
 use http::{HeaderValue, Request};
+use memchr::memmem;
 use ringmain_core::{
     failure::Failure,
     http1::{Framing, Known, encode_last_chunk},
@@ -226,8 +227,8 @@ impl Outgoing {
 fn set_attempt(buffer: &mut Buffer, digits: &[u8]) {
     const FIELD: &[u8] = b"\r\nx-envoy-attempt-count: ";
     let filled = buffer.filled();
-    let head = memmem(filled, b"\r\n\r\n").unwrap_or(filled.len());
-    let Some(start) = memmem(&filled[..head], FIELD).map(|start| start + FIELD.len()) else {
+    let head = memmem::find(filled, b"\r\n\r\n").unwrap_or(filled.len());
+    let Some(start) = memmem::find(&filled[..head], FIELD).map(|start| start + FIELD.len()) else {
         return;
     };
     let length = filled[start..]
@@ -240,10 +241,6 @@ fn set_attempt(buffer: &mut Buffer, digits: &[u8]) {
     out.extend_from_slice(&kept);
     out.extend_from_slice(digits);
     out.extend_from_slice(&rest);
-}
-
-fn memmem(text: &[u8], part: &[u8]) -> Option<usize> {
-    text.windows(part.len()).position(|window| window == part)
 }
 
 impl Message {

@@ -34,3 +34,18 @@ pub use receive::{
 pub use send::{local_response, request, response};
 pub use trailers::{trailer_map, trailers_text};
 pub use websocket::{websocket_accept, websocket_key};
+
+use crate::http1::Known;
+
+/// A field that HTTP/2 has no use for and refuses (RFC 9113 section 8.2.2). `te` is another matter:
+/// a request may say `trailers` in it.
+fn is_connection_specific(known: Known) -> bool {
+    matches!(
+        known,
+        Known::Connection
+            | Known::KeepAlive
+            | Known::ProxyConnection
+            | Known::TransferEncoding
+            | Known::Upgrade
+    )
+}

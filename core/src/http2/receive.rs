@@ -4,7 +4,10 @@
 
 use http::{HeaderMap, Method, StatusCode, request, response, uri};
 
-use super::websocket::{ACCEPT, KEY, websocket_accept, websocket_key};
+use super::{
+    is_connection_specific,
+    websocket::{ACCEPT, KEY, websocket_accept, websocket_key},
+};
 use crate::{
     header::{is_control_byte, is_token_byte},
     http1::{CRLF, Known, Limits, MethodKind, Reject, authority::Authority, block, reason_phrase},
@@ -283,13 +286,9 @@ impl Text<'_> {
                 return Err(Reject::HeaderSpace);
             }
             match Known::of(name.as_bytes()) {
-                Some(
-                    Known::Connection
-                    | Known::KeepAlive
-                    | Known::ProxyConnection
-                    | Known::TransferEncoding
-                    | Known::Upgrade,
-                ) => return Err(Reject::ConnectionField),
+                Some(known) if is_connection_specific(known) => {
+                    return Err(Reject::ConnectionField);
+                }
                 Some(Known::Te) if !value.eq_ignore_ascii_case(b"trailers") => {
                     return Err(Reject::Te);
                 }

@@ -1,6 +1,7 @@
 //! Trailers, from and to the lines that end a chunked body of HTTP/1. The same fields are left out
 //! as there: those that someone on the way could merge into the head (RFC 9110 section 6.5.1).
 
+use super::is_connection_specific;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::{
@@ -45,13 +46,7 @@ fn push_lines(out: &mut Vec<u8>, trailers: &HeaderMap) -> Result<(), Reject> {
             return Err(Reject::TrailersTooLarge);
         }
         match Known::of(name.as_bytes()) {
-            Some(
-                Known::Connection
-                | Known::KeepAlive
-                | Known::ProxyConnection
-                | Known::TransferEncoding
-                | Known::Upgrade,
-            ) => return Err(Reject::ConnectionField),
+            Some(known) if is_connection_specific(known) => return Err(Reject::ConnectionField),
             _ if value.iter().copied().any(is_control_byte) => return Err(Reject::HeaderValue),
             _ if value.trim_ascii().len() != value.len() => return Err(Reject::HeaderSpace),
             _ if is_forbidden(name.as_bytes()) => continue,

@@ -14,8 +14,7 @@ pub mod stream;
 
 pub use settings::Settings;
 
-/// What a client that speaks HTTP/2 sends first (RFC 9113 section 3.4).
-pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+use ringmain_core::detect::PREFACE;
 
 /// What the first bytes of a connection say about what is spoken on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -100,11 +100,10 @@ impl Settings {
 mod tests {
     use bytes::Bytes;
     use ringmain_config::tuning;
+    use ringmain_core::detect::PREFACE;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
     use super::Settings;
-
-    const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
     fn settings() -> Settings {
         Settings::new(&tuning::Limits {
