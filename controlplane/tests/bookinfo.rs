@@ -7,6 +7,7 @@
 use std::{fs, path::PathBuf};
 
 use ringmain_config::{
+    cluster::Balancer,
     document::Document,
     filter::{AbortWith, Filters, Share},
     node::{GatewayScope, Node},
@@ -24,30 +25,26 @@ use ringmain_core::{
     snapshot::{Resolved, Snapshot},
 };
 
-/// Workloads of the versions that only some of the rules lead to.
-const MORE_WORKLOADS: &str = include_str!("bookinfo/workloads.yaml");
-
-/// A host outside of the mesh, and who may ask for it.
-const OUTSIDE: &str = include_str!("bookinfo/outside.yaml");
-
+/// Files of resources in a folder, in order.
 fn files(folder: &str) -> Vec<(String, String)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../examples/bookinfo")
         .join(folder);
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
     let mut files: Vec<_> = entries
-        .map(|entry| {
-            let name = entry.file_name().into_string().unwrap();
-            (name, fs::read_to_string(entry.path()).unwrap())
-        })
+        .map(|entry| (entry.file_name().into_string().unwrap(), entry.path()))
+        .filter(|(name, _)| name.ends_with(".yaml"))
+        .map(|(name, path)| (name, fs::read_to_string(path).unwrap()))
         .collect();
     files.sort();
     files
 }
 
-/// The mesh after `cp routes/FOLDER/* mesh`. No file may have a problem, nor their whole.
-fn world(folder: Option<&str>, more: &str) -> World {
+/// The mesh with all workloads after `cp routes/FOLDER/* mesh`. No file may have a problem, nor their
+/// whole.
+fn world(folder: Option<&str>) -> World {
     let mut mesh = files("mesh");
+    mesh.extend(files("more"));
     let routes = folder.map(|folder| files(&format!("routes/{folder}")));
     for (name, text) in routes.into_iter().flatten() {
         let replaced = mesh.iter_mut().find(|(of_mesh, _)| *of_mesh == name);
@@ -55,7 +52,6 @@ fn world(folder: Option<&str>, more: &str) -> World {
         assert_ne!(*before, text, "{name}");
         *before = text;
     }
-    mesh.push(("more.yaml".to_owned(), more.to_owned()));
     let mut resources = Vec::new();
     for (name, text) in mesh {
         let loaded = parse(&name, &text);
@@ -157,7 +153,7 @@ const OTHERS: &[&[(&str, &str)]] = &[&[], &[("end-user", "anna")]];
 /// Who asks, for what, and the share of each version; for Jason and for others.
 #[track_caller]
 fn check(folder: &str, from: &str, url: &str, jason: &[&str], others: &[&str]) {
-    let world = world(Some(folder), MORE_WORKLOADS);
+    let world = world(Some(folder));
     let check = |headers, expected: &[&str]| {
         let asked = ask(&world, from, url, headers);
         assert_eq!(asked.subsets(), expected, "{folder} {headers:?}");
@@ -176,22 +172,38 @@ const DETAILS: &str = "http://details:9080/details/0";
 
 #[test]
 fn everything_comes_from_v1() {
-    let world = world(None, MORE_WORKLOADS);
-    for (from, url) in [
-        ("productpage-v1", REVIEWS),
-        ("productpage-v1", DETAILS),
-        ("productpage-v1", RATINGS),
-        ("reviews-v2", RATINGS),
-    ] {
-        let asked = ask(&world, from, url, JASON);
-        assert_eq!(asked.subsets(), ["v1 100"], "{from} {url}");
-        assert_eq!(asked.filters(), Filters::default(), "{from} {url}");
+    for folder in [None, Some("everything-v1")] {
+        let world = world(folder);
+        for (from, url) in [
+            ("productpage-v1", REVIEWS),
+            ("productpage-v1", DETAILS),
+            ("productpage-v1", RATINGS),
+            ("reviews-v2", RATINGS),
+        ] {
+            let asked = ask(&world, from, url, JASON);
+            assert_eq!(asked.subsets(), ["v1 100"], "{from} {url}");
+            assert_eq!(asked.filters(), Filters::default(), "{from} {url}");
+        }
     }
 }
 
 #[test]
+fn reviews_come_from_any_version() {
+    let world = world(Some("reviews-at-random"));
+    let asked = ask(&world, "productpage-v1", REVIEWS, &[]);
+    assert_eq!(asked.subsets(), [" 100"]);
+    let name = "outbound|9080||reviews.default.svc.cluster.local";
+    let cluster = &asked.document.clusters[name].value;
+    assert_eq!(cluster.balancer, Balancer::Random);
+    let Outcome::Forward(destinations) = &asked.explanation.outcome else {
+        panic!("{:?}", asked.explanation.outcome);
+    };
+    assert_eq!(destinations[0].endpoints.len(), 3);
+}
+
+#[test]
 fn the_gateway_serves_the_page_and_nothing_else() {
-    let world = world(None, "");
+    let world = world(None);
     for (path, is_served) in [
         ("productpage", true),
         ("productpage/", false),
@@ -271,7 +283,7 @@ fn other_versions_of_ratings_and_details() {
 
 #[test]
 fn details_are_aborted_for_everyone() {
-    let world = world(Some("details-aborted"), "");
+    let world = world(Some("details-aborted"));
     for headers in [JASON, &[]] {
         let asked = ask(&world, "productpage-v1", DETAILS, headers);
         let fault = asked.filters().fault.unwrap();
@@ -288,7 +300,7 @@ fn details_are_aborted_for_everyone() {
 #[test]
 fn ratings_fail_or_wait_for_jason_alone() {
     for folder in ["ratings-aborted-for-jason", "ratings-delayed-for-jason"] {
-        let world = world(Some(folder), "");
+        let world = world(Some(folder));
         let jason = ask(&world, "reviews-v2", RATINGS, JASON);
         let fault = jason.filters().fault.unwrap();
         if folder.contains("aborted") {
@@ -314,8 +326,13 @@ fn ratings_fail_or_wait_for_jason_alone() {
 
 #[test]
 fn a_host_outside_is_asked_at_another_port() {
-    let world = world(None, OUTSIDE);
-    let asked = ask(&world, "asker", "http://books.example:8090/volumes", &[]);
+    let world = world(Some("books-at-another-port"));
+    let asked = ask(
+        &world,
+        "details-v2",
+        "http://books.example:8090/volumes",
+        &[],
+    );
     let Outcome::Forward(destinations) = &asked.explanation.outcome else {
         panic!("{:?}", asked.explanation.outcome);
     };
@@ -323,7 +340,7 @@ fn a_host_outside_is_asked_at_another_port() {
         panic!("{destinations:?}");
     };
     assert_eq!(only.cluster, "outbound|8443||books.example");
-    assert_eq!(only.endpoints[0].address, "books.example:8443");
+    assert_eq!(only.endpoints[0].address, "127.10.0.21:8443");
     assert_eq!(only.share, 100.0);
 }
 

@@ -1,39 +1,14 @@
-//! `examples/bookinfo` as part of the program, and its copy for one run.
+//! A copy of `examples/bookinfo` for one run.
 
-use std::{fs, io, net::Ipv4Addr, path::Path};
+use std::{
+    fs, io,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+};
 
 use thiserror::Error;
 
-macro_rules! embed {
-    ($path:literal) => {
-        (
-            $path,
-            include_str!(concat!("../../../examples/bookinfo/", $path)),
-        )
-    };
-}
-
-/// The configuration files of `examples/bookinfo` that the demo uses, by their path in there.
-const FILES: [(&str, &str); 18] = [
-    embed!("mesh/destination-rules.yaml"),
-    embed!("mesh/details.yaml"),
-    embed!("mesh/gateway.yaml"),
-    embed!("mesh/productpage.yaml"),
-    embed!("mesh/ratings.yaml"),
-    embed!("mesh/reviews.yaml"),
-    embed!("mesh/services.yaml"),
-    embed!("mesh/sidecars.yaml"),
-    embed!("mesh/workloads.yaml"),
-    embed!("proxies/details-v1.toml"),
-    embed!("proxies/gateway.toml"),
-    embed!("proxies/productpage-v1.toml"),
-    embed!("proxies/ratings-v1.toml"),
-    embed!("proxies/reviews-v1.toml"),
-    embed!("proxies/reviews-v2.toml"),
-    embed!("proxies/reviews-v3.toml"),
-    embed!("shift/reviews-50-50.yaml"),
-    embed!("shift/reviews-90-10.yaml"),
-];
+use super::embedded::{FILES, MORE, ROUTES};
 
 /// What the files say where a run has its own.
 const DIRECTORY: &str = "/tmp/ringmain-bookinfo";
@@ -52,6 +27,8 @@ pub(super) struct Place<'a> {
     pub(super) gateway_port: u16,
     /// Proxies write a line for each request.
     pub(super) access_log: bool,
+    /// All workloads take part, and rules to try lie ready.
+    pub(super) is_manual: bool,
 }
 
 /// Why the files cannot be written.
@@ -69,8 +46,13 @@ pub(super) enum FilesError {
 
 /// Writes every file below the place's directory.
 pub(super) fn write(place: &Place<'_>) -> Result<(), FilesError> {
-    for (path, text) in FILES {
-        let target = place.directory.join(path);
+    let mut files = FILES.to_vec();
+    if place.is_manual {
+        files.extend(MORE);
+        files.extend(ROUTES);
+    }
+    for (path, text) in files {
+        let target = place.directory.join(taking_part(path));
         let refused = |error| FilesError::Write(target.display().to_string(), error);
         if let Some(parent) = target.parent() {
             fs::create_dir_all(parent).map_err(refused)?;
@@ -78,6 +60,15 @@ pub(super) fn write(place: &Place<'_>) -> Result<(), FilesError> {
         fs::write(&target, place.fit(text)?).map_err(refused)?;
     }
     Ok(())
+}
+
+/// Where a file stands in a run: what there is `more` of is among the rest.
+fn taking_part(path: &str) -> PathBuf {
+    match path.strip_prefix("more/") {
+        Some(tuning) if tuning.starts_with("proxies/") => tuning.into(),
+        Some(resources) => Path::new("mesh").join(resources),
+        None => path.into(),
+    }
 }
 
 /// Replaces the rule for reviews by that of `shift/`. The control plane sees the old file or the
@@ -123,26 +114,7 @@ impl Place<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, path::PathBuf};
-
     use super::*;
-
-    fn examples() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/bookinfo")
-    }
-
-    #[test]
-    fn every_file_is_embedded() {
-        let mut found = BTreeSet::new();
-        for folder in ["mesh", "proxies", "shift"] {
-            for entry in fs::read_dir(examples().join(folder)).unwrap() {
-                let name = entry.unwrap().file_name().into_string().unwrap();
-                found.insert(format!("{folder}/{name}"));
-            }
-        }
-        let embedded: BTreeSet<_> = FILES.iter().map(|(path, _)| (*path).to_owned()).collect();
-        assert_eq!(embedded, found);
-    }
 
     #[test]
     fn fits_a_place() {
@@ -151,6 +123,7 @@ mod tests {
             block: 11,
             gateway_port: 18080,
             access_log: false,
+            is_manual: false,
         };
         for (text, expected) in [
             ("address: 127.10.0.3", "address: 127.11.0.3"),
@@ -173,11 +146,12 @@ mod tests {
     /// What `fit` looks for is really there: the port and the log once, the rest everywhere.
     #[test]
     fn the_files_say_what_is_replaced() {
-        let holding = |part: &str| FILES.iter().filter(|(_, text)| text.contains(part)).count();
+        let all = || FILES.iter().chain(&MORE);
+        let holding = |part: &str| all().filter(|(_, text)| text.contains(part)).count();
         assert_eq!(holding(GATEWAY_PORT), 1);
-        assert_eq!(holding(ACCESS_LOG), 7);
-        assert_eq!(holding(DIRECTORY), 7);
-        assert_eq!(holding(ADDRESSES), 7 + 3);
+        assert_eq!(holding(ACCESS_LOG), 7 + 6);
+        assert_eq!(holding(DIRECTORY), 7 + 6);
+        assert_eq!(holding(ADDRESSES), 7 + 3 + 6 + 3);
     }
 
     #[test]
@@ -188,6 +162,7 @@ mod tests {
             block: 10,
             gateway_port: 8080,
             access_log: true,
+            is_manual: false,
         };
         write(&place).unwrap();
         let rule = || fs::read_to_string(directory.path().join("mesh/reviews.yaml")).unwrap();
@@ -196,7 +171,41 @@ mod tests {
         assert!(rule().contains("weight: 10"));
         assert_eq!(
             fs::read_dir(directory.path().join("mesh")).unwrap().count(),
-            9
+            10
         );
+    }
+
+    #[test]
+    fn what_there_is_more_of_is_among_the_rest() {
+        for (path, target) in [
+            ("mesh/reviews.yaml", "mesh/reviews.yaml"),
+            ("more/databases.yaml", "mesh/databases.yaml"),
+            ("more/proxies/details-v2.toml", "proxies/details-v2.toml"),
+        ] {
+            assert_eq!(taking_part(path), Path::new(target));
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let place = Place {
+            directory: directory.path(),
+            block: 10,
+            gateway_port: 8080,
+            access_log: true,
+            is_manual: true,
+        };
+        write(&place).unwrap();
+        let files = FILES.len() + MORE.len() + ROUTES.len();
+        assert_eq!(
+            count(directory.path()),
+            files,
+            "none in the place of another"
+        );
+    }
+
+    fn count(directory: &Path) -> usize {
+        let entries = fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let counts = entries.map(|path| if path.is_dir() { count(&path) } else { 1 });
+        counts.sum()
     }
 }

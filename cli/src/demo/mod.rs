@@ -2,7 +2,7 @@
 //!
 //! [`stage`] starts it: applications, a proxy for each, the gateway and the control plane, all
 //! processes of this program. [`show`] sends traffic, shifts versions by changing a file, and tells
-//! what the proxies report of it. [`summary`] says at the end whether all went well. Everything
+//! what the proxies report of it; [`manual`] leaves both to whoever started it. [`summary`] says at the end whether all went well. Everything
 //! that is shown is read as an outside observer would: from `/stats/prometheus` of the proxies and
 //! from the control plane's status.
 
@@ -10,9 +10,11 @@ mod addresses;
 pub(crate) mod app;
 mod cast;
 mod effect;
+mod embedded;
 mod files;
 mod fleet;
 mod http;
+mod manual;
 mod observe;
 mod ready;
 mod screen;
@@ -43,8 +45,14 @@ use screen::Screen;
 ///
 /// Without --duration it goes on until Ctrl-C. Exits with 0 only if every request succeeded and
 /// every shift was observed as written. Leaves no process behind.
+///
+/// With --manual nothing is sent and nothing shifts. Further versions, databases and a shop outside
+/// of the mesh take part, and the demo says which files to copy where: rules that divide requests,
+/// choose by user, delay, refuse, or lead elsewhere.
 #[derive(Clone, Debug, clap::Args)]
-#[command(after_help = "Example: ringmain demo --duration 20s")]
+#[command(after_help = "Examples:
+  ringmain demo --duration 20s
+  ringmain demo --manual")]
 pub(crate) struct Arguments {
     /// End by itself after this time; the phases share it.
     #[arg(long, value_name = "TIME", value_parser = duration)]
@@ -56,7 +64,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "PORT", default_value_t = 8080,
         value_parser = clap::value_parser!(u16).range(1..))]
     gateway_port: u16,
-    /// Keep the directory with configuration and logs; proxies then write access logs, too.
+    /// Only run the mesh, with everybody in it, for rules that you try yourself.
+    #[arg(long, conflicts_with_all = ["duration", "rate"])]
+    manual: bool,
+    /// Keep the directory with configuration and logs; proxies then write access logs, too, as they
+    /// do with --manual.
     #[arg(long)]
     keep: bool,
 }
@@ -96,6 +108,7 @@ async fn play(arguments: &Arguments) -> Result<Exit, Fault> {
         () = signals.stop() => Ok(false),
     };
     let outcome = match outcome {
+        Ok(true) if arguments.manual => manual::stand(&mut stage, &mut screen, &mut signals).await,
         Ok(true) => show::show(arguments, &mut stage, &mut screen, &mut signals).await,
         Ok(false) => Err(Fault::new("stopped before the mesh was ready")),
         Err(fault) => Err(fault),

@@ -1,6 +1,9 @@
 //! The mesh itself: its directory, its addresses and its processes.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use axum::http::StatusCode;
 use ringmain_config::wire::Query;
@@ -10,7 +13,7 @@ use tempfile::TempDir;
 use super::{
     Arguments, STOP_PATIENCE,
     addresses::{self, Block},
-    cast::{self, GATEWAY, WORKLOADS},
+    cast::{self, GATEWAY},
     files::{self, Place},
     fleet::Fleet,
     http::Http,
@@ -32,6 +35,7 @@ pub(super) struct Stage {
     block: Block,
     gateway_port: u16,
     keep: bool,
+    is_manual: bool,
     fleet: Fleet,
     http: Http,
 }
@@ -54,7 +58,8 @@ impl Stage {
             directory: directory.path(),
             block,
             gateway_port: port,
-            access_log: arguments.keep,
+            access_log: arguments.keep || arguments.manual,
+            is_manual: arguments.manual,
         };
         let block = addresses::claim(|block| cast::addresses(&place(block)), port)
             .map_err(|error| Fault::new(error.to_string()))?;
@@ -65,6 +70,7 @@ impl Stage {
             block,
             gateway_port: port,
             keep: arguments.keep,
+            is_manual: arguments.manual,
             fleet,
             http: Http::new(),
         };
@@ -85,8 +91,9 @@ impl Stage {
         let resources = self.path("mesh");
         let socket = self.path("control.sock");
         screen.say(&format!(
-            "starting the control plane, {} applications, a proxy for each and a gateway in {}",
-            WORKLOADS.len(),
+            "starting the control plane, {} applications, {} proxies beside them and a gateway in {}",
+            cast::workloads(&self.place()).count(),
+            self.proxies() - 1,
             self.directory.path().display(),
         ));
         let control = ["control", "--resources", &resources, "--socket", &socket];
@@ -109,7 +116,7 @@ impl Stage {
 
     fn start_applications(&mut self) -> Result<Vec<(String, Probe)>, Fault> {
         let mut probes = Vec::new();
-        for workload in &WORKLOADS {
+        for workload in cast::workloads(&self.place()) {
             let address = workload.application(&self.place());
             let outbound = workload.outbound(&self.place());
             let (listen, mesh) = (address.to_string(), outbound.map(|mesh| mesh.to_string()));
@@ -157,6 +164,11 @@ impl Stage {
         }
     }
 
+    /// Where everything of this run is.
+    pub(super) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// URL of the page, through the gateway.
     pub(super) fn page(&self) -> String {
         format!("http://{}/productpage", cast::gateway(&self.place()))
@@ -164,7 +176,7 @@ impl Stage {
 
     /// Number of proxies, the gateway's included.
     pub(super) fn proxies(&self) -> usize {
-        WORKLOADS.len() + 1
+        cast::proxies(&self.place()).len()
     }
 
     /// # Errors
@@ -242,7 +254,8 @@ impl Stage {
             directory: self.directory.path(),
             block: self.block.number,
             gateway_port: self.gateway_port,
-            access_log: self.keep,
+            access_log: self.keep || self.is_manual,
+            is_manual: self.is_manual,
         }
     }
 

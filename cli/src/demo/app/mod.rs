@@ -29,7 +29,8 @@ pub(crate) struct Arguments {
     /// Which application.
     #[arg(value_enum)]
     name: Name,
-    /// Version of it; reviews shows no stars in v1, black ones in v2 and red ones in v3.
+    /// Version of it; reviews shows no stars in v1, black ones in v2 and red ones in v3. Ratings of
+    /// v2 and v3 ask a database, which has one star for every reader in v1, two in v2, three in v3.
     #[arg(long, value_enum, default_value_t)]
     version: Version,
     /// Address to listen on.
@@ -51,8 +52,10 @@ pub(crate) enum Name {
     Details,
     /// What readers say: v2 and v3 ask ratings.
     Reviews,
-    /// How many stars they give.
+    /// How many stars they give: v1 knows, others ask a database.
     Ratings,
+    /// Keeps the stars. It speaks HTTP here, of which proxies know nothing when its port is TCP.
+    Database,
 }
 
 /// Version of an application.
@@ -79,13 +82,17 @@ fn router(arguments: &Arguments) -> Option<Router> {
     let calls = || arguments.mesh.map(|mesh| Arc::new(calls::Calls::new(mesh)));
     let router = match arguments.name {
         Name::Productpage => productpage::router(calls()?),
-        Name::Details => details::router(),
+        Name::Details => details::router(arguments.version),
         Name::Reviews => match arguments.version {
             Version::V1 => reviews::router(None),
             Version::V2 => reviews::router(Some((calls()?, "black"))),
             Version::V3 => reviews::router(Some((calls()?, "red"))),
         },
-        Name::Ratings => ratings::router(),
+        Name::Ratings => match arguments.version {
+            Version::V1 => ratings::router(),
+            Version::V2 | Version::V3 => ratings::asking_router(calls()?),
+        },
+        Name::Database => ratings::database_router(arguments.version),
     };
     let health = || async { Json(json!({"status": "healthy"})) };
     Some(router.route("/health", get(health)))

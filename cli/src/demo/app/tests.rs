@@ -109,6 +109,31 @@ async fn leaves_answer_by_themselves() {
 }
 
 #[tokio::test]
+async fn versions_of_details_differ_in_kind() {
+    for (version, kind) in [(Version::V1, "paperback"), (Version::V2, "electronic")] {
+        let details = start_app(Name::Details, version, None).await;
+        assert_eq!(get_json(details, "/details/0").await["type"], kind);
+    }
+}
+
+/// A database is asked through the proxy's port for it, so it stands in for the mesh here.
+#[tokio::test]
+async fn later_ratings_are_those_of_a_database() {
+    for (version, stars) in [(Version::V1, 1), (Version::V2, 2), (Version::V3, 3)] {
+        let database = start_app(Name::Database, version, None).await;
+        let ratings = start_app(Name::Ratings, Version::V2, Some(database)).await;
+        let answer = get_json(ratings, "/ratings/7").await;
+        let expected = json!({"id": 7, "ratings": {"Reviewer1": stars, "Reviewer2": stars}});
+        assert_eq!(answer, expected);
+    }
+    let (mesh, _) = start_mesh("database").await;
+    let ratings = start_app(Name::Ratings, Version::V2, Some(mesh)).await;
+    let (status, body) = get(ratings, "/ratings/0", &[]).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(body, "database: status 503 Service Unavailable\n");
+}
+
+#[tokio::test]
 async fn versions_of_reviews_differ_in_stars() {
     for (version, color) in [
         (Version::V1, Value::Null),
@@ -219,6 +244,9 @@ fn callers_need_a_proxy() {
         (Name::Reviews, Version::V1, false),
         (Name::Reviews, Version::V2, true),
         (Name::Ratings, Version::V1, false),
+        (Name::Ratings, Version::V2, true),
+        (Name::Details, Version::V2, false),
+        (Name::Database, Version::V1, false),
     ] {
         let args = Arguments {
             name,
