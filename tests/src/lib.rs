@@ -35,6 +35,7 @@ pub mod process;
 pub mod proxy;
 pub mod python;
 pub mod rung;
+pub mod shop;
 pub mod sidecars;
 pub mod upgrade;
 pub mod wait;

@@ -40,14 +40,11 @@ fn hints(directory: &Path, page: &str) -> Vec<String> {
     let directory = directory.display();
     let reviews = page.replace("/productpage", "/api/v1/products/0/reviews");
     vec![
-        format!(
-            "rules to try are the folders of {directory}/routes: copy the files of one, and ask"
-        ),
+        format!("rules to try are in folders of {directory}/routes: copy one, and ask"),
         format!("  cp {directory}/routes/reviews-v2-for-jason/* {directory}/mesh"),
         format!("  curl -H 'end-user: jason' {reviews}"),
-        format!(
-            "back to where everything comes from v1: cp {directory}/routes/everything-v1/* {directory}/mesh"
-        ),
+        "and back to where everything comes from v1:".to_owned(),
+        format!("  cp {directory}/routes/everything-v1/* {directory}/mesh"),
         format!("who uses what: ringmain status --socket {directory}/control.sock"),
         "Ctrl-C ends it".to_owned(),
     ]

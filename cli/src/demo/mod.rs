@@ -2,9 +2,9 @@
 //!
 //! [`stage`] starts it: applications, a proxy for each, the gateway and the control plane, all
 //! processes of this program. [`show`] sends traffic, shifts versions by changing a file, and tells
-//! what the proxies report of it; [`manual`] leaves both to whoever started it. [`summary`] says at the end whether all went well. Everything
-//! that is shown is read as an outside observer would: from `/stats/prometheus` of the proxies and
-//! from the control plane's status.
+//! what the proxies report of it; [`manual`] leaves both to whoever started it. [`summary`] says at
+//! the end whether all went well. Everything that is shown is read as an outside observer would:
+//! from `/stats/prometheus` of the proxies and from the control plane's status.
 
 mod addresses;
 pub(crate) mod app;

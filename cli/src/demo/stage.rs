@@ -91,7 +91,7 @@ impl Stage {
         let resources = self.path("mesh");
         let socket = self.path("control.sock");
         screen.say(&format!(
-            "starting the control plane, {} applications, {} proxies beside them and a gateway in {}",
+            "starting the control plane, {} applications, {} proxies for them and a gateway in {}",
             cast::workloads(&self.place()).count(),
             self.proxies() - 1,
             self.directory.path().display(),

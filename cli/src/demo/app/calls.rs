@@ -56,10 +56,18 @@ pub(crate) enum CallError {
     Timeout,
     #[error("the answer broke off: {0}")]
     Body(axum::Error),
-    #[error("status {0}")]
+    #[error("status {}", words(*.0))]
     Status(StatusCode),
     #[error("the answer is not JSON: {0}")]
     Json(serde_json::Error),
+}
+
+/// The number, and its reason if it has one: faults may have any status.
+fn words(status: StatusCode) -> String {
+    match status.canonical_reason() {
+        Some(reason) => format!("{} {reason}", status.as_u16()),
+        None => status.as_str().to_owned(),
+    }
 }
 
 impl CallError {

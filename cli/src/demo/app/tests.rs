@@ -237,6 +237,14 @@ async fn products_and_signing_in() {
 }
 
 #[test]
+fn statuses_of_faults_need_no_reason() {
+    for (status, text) in [(503, "status 503 Service Unavailable"), (555, "status 555")] {
+        let status = StatusCode::from_u16(status).unwrap();
+        assert_eq!(calls::CallError::Status(status).to_string(), text);
+    }
+}
+
+#[test]
 fn callers_need_a_proxy() {
     let listen = "127.0.0.1:0".parse().unwrap();
     for (name, version, needs) in [
