@@ -4,12 +4,17 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
 
 mod bounds;
+mod bounds_http2;
 mod cors;
 mod faults;
 mod grpc;
 mod hashing;
 mod headers;
 mod mirrors;
+mod mirrors_http2;
 mod place;
 mod retries;
+mod retries_grpc;
+mod retries_http2;
 mod retry_bodies;
+mod speaks;
