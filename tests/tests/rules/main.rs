@@ -3,9 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
 
+mod answers;
 mod bounds;
 mod bounds_http2;
 mod cors;
+mod edits;
 mod faults;
 mod grpc;
 mod hashing;

@@ -117,6 +117,7 @@ fn websocket_through_both(io: Io) {
             stream.set_read_timeout(Some(wait::PATIENCE)).unwrap();
             let made = tungstenite::client("ws://back/chat", stream);
             made.map(|(socket, _)| socket)
+                .map_err(|error| error.to_string())
         });
         websocket::ping_pong(&mut socket, 100);
         websocket::megabyte(&mut socket);
