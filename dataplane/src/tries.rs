@@ -166,10 +166,13 @@ impl<'a> Tries<'a> {
         let now = self.worker.now();
         let wait = micros(policy.back_off(self.further.get(), self.worker.random()));
         let left = until.saturating_sub(now);
-        io::sleep(std::time::Duration::from_micros(wait.min(left))).await;
-        if call.is_gone() {
-            return Err(Failure::DownstreamGone);
-        }
+        let pause = io::sleep(std::time::Duration::from_micros(wait.min(left)));
+        // Somebody who has gone is not waited for. What was late was the try before.
+        call.wait_for(None);
+        let alarm = call.alarm(&self.worker.deadlines);
+        alarm.clear();
+        let waited = alarm.guard(pause).await;
+        waited.map_err(|_| Failure::DownstreamGone)?;
         match self.worker.now() >= until {
             true => Err(Failure::RouteTimeout),
             false => Ok(()),

@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     io::{
-        alarm::Alarm,
+        alarm::{Alarm, Late, Why},
         bridge::Bridge,
         deadline::{Deadlines, Micros},
         spawn,
@@ -174,7 +174,15 @@ pub async fn check_out(
         alarm
             .guard(opening.ended())
             .await
-            .map_err(|_| Unreached::new(Failure::RouteTimeout))??;
+            .map_err(|Late(why)| Unreached::new(given_up(why)))??;
+    }
+}
+
+/// Why a request waits no more for a connection.
+fn given_up(why: Why) -> Failure {
+    match why {
+        Why::Late => Failure::RouteTimeout,
+        Why::Called => Failure::DownstreamGone,
     }
 }
 

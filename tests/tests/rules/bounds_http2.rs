@@ -1,23 +1,17 @@
 //! What a rule allows at a time where HTTP/2 is spoken, and how many further tries a budget allows.
 
-use std::{
-    net::{SocketAddr, TcpStream},
-    sync::{Arc, Barrier},
-};
+use std::sync::{Arc, Barrier};
 
 use ringmain_tests::{
     Io,
     mesh::Builder,
     on_both,
     origin::{Origin, response},
-    place as places,
     wait::Gate,
-    yaml,
 };
-use socket2::{Domain, Socket, Type};
 
 use crate::{
-    place::{answer, destination_rule},
+    place::{answer, destination_rule, full},
     speaks::{Client, Deed, Speaks, WITH_HTTP2, attempt, origin, ruled},
 };
 
@@ -96,12 +90,8 @@ fn requests_that_wait(io: Io) {
     let nobody = Origin::saying("");
     for upstream in [Speaks::Http1, Speaks::Http2] {
         let (listener, hole) = full();
-        let service = match upstream {
-            Speaks::Http1 => yaml::service("s", &[hole]),
-            Speaks::Http2 => yaml::http2_service("s", &[hole]),
-        };
         let mesh = limited(io, upstream, &nobody, "http1MaxPendingRequests: 1")
-            .resource("service-s", &service)
+            .resource("service-s", &upstream.service("s", hole))
             .start();
         let mut waiting = mesh.client();
         waiting.send("GET /waiting HTTP/1.1\r\nhost: a\r\n\r\n");
@@ -120,17 +110,6 @@ fn requests_that_wait(io: Io) {
         let verdicts: Vec<_> = lines.iter().map(|line| line.verdict()).collect();
         assert_eq!(verdicts, ["503 UO", "503 UO", "503 UF,URX"], "{upstream:?}");
     }
-}
-
-/// A listening socket whose queue is full answers no handshake.
-fn full() -> (Socket, SocketAddr) {
-    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    let address = SocketAddr::new(places::address(), 0);
-    listener.bind(&address.into()).unwrap();
-    listener.listen(0).unwrap();
-    let hole = listener.local_addr().unwrap().as_socket().unwrap();
-    drop(TcpStream::connect(hole).unwrap());
-    (listener, hole)
 }
 
 /// Whoever asks: the connection ends in order behind its last request, and loses none.

@@ -18,5 +18,6 @@ mod place;
 mod retries;
 mod retries_grpc;
 mod retries_http2;
+mod retries_midway;
 mod retry_bodies;
 mod speaks;

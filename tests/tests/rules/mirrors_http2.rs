@@ -36,10 +36,7 @@ fn mesh(
     (mirror, copies): (Speaks, &Origin),
 ) -> Mesh {
     let builder = ruled(io, upstream, &[origin], MIRROR);
-    let service = match mirror {
-        Speaks::Http1 => yaml::service("m", &[copies.address()]),
-        Speaks::Http2 => yaml::http2_service("m", &[copies.address()]),
-    };
+    let service = mirror.service("m", copies.address());
     builder.resource("service-m", &service).start()
 }
 

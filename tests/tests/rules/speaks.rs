@@ -1,5 +1,7 @@
 //! Clients and origins of either version of HTTP, for what holds whichever is spoken.
 
+use std::net::SocketAddr;
+
 use ringmain_tests::{
     Io,
     http2::{Frame, peer},
@@ -16,6 +18,16 @@ use crate::place::{self, answer};
 pub(crate) enum Speaks {
     Http1,
     Http2,
+}
+
+impl Speaks {
+    /// A service `NAME.test` with this endpoint, which speaks so.
+    pub(crate) fn service(self, name: &str, endpoint: SocketAddr) -> String {
+        match self {
+            Self::Http1 => yaml::service(name, &[endpoint]),
+            Self::Http2 => yaml::http2_service(name, &[endpoint]),
+        }
+    }
 }
 
 /// What the client and the origin speak.
