@@ -57,7 +57,7 @@ fn hasty_http1(conversation: &mut Conversation, told: &Told) {
     }
 }
 
-fn hasty_http2(conversation: &mut Conversation, told: &Told) {
+fn hasty_http2(conversation: &Conversation, told: &Told) {
     let Ok(mut peer) = conversation.http2(&[]) else {
         return;
     };
