@@ -109,8 +109,8 @@ pub struct Facts {
     pub details: &'static str,
 }
 
-/// `RESPONSE_CODE_DETAILS` of the access log, without spaces and in Envoy's form: why, within braces
-/// how, and behind a bar the rule that the upstream's answer broke.
+/// `RESPONSE_CODE_DETAILS` of the access log, without spaces and in Envoy's form: why, within
+/// braces how, and behind a bar the rule that the upstream's answer broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Details {
     text: &'static str,
