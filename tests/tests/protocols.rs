@@ -52,8 +52,8 @@ fn versions(address: SocketAddr, host: &str, path: &str) -> String {
     format!("{}, {}", first.text(), second.text())
 }
 
-/// Ports, settings of `connectionPool.http`, and what the origin sees of a client of HTTP/1.1 and of
-/// one of HTTP/2.
+/// Ports, settings of `connectionPool.http`, and what the origin sees of a client of HTTP/1.1 and
+/// of one of HTTP/2.
 const ROWS: &[(&str, &str, &str)] = &[
     ("name: http", "", "1, 1"),
     ("name: http-web", "", "1, 1"),
@@ -108,7 +108,8 @@ fn ports_and_rules(io: Io) {
         write!(
             resources,
             "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec:\n  \
-             selector: {{app: origin}}\n  ports: [{{{port}, port: 80, targetPort: {target}}}]\n---\n"
+             selector: {{app: origin}}\n  \
+             ports: [{{{port}, port: 80, targetPort: {target}}}]\n---\n"
         )
         .unwrap();
         // Of the whole service, and of the port alone.
@@ -125,7 +126,8 @@ fn ports_and_rules(io: Io) {
         };
         write!(
             routes,
-            "- match: [{{uri: {{exact: /{number}}}}}]\n  route: [{{destination: {{host: {name}}}}}]\n"
+            "- match: [{{uri: {{exact: /{number}}}}}]\n  \
+             route: [{{destination: {{host: {name}}}}}]\n"
         )
         .unwrap();
     }

@@ -267,17 +267,29 @@ const GARBAGE: &[(&str, &str)] = &[
     ("http/1.1 200 OK\r\n\r\n", "status_line"),
     ("HTTP/1.1 200 OK\ncontent-length: 0\n\n", "bare_line_end"),
     ("HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n", "content_length"),
-    ("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab", "content_length_conflict"),
-    ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", "length_and_transfer_encoding"),
+    (
+        "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
+        "content_length_conflict",
+    ),
+    (
+        "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        "length_and_transfer_encoding",
+    ),
     ("HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n", "transfer_encoding"),
-    ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked, chunked\r\n\r\n0\r\n\r\n", "transfer_encoding"),
+    (
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+        "transfer_encoding",
+    ),
     ("HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", "transfer_encoding_version"),
     ("HTTP/1.1 200 OK\r\nx : 1\r\ncontent-length: 0\r\n\r\n", "space_before_colon"),
     ("HTTP/1.1 200 OK\r\nx: 1\r\n folded\r\ncontent-length: 0\r\n\r\n", "line_folding"),
     ("HTTP/1.1 200 OK\r\nno colon\r\ncontent-length: 0\r\n\r\n", "header_name"),
     ("HTTP/1.1 200 OK\r\nx: a\0b\r\ncontent-length: 0\r\n\r\n", "header_value"),
     ("HTTP/1.1 200 OK\r\nx: a\rset-cookie: b\r\ncontent-length: 0\r\n\r\n", "bare_line_end"),
-    ("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n", "switching_protocols"),
+    (
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
+        "switching_protocols",
+    ),
     ("\u{15}\u{3}\u{1}\0\u{2}\u{2}\u{16}", "status_line"),
 ];
 

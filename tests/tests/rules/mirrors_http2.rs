@@ -44,8 +44,8 @@ fn bytes(count: usize) -> Vec<u8> {
     (0..count).map(|byte| (byte % 251) as u8).collect()
 }
 
-/// The copy is the request: its path, its fields, its body, and its authority without a word that it
-/// is a copy, as in Istio.
+/// The copy is the request: its path, its fields, its body, and its authority without a word that
+/// it is a copy, as in Istio.
 fn copies_are_whole(io: Io) {
     use Speaks::{Http1, Http2};
     for (client, upstream, mirror) in [
