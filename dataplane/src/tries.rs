@@ -17,7 +17,7 @@ use ringmain_core::{
 use smallvec::SmallVec;
 
 use crate::{
-    call::Call,
+    call::{Call, Gone},
     io::{self, deadline::Micros},
     relay::micros,
     worker::Worker,
@@ -167,12 +167,8 @@ impl<'a> Tries<'a> {
         let wait = micros(policy.back_off(self.further.get(), self.worker.random()));
         let left = until.saturating_sub(now);
         let pause = io::sleep(std::time::Duration::from_micros(wait.min(left)));
-        // Somebody who has gone is not waited for. What was late was the try before.
-        call.wait_for(None);
-        let alarm = call.alarm(&self.worker.deadlines);
-        alarm.clear();
-        let waited = alarm.guard(pause).await;
-        waited.map_err(|_| Failure::DownstreamGone)?;
+        let paused = call.unless_gone(pause).await;
+        paused.map_err(|Gone| Failure::DownstreamGone)?;
         match self.worker.now() >= until {
             true => Err(Failure::RouteTimeout),
             false => Ok(()),

@@ -10,8 +10,8 @@ use ringmain_core::{
 
 use super::{Connection, Count, Idle, Lease, Loan};
 use crate::{
-    call::Call,
-    io::{alarm::Late, deadline::Micros, stream::Stream},
+    call::{Call, Gone},
+    io::{deadline::Micros, stream::Stream},
     worker::Worker,
 };
 
@@ -56,13 +56,8 @@ pub async fn check_out(
     let _waiting = waiting(worker, lease)?;
     // In a box of its own: its timer makes it large, and most requests do without.
     let connected = Box::pin(connect(worker, lease, until.saturating_sub(now)));
-    call.wait_for(None);
-    let alarm = call.alarm(&worker.deadlines);
-    alarm.clear();
-    match alarm.guard(connected).await {
-        Ok(connected) => connected,
-        Err(Late(_)) => Err(Unreached::new(Failure::DownstreamGone)),
-    }
+    let connected = call.unless_gone(connected).await;
+    connected.map_err(|Gone| Unreached::new(Failure::DownstreamGone))?
 }
 
 /// Counts a request that begins to wait for a connection, if that is limited.
