@@ -238,11 +238,15 @@ impl World {
         let sidecars = self
             .sidecars()
             .filter_map(|sidecar| sidecar.selector.as_ref());
-        let rules = self.virtual_services().flat_map(|service| &service.http);
-        let sources = rules
+        let http = self.virtual_services().flat_map(|service| &service.http);
+        let http = http
             .flat_map(|rule| &rule.matches)
             .map(|condition| &condition.source_labels);
-        let selectors = gateways.chain(sidecars).chain(sources);
+        let tcp = self.virtual_services().flat_map(|service| &service.tcp);
+        let tcp = tcp
+            .flat_map(|rule| &rule.matches)
+            .map(|condition| &condition.source_labels);
+        let selectors = gateways.chain(sidecars).chain(http).chain(tcp);
         let names = selectors.flat_map(|labels| labels.keys());
         names
             .map(String::as_str)
@@ -306,7 +310,47 @@ pub const ROOT_NAMESPACE: &str = "istio-system";
 
 #[cfg(test)]
 mod tests {
-    use super::patterns_of;
+    use super::{World, patterns_of};
+    use crate::resource;
+
+    /// Whatever a proxy's labels decide about, in each kind of resource that asks for them.
+    #[test]
+    fn labels_that_anything_depends_on() {
+        let service = |rules: &str| {
+            format!(
+                "apiVersion: networking.istio.io/v1\nkind: VirtualService\n\
+                 metadata: {{name: s}}\nspec:\n  hosts: [s.test]\n  {rules}\n"
+            )
+        };
+        let route = "route: [{destination: {host: s.test}}]";
+        for (yaml, expected) in [
+            (
+                service(&format!(
+                    "http: [{{match: [{{sourceLabels: {{a: '1'}}}}], {route}}}]"
+                )),
+                "a",
+            ),
+            (
+                service(&format!(
+                    "tcp: [{{match: [{{sourceLabels: {{b: '1'}}}}], {route}}}]"
+                )),
+                "b",
+            ),
+            (service(&format!("tcp: [{{{route}}}]")), ""),
+            (
+                "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: s}\n\
+                 spec: {workloadSelector: {labels: {c: '1'}}, egress: [{hosts: ['*/*']}]}\n"
+                    .to_owned(),
+                "c",
+            ),
+        ] {
+            let loaded = resource::parse("test.yaml", &yaml);
+            assert!(!loaded.has_errors(), "{yaml}: {:#?}", loaded.problems);
+            let world = World::new(&loaded.resources, []);
+            let names: Vec<_> = world.label_names().into_iter().collect();
+            assert_eq!(names.join(" "), expected, "{yaml}");
+        }
+    }
 
     #[test]
     fn patterns_from_the_most_specific() {

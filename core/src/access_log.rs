@@ -8,11 +8,11 @@
 //!
 //! Nothing here knows a clock or a file: the data plane fills an [`Entry`] and owns the buffer.
 
-use std::{io::Write as _, net::SocketAddr, time::Duration};
+use std::{fmt::Display, io::Write as _, net::SocketAddr, time::Duration};
 
 use crate::{
     ending::Ending,
-    failure::{Failure, Flags},
+    failure::{Details, Failure, Flags},
     http1::block,
 };
 
@@ -65,12 +65,12 @@ impl Outcome {
     }
 
     /// `RESPONSE_CODE_DETAILS`; empty when there is nothing to say.
-    pub fn details(self) -> &'static str {
+    pub fn details(self) -> Details {
         match self {
-            Self::ViaUpstream => "via_upstream",
-            Self::DirectResponse => "direct_response",
-            Self::Failed(failure) => failure.facts().details,
-            Self::Carried(ending) => ending.facts().details,
+            Self::ViaUpstream => "via_upstream".into(),
+            Self::DirectResponse => "direct_response".into(),
+            Self::Failed(failure) => failure.details(),
+            Self::Carried(ending) => ending.facts().details.into(),
         }
     }
 }
@@ -152,7 +152,10 @@ impl Entry<'_> {
             false => write_word(out, flags.text().as_bytes()),
         }
         out.push(b' ');
-        write_word(out, self.outcome.details().as_bytes());
+        match self.outcome.details().plain() {
+            Ok(text) => write_word(out, text.as_bytes()),
+            Err(details) => write_display(out, details),
+        }
         out.push(b' ');
         write_word(out, self.termination_details.as_bytes());
         out.push(b' ');
@@ -197,6 +200,11 @@ impl Entry<'_> {
 /// A value that a space would end: unquoted, or one of several within quotes.
 fn write_word(out: &mut Vec<u8>, value: &[u8]) {
     write_escaped(out, value, b' ');
+}
+
+/// Printable ASCII without spaces and quotes.
+fn write_display(out: &mut Vec<u8>, value: impl Display) {
+    write!(out, "{value}").expect("a vector takes all");
 }
 
 fn write_quoted(out: &mut Vec<u8>, value: &[u8]) {

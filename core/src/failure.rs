@@ -5,6 +5,8 @@
 
 mod flags;
 
+use std::fmt;
+
 use ringmain_config::filter::AbortWith;
 
 pub use flags::{Flag, Flags, FlagsText};
@@ -103,8 +105,44 @@ pub struct Facts {
     pub fault: Fault,
     /// May it be sent once more?
     pub retry: Retry,
-    /// `RESPONSE_CODE_DETAILS` of the access log.
+    /// What [`Failure::details`] says, but for the rule.
     pub details: &'static str,
+}
+
+/// `RESPONSE_CODE_DETAILS` of the access log, without spaces and in Envoy's form: why, within
+/// braces how, and behind a bar the rule that the upstream's answer broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Details {
+    text: &'static str,
+    rule: Option<&'static str>,
+}
+
+impl Details {
+    /// All of it, as long as it names no rule.
+    ///
+    /// # Errors
+    /// Itself, when it names one.
+    pub fn plain(self) -> Result<&'static str, Self> {
+        match self.rule {
+            None => Ok(self.text),
+            Some(_) => Err(self),
+        }
+    }
+}
+
+impl From<&'static str> for Details {
+    fn from(text: &'static str) -> Self {
+        Self { text, rule: None }
+    }
+}
+
+impl fmt::Display for Details {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.text.strip_suffix('}'), self.rule) {
+            (Some(open), Some(rule)) => write!(formatter, "{open}|{rule}}}"),
+            (Some(_) | None, _) => formatter.write_str(self.text),
+        }
+    }
 }
 
 impl Failure {
@@ -231,6 +269,17 @@ impl Failure {
         }
     }
 
+    /// What the access log says of it.
+    pub fn details(self) -> Details {
+        Details {
+            rule: match self {
+                Self::BadResponse(reject) => Some(reject.reason()),
+                _ => None,
+            },
+            ..Details::from(self.facts().details)
+        }
+    }
+
     /// For the body of the answer: what went wrong, as a sentence for whoever made the request.
     pub fn sentence(self) -> &'static str {
         match self {
@@ -266,6 +315,7 @@ mod tests {
     use ringmain_config::filter::AbortWith;
 
     use super::{Failure, Retry};
+    use crate::http1::Reject;
 
     /// Status, flag and details as Envoy has them, and whether the request can have run.
     #[test]
@@ -287,6 +337,14 @@ mod tests {
                 Failure::UpstreamProtocol,
                 "502 UPE {protocol_error} MaybeReceived",
             ),
+            (
+                Failure::BadResponse(Reject::StatusLine),
+                "502 UPE {protocol_error|http1.status_line} MaybeReceived",
+            ),
+            (
+                Failure::BadRequest(Reject::ChunkSize),
+                "400 DPE http1.chunk_size Never",
+            ),
             (Failure::UpgradeRefused, "502 UPE upgrade_failed Never"),
             (
                 Failure::DownstreamProtocol,
@@ -307,9 +365,8 @@ mod tests {
             ),
         ] {
             let facts = failure.facts();
-            let details = facts.details;
-            let details = details.strip_prefix("upstream_reset_before_response_started");
-            let details = details.unwrap_or(facts.details);
+            let details = failure.details().to_string();
+            let details = details.replace("upstream_reset_before_response_started", "");
             let (status, flag) = (facts.status, facts.flag.name());
             let found = format!("{status} {flag} {details} {:?}", facts.retry);
             assert_eq!(found, expected, "{failure:?}");

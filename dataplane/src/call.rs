@@ -2,7 +2,10 @@
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
+    future::{Future, poll_fn},
+    pin::pin,
     rc::Rc,
+    task::{Poll, Waker},
     time::Duration,
 };
 
@@ -24,6 +27,8 @@ pub struct Call {
     upstream: RefCell<Option<Rc<Stream>>>,
     /// What bounds the waits for streams of HTTP/2. There is none before one was needed.
     alarm: OnceCell<Alarm>,
+    /// Of its task, while that waits for what no alarm bounds.
+    waker: Cell<Option<Waker>>,
     is_waiting: Cell<bool>,
     is_gone: Cell<bool>,
 }
@@ -84,6 +89,30 @@ impl Call {
         if let Some(alarm) = self.alarm.get() {
             alarm.ring();
         }
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Waits for `future`, which has its own bound, for as long as somebody is there to take the
+    /// answer: an alarm would cost every connection its place.
+    ///
+    /// # Errors
+    /// Nobody is, and `future` was dropped.
+    pub async fn unless_gone<F: Future>(&self, future: F) -> Result<F::Output, Gone> {
+        self.wait_for(None);
+        let mut future = pin!(future);
+        let waited = poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Ok(output)),
+            Poll::Pending if self.is_gone() => Poll::Ready(Err(Gone)),
+            Poll::Pending => {
+                self.waker.set(Some(context.waker().clone()));
+                Poll::Pending
+            }
+        });
+        let waited = waited.await;
+        self.waker.set(None);
+        waited
     }
 
     /// Nobody is there to take its answer.

@@ -79,7 +79,7 @@ impl Copy {
         let lease = self.cluster.pick(None, &[], &mut || worker.random());
         let lease = lease.ok_or(Failure::NoEndpoint)?;
         let mut upstream = match self.protocol {
-            HttpVersion::Http1 => pool::check_out(worker, &lease, false, now, until)
+            HttpVersion::Http1 => pool::check_out(worker, &lease, &call, false, (now, until))
                 .await
                 .map(Upstream::Http1),
             HttpVersion::Http2 => {

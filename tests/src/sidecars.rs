@@ -27,11 +27,28 @@ impl Pair {
     /// Both are ready, and `front` hears of `back` a moment later. `protocol` is `HTTP` or `TCP`,
     /// or nothing at all; `application` is that of `back`.
     pub fn start(io: Io, protocol: &str, application: SocketAddr) -> Self {
+        Self::tuned(io, protocol, application, |_| {})
+    }
+
+    /// As [`Self::start`], with more in the tuning files of both.
+    pub fn tuned(
+        io: Io,
+        protocol: &str,
+        application: SocketAddr,
+        tune: impl Fn(&mut Tuning),
+    ) -> Self {
         let (egress, ingress) = (place::free(place::address()), place::free(place::address()));
         let text = resources(protocol, egress, ingress, application);
         let mesh = Mesh::builder(io).resource("sidecars", &text).start();
-        let back = sidecar(io, &mesh, "back", ingress);
-        let front = sidecar(io, &mesh, "front", egress);
+        let sidecar = |name: &str, address: SocketAddr| {
+            let admin = place::free(address.ip());
+            let mut tuning = tuning(io, &mesh, name, address, admin);
+            tune(&mut tuning);
+            let mut proxy = mesh.start_proxy(&tuning, name, admin);
+            proxy.wait_until_ready();
+            proxy
+        };
+        let (back, front) = (sidecar("back", ingress), sidecar("front", egress));
         Self {
             mesh,
             front,
@@ -42,8 +59,7 @@ impl Pair {
     }
 }
 
-fn sidecar(io: Io, mesh: &Mesh, name: &str, address: SocketAddr) -> Proxy {
-    let admin = place::free(address.ip());
+fn tuning(io: Io, mesh: &Mesh, name: &str, address: SocketAddr, admin: SocketAddr) -> Tuning {
     let mut tuning = Tuning::new(io, name, mesh.directory(), admin);
     let labels = format!("{{ app = {name:?}, version = \"v7\" }}");
     tuning.set("workload", "labels", labels);
@@ -54,9 +70,7 @@ fn sidecar(io: Io, mesh: &Mesh, name: &str, address: SocketAddr) -> Proxy {
         "protocol_detection_timeout",
         "\"100ms\"".to_owned(),
     );
-    let mut proxy = mesh.start_proxy(&tuning, name, admin);
-    proxy.wait_until_ready();
-    proxy
+    tuning
 }
 
 fn resources(

@@ -254,42 +254,55 @@ fn reset_until_close(io: Io) {
     assert_eq!(mesh.finish_one().verdict(), "200 UC");
 }
 
+/// Answers, and the rule that each breaks.
 #[rustfmt::skip]
-const GARBAGE: &[&str] = &[
-    "SSH-2.0-OpenSSH_9.2\r\n",
-    "hello\r\n\r\n",
-    "HTTP/1.1 2000 OK\r\n\r\n",
-    "HTTP/1.1 20 OK\r\n\r\n",
-    "HTTP/1.1 099 OK\r\n\r\n",
-    "HTTP/1.1\r\n\r\n",
-    "HTTP/2.0 200 OK\r\n\r\n",
-    "http/1.1 200 OK\r\n\r\n",
-    "HTTP/1.1 200 OK\ncontent-length: 0\n\n",
-    "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
-    "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
-    "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
-    "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n",
-    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
-    "HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
-    "HTTP/1.1 200 OK\r\nx : 1\r\ncontent-length: 0\r\n\r\n",
-    "HTTP/1.1 200 OK\r\nx: 1\r\n folded\r\ncontent-length: 0\r\n\r\n",
-    "HTTP/1.1 200 OK\r\nno colon\r\ncontent-length: 0\r\n\r\n",
-    "HTTP/1.1 200 OK\r\nx: a\0b\r\ncontent-length: 0\r\n\r\n",
-    "HTTP/1.1 200 OK\r\nx: a\rset-cookie: b\r\ncontent-length: 0\r\n\r\n",
-    "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
-    "\u{15}\u{3}\u{1}\0\u{2}\u{2}\u{16}",
+const GARBAGE: &[(&str, &str)] = &[
+    ("SSH-2.0-OpenSSH_9.2\r\n", "status_line"),
+    ("hello\r\n\r\n", "status_line"),
+    ("HTTP/1.1 2000 OK\r\n\r\n", "status_line"),
+    ("HTTP/1.1 20 OK\r\n\r\n", "status_line"),
+    ("HTTP/1.1 099 OK\r\n\r\n", "status_line"),
+    ("HTTP/1.1\r\n\r\n", "status_line"),
+    ("HTTP/2.0 200 OK\r\n\r\n", "version"),
+    ("http/1.1 200 OK\r\n\r\n", "status_line"),
+    ("HTTP/1.1 200 OK\ncontent-length: 0\n\n", "bare_line_end"),
+    ("HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n", "content_length"),
+    (
+        "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
+        "content_length_conflict",
+    ),
+    (
+        "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        "length_and_transfer_encoding",
+    ),
+    ("HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n", "transfer_encoding"),
+    (
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+        "transfer_encoding",
+    ),
+    ("HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", "transfer_encoding_version"),
+    ("HTTP/1.1 200 OK\r\nx : 1\r\ncontent-length: 0\r\n\r\n", "space_before_colon"),
+    ("HTTP/1.1 200 OK\r\nx: 1\r\n folded\r\ncontent-length: 0\r\n\r\n", "line_folding"),
+    ("HTTP/1.1 200 OK\r\nno colon\r\ncontent-length: 0\r\n\r\n", "header_name"),
+    ("HTTP/1.1 200 OK\r\nx: a\0b\r\ncontent-length: 0\r\n\r\n", "header_value"),
+    ("HTTP/1.1 200 OK\r\nx: a\rset-cookie: b\r\ncontent-length: 0\r\n\r\n", "bare_line_end"),
+    (
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
+        "switching_protocols",
+    ),
+    ("\u{15}\u{3}\u{1}\0\u{2}\u{2}\u{16}", "status_line"),
 ];
 
 fn garbage(io: Io) {
     let origin = Origin::start(|conversation| {
         if let Ok(request) = conversation.request() {
             let index: usize = request.get("x-case").unwrap().parse().unwrap();
-            conversation.send(GARBAGE[index]);
+            conversation.send(GARBAGE[index].0);
             conversation.wait_for_end();
         }
     });
     let mesh = Mesh::to(io, &origin);
-    for (index, bytes) in GARBAGE.iter().enumerate() {
+    for (index, (bytes, _)) in GARBAGE.iter().enumerate() {
         let mut client = mesh.client();
         let answer = client.exchange(format!(
             "GET / HTTP/1.1\r\nhost: a\r\nx-case: {index}\r\n\r\n"
@@ -306,8 +319,10 @@ fn garbage(io: Io) {
     assert_eq!(line.verdict(), "502 UPE");
     origin.wait_for_end_of_connections();
     assert_eq!(origin.connections(), GARBAGE.len());
-    for line in mesh.finish() {
+    for ((bytes, rule), line) in GARBAGE.iter().zip(mesh.finish()) {
         assert_eq!(line.verdict(), "502 UPE");
+        let why = format!("upstream_reset_before_response_started{{protocol_error|http1.{rule}}}");
+        assert_eq!(line.get("response_code_details"), why, "{bytes:?}");
     }
 }
 

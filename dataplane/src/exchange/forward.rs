@@ -323,10 +323,14 @@ impl Forward<'_, '_> {
             false => downstream.head_at,
         };
         let checked_out = match self.forwarding.protocol {
-            HttpVersion::Http1 => pool::check_out(self.worker, &lease, fresh, now, until)
-                .await
-                .map(Upstream::Http1),
+            HttpVersion::Http1 => {
+                let call = &downstream.call;
+                pool::check_out(self.worker, &lease, call, fresh, (now, until))
+                    .await
+                    .map(Upstream::Http1)
+            }
             HttpVersion::Http2 => {
+                downstream.call.wait_for(None);
                 let alarm = downstream.call.alarm(&self.worker.deadlines);
                 alarm.set(until);
                 let loan = async {

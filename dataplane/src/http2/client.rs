@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     io::{
-        alarm::Alarm,
+        alarm::{Alarm, Late, Why},
         bridge::Bridge,
         deadline::{Deadlines, Micros},
         spawn,
@@ -174,7 +174,15 @@ pub async fn check_out(
         alarm
             .guard(opening.ended())
             .await
-            .map_err(|_| Unreached::new(Failure::RouteTimeout))??;
+            .map_err(|Late(why)| Unreached::new(given_up(why)))??;
+    }
+}
+
+/// Why a request waits no more for a connection.
+fn given_up(why: Why) -> Failure {
+    match why {
+        Why::Late => Failure::RouteTimeout,
+        Why::Called => Failure::DownstreamGone,
     }
 }
 
@@ -380,7 +388,14 @@ fn failure(error: &h2::Error) -> Failure {
         // RFC 9113 sections 6.8 and 8.7: it was not processed.
         Some(Reason::REFUSED_STREAM) => Failure::StreamRefused,
         _ if error.is_go_away() && error.is_remote() => Failure::StreamRefused,
+        // RFC 9113 section 5.4: it broke the rules, which ended the stream or all of them.
+        Some(reason) if error.is_library() && is_complaint(reason) => Failure::UpstreamProtocol,
         Some(_) if error.is_reset() && error.is_remote() => Failure::UpstreamReset,
         _ => Failure::UpstreamClosed,
     }
+}
+
+/// It was not ended on purpose.
+fn is_complaint(reason: Reason) -> bool {
+    !matches!(reason, Reason::NO_ERROR | Reason::CANCEL)
 }

@@ -10,6 +10,7 @@ use ringmain_core::{
 
 use super::{Connection, Count, Idle, Lease, Loan};
 use crate::{
+    call::{Call, Gone},
     io::{deadline::Micros, stream::Stream},
     worker::Worker,
 };
@@ -34,16 +35,16 @@ impl Unreached {
 }
 
 /// A connection to the leased endpoint: an idle one unless `fresh`, else a new one, which takes
-/// until `until` at most.
+/// until `until` at most, and which nobody waits for any more when `call` has ended.
 ///
 /// # Errors
 /// Why there is none, and what the kernel said about it.
 pub async fn check_out(
     worker: &Worker,
     lease: &Lease,
+    call: &Call,
     fresh: bool,
-    now: Micros,
-    until: Micros,
+    (now, until): (Micros, Micros),
 ) -> Result<Loan, Unreached> {
     if !fresh && let Some(connection) = lease.state().take_idle() {
         worker.counters.upstream_connections_reused.increment();
@@ -54,7 +55,9 @@ pub async fn check_out(
     }
     let _waiting = waiting(worker, lease)?;
     // In a box of its own: its timer makes it large, and most requests do without.
-    Box::pin(connect(worker, lease, until.saturating_sub(now))).await
+    let connected = Box::pin(connect(worker, lease, until.saturating_sub(now)));
+    let connected = call.unless_gone(connected).await;
+    connected.map_err(|Gone| Unreached::new(Failure::DownstreamGone))?
 }
 
 /// Counts a request that begins to wait for a connection, if that is limited.

@@ -2,11 +2,15 @@
 
 import queue
 import sys
+import time
 
 import grpc
 
-TARGET = sys.argv[1]
+# An address, and behind a bar the name of the service there.
+TARGET, _, AUTHORITY = sys.argv[1].partition("|")
 OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.enable_retries", 0)]
+if AUTHORITY:
+    OPTIONS.append(("grpc.default_authority", AUTHORITY))
 # Nothing that works takes so long, on however busy a machine.
 PATIENCE = 20
 
@@ -106,6 +110,17 @@ def many():
     call = method("unary_unary", "Echo")
     calls = [call.future(str(number).encode(), timeout=PATIENCE) for number in range(300)]
     equal([call.result() for call in calls], [str(number).encode() for number in range(300)])
+
+
+def known():
+    """Waits until the proxies know the server."""
+    for _ in range(PATIENCE * 20):
+        try:
+            return method("unary_unary", "Echo")(b"", timeout=PATIENCE)
+        except grpc.RpcError as error:
+            last = error
+            time.sleep(0.05)
+    raise last
 
 
 def no_route():

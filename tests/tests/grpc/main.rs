@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
 
+mod sidecars;
+
 use std::net::{IpAddr, SocketAddr};
 
 use ringmain_tests::{
@@ -36,8 +38,12 @@ fn mesh(io: Io, server: SocketAddr) -> Mesh {
 }
 
 fn call(mesh: &Mesh, cases: &[&str]) -> Process {
-    let target = mesh.gateway.to_string();
-    python::start("grpc/client.py", &[&[target.as_str()], cases].concat())
+    call_at(&mesh.gateway.to_string(), cases)
+}
+
+/// Runs these cases against what `client.py` takes for a target.
+fn call_at(target: &str, cases: &[&str]) -> Process {
+    python::start("grpc/client.py", &[&[target], cases].concat())
 }
 
 /// Runs these cases to their end; the access log.

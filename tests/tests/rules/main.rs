@@ -3,13 +3,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
 
+mod answers;
 mod bounds;
+mod bounds_http2;
 mod cors;
+mod edits;
 mod faults;
 mod grpc;
 mod hashing;
 mod headers;
 mod mirrors;
+mod mirrors_http2;
 mod place;
 mod retries;
+mod retries_grpc;
+mod retries_http2;
+mod retries_midway;
 mod retry_bodies;
+mod speaks;

@@ -1,12 +1,17 @@
 //! What the scenarios have in common: origins that answer by number, and rules as text.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    net::{SocketAddr, TcpStream},
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use ringmain_tests::{
     Io,
     mesh::{Builder, Mesh},
     origin::Origin,
+    place as places,
 };
+use socket2::{Domain, Socket, Type};
 
 /// Answers its requests, over all connections, with these statuses one after the other; the last
 /// stays. Each answer says its status.
@@ -64,4 +69,15 @@ pub(crate) const TO_S: &str = "  route: [{destination: {host: s.test}}]\n";
 pub(crate) fn indented(fields: &str) -> String {
     let lines = fields.lines().filter(|line| !line.is_empty());
     lines.map(|line| format!("  {line}\n")).collect()
+}
+
+/// A listening socket whose queue is full answers no handshake.
+pub(crate) fn full() -> (Socket, SocketAddr) {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let address = SocketAddr::new(places::address(), 0);
+    listener.bind(&address.into()).unwrap();
+    listener.listen(0).unwrap();
+    let hole = listener.local_addr().unwrap().as_socket().unwrap();
+    drop(TcpStream::connect(hole).unwrap());
+    (listener, hole)
 }

@@ -45,6 +45,16 @@ fn run(future: impl Future<Output = ()> + Send + 'static) {
 
 /// Asks `gateway` for this protocol, on a connection of its own.
 pub(crate) fn connect(gateway: SocketAddr, protocol: &'static str, fields: HeaderMap) -> Stream {
+    connect_to(gateway, "http://a/up", protocol, fields)
+}
+
+/// As [`connect`], for this URL.
+pub(crate) fn connect_to(
+    gateway: SocketAddr,
+    url: &'static str,
+    protocol: &'static str,
+    fields: HeaderMap,
+) -> Stream {
     let (answer, answered) = mpsc::channel();
     run(async move {
         let stream = TcpStream::connect(gateway).await.unwrap();
@@ -55,7 +65,7 @@ pub(crate) fn connect(gateway: SocketAddr, protocol: &'static str, fields: Heade
         assert!(requests.is_extended_connect_protocol_enabled());
         let mut request = Request::builder()
             .method(Method::CONNECT)
-            .uri("http://a/up")
+            .uri(url)
             .extension(Protocol::from_static(protocol))
             .body(())
             .unwrap();

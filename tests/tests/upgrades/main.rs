@@ -7,5 +7,6 @@ mod carrying;
 mod handshakes;
 mod http2;
 mod python;
+mod sidecars;
 mod streams;
 mod websocket;
