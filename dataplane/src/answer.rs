@@ -82,6 +82,8 @@ pub struct Answer<'a> {
     pub try_until: &'a Cell<Micros>,
     /// How far it has come.
     pub progress: &'a Progress,
+    /// Bytes of interim heads that were sent on.
+    pub interim_bytes: usize,
     /// The request, kept for as long as it may have to be sent once more.
     pub request: Option<&'a mut Outgoing>,
     /// Those of the request.
@@ -369,7 +371,13 @@ impl Answer<'_> {
         self.session.stream.deadline().set(late, Expiry::Close);
     }
 
-    async fn send_interim(&self, bytes: &[u8]) -> Result<(), Failure> {
+    /// All of them together may be as long as one head: a client of HTTP/2 that does not read cannot
+    /// stop them, and they wait in its connection.
+    async fn send_interim(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.interim_bytes += bytes.len();
+        if self.interim_bytes > self.worker.limits.head.head_bytes_max {
+            return Err(Failure::BadResponse(Reject::HeadTooLarge));
+        }
         let write = ResponseWrite {
             keep_alive: true,
             request: self.method,

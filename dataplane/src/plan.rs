@@ -139,7 +139,10 @@ impl<'t> Decided<'t> {
             };
             decided.is_grpc = planner.is_grpc();
             let plan = planner.plan(table, &mut decided, record);
-            decided.plan = plan;
+            decided.plan = match plan {
+                Ok(Plan::Answer(local)) if decided.is_grpc => Ok(Plan::Answer(local.for_grpc())),
+                plan => plan,
+            };
         }
         decided
     }
@@ -199,7 +202,7 @@ impl<'t> Planner<'_, 't> {
         let message = &self.downstream.request;
         let path = match self.path()? {
             Made::Path(path) => path,
-            Made::Redirect(path) => return self.unescaped(path, decided.is_grpc),
+            Made::Redirect(path) => return self.unescaped(&path, decided.is_grpc),
         };
         let underscored = self.underscored()?;
         let direction = self.listener.config.direction;
@@ -298,15 +301,20 @@ impl<'t> Planner<'_, 't> {
     }
 
     /// Sends the client to a path without escaped slashes. Clients of gRPC follow no redirect.
-    fn unescaped(&self, path: String, is_grpc: bool) -> Result<Plan<'t>, Failure> {
+    fn unescaped(&self, path: &str, is_grpc: bool) -> Result<Plan<'t>, Failure> {
         if is_grpc {
             return Err(Failure::BadPath(Refused::EscapedSlash));
         }
-        let message = &self.downstream.request;
-        let location = match message.query(self.downstream.head()) {
-            Some(query) => format!("{path}?{query}"),
-            None => path,
-        };
+        let (message, head) = (&self.downstream.request, self.downstream.head());
+        let scheme = self.scheme(self.listener.config.direction);
+        let authority = message.authority(head);
+        // Absolute: a path that begins with two slashes would be taken for another host's (RFC 3986
+        // section 4.2).
+        let mut location = format!("{scheme}://{authority}{path}");
+        if let Some(query) = message.query(head) {
+            location.push('?');
+            location.push_str(query);
+        }
         Ok(Plan::Answer(LocalAnswer::to_unescaped(location)))
     }
 

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{AccessLog, Tuning};
+use super::{AccessLog, EscapedSlashes, PathNormalization, Tuning, UnderscoresInHeaders};
 
 /// A preset.
 #[derive(Clone, Copy, Debug)]
@@ -98,6 +98,11 @@ fn edge(tuning: &mut Tuning) {
     limits.http2_stream_window_bytes = 65_535;
     limits.http2_send_buffer_bytes = 64 * 1024;
     limits.http2_error_resets = 100;
+    // What those behind could read in two ways is not let in.
+    let http = &mut tuning.http;
+    http.underscores_in_headers = UnderscoresInHeaders::Reject;
+    http.path_normalization = PathNormalization::MergeSlashes;
+    http.escaped_slashes = EscapedSlashes::UnescapeAndRedirect;
 }
 
 fn throughput(tuning: &mut Tuning) {

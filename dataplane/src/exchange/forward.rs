@@ -395,6 +395,7 @@ impl Forward<'_, '_> {
             until: &request.until,
             try_until: &request.try_until,
             progress: self.progress,
+            interim_bytes: 0,
             request: None,
             tries: request.tries,
         }

@@ -76,6 +76,18 @@ impl<'t> LocalAnswer<'t> {
         }
     }
 
+    /// The same for a client of gRPC, which reads nothing but fields of its own: its status as that
+    /// protocol translates it, its body as the message.
+    pub fn for_grpc(self) -> Self {
+        let sentence = String::from_utf8_lossy(&self.body);
+        Self {
+            grpc: Some(grpc::LocalAnswer::of_http(self.status, &sentence)),
+            status: grpc::LocalAnswer::HTTP_STATUS,
+            body: Cow::Borrowed(b""),
+            ..self
+        }
+    }
+
     /// The answer to a request that failed: its status and a sentence that says why.
     pub fn failure(failure: Failure, is_grpc: bool) -> Self {
         let facts = failure.facts();
