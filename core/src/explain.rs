@@ -269,12 +269,12 @@ fn edits_part(edits: &Edits) -> EditsPart {
     let mut part = EditsPart::default();
     for (name, value) in &edits.appended {
         let field = (name.to_string(), value.to_string());
-        match edits.dropped.iter().any(|dropped| is(dropped, name)) {
+        match edits.dropped.hold(name) {
             true => part.set.push(field),
             false => part.add.push(field),
         }
     }
-    let dropped = edits.dropped.iter().map(|name| name.to_string());
+    let dropped = edits.dropped.iter().map(str::to_owned);
     part.remove = dropped
         .filter(|dropped| !part.set.iter().any(|(name, _)| is(name, dropped)))
         .collect();

@@ -1,7 +1,10 @@
 //! Header fields seen by a decision, and the edits that a route asks for.
 
+mod names;
+
 use std::borrow::Cow;
 
+pub use names::Names;
 use ringmain_config::route::HeaderEdits;
 
 use crate::http1::{self, Known};
@@ -36,8 +39,8 @@ impl Headers for [(String, String)] {
 pub struct Edits {
     /// Replaces the authority.
     pub authority: Option<Box<str>>,
-    /// Lower-case names of fields that are not passed on: removed ones and those that are set.
-    pub dropped: Box<[Box<str>]>,
+    /// Names of fields that are not passed on: removed ones and those that are set.
+    pub dropped: Names,
     /// Fields to append as name and value: those that are set, then those that are added.
     pub appended: Box<[(Box<str>, Box<str>)]>,
 }
@@ -60,15 +63,11 @@ impl Edits {
         if let Some(authority) = &edits.authority {
             check_authority(authority)?;
         }
-        let set = edits
-            .set
-            .iter()
-            .map(|field| field.name.to_ascii_lowercase());
-        let removed = edits.remove.iter().map(|name| name.to_ascii_lowercase());
+        let set = edits.set.iter().map(|field| &field.name);
         let fields = edits.set.iter().chain(&edits.add);
         Ok(Self {
             authority: edits.authority.as_deref().map(Into::into),
-            dropped: removed.chain(set).map(Into::into).collect(),
+            dropped: edits.remove.iter().chain(set).collect(),
             appended: fields
                 .map(|field| (field.name.as_str().into(), field.value.as_str().into()))
                 .collect(),
@@ -198,7 +197,7 @@ mod tests {
         };
         let compiled = Edits {
             authority: Some("new:80".into()),
-            dropped: ["x-gone".into(), "x-set".into()].into(),
+            dropped: ["x-gone", "x-set"].into_iter().collect(),
             appended: [("X-Set".into(), "1".into()), ("X-Added".into(), "2".into())].into(),
         };
         check(&edits, Ok(compiled));

@@ -405,19 +405,12 @@ impl Answer<'_> {
         });
         let mut digits = itoa::Buffer::new();
         let service_time = digits.format(waited / 1000).as_bytes();
-        let mut set: SmallVec<[(&str, &[u8]); 2]> = SmallVec::new();
-        set.push((Known::XEnvoyUpstreamServiceTime.name(), service_time));
-        let has_server = || {
-            self.head
-                .headers(bytes)
-                .any(|(name, _)| name.eq_ignore_ascii_case("server"))
-        };
-        set.extend(
-            self.worker
-                .http
-                .server(has_server)
-                .map(|server| ("server", server)),
-        );
+        let mut set: SmallVec<[(Known, &[u8]); 2]> = SmallVec::new();
+        set.push((Known::XEnvoyUpstreamServiceTime, service_time));
+        let has_server = || self.head.header(bytes, Known::Server).is_some();
+        if let Some(server) = self.worker.http.server(has_server) {
+            set.push((Known::Server, server));
+        }
         let mut write = ResponseWrite {
             edits: self.edits,
             set: &set,

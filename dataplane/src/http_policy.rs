@@ -1,7 +1,7 @@
 //! What the tuning says of reading and writing messages, made ready for requests.
 
 use ringmain_config::tuning::{Http, ServerHeader, UnderscoresInHeaders};
-use ringmain_core::{header::Edits, http1::Known, path};
+use ringmain_core::{header::Names, path};
 
 /// How messages are read and written, for all requests alike.
 #[derive(Clone, Debug)]
@@ -14,14 +14,17 @@ pub struct HttpPolicy {
     pub trusted_hops: u32,
     server_header: ServerHeader,
     server_name: Box<[u8]>,
-    /// See [`Self::untrusted`].
-    untrusted: [Edits; 4],
+    /// What a client of a gateway may not say.
+    pub untrusted: Names,
 }
 
 /// What only proxies of the mesh may say of a request: a client of a gateway that says so would be
-/// believed behind it. Those that the proxy writes itself into every request are not among them.
-const UNTRUSTED: [&str; 13] = [
+/// believed behind it.
+const UNTRUSTED: [&str; 16] = [
     "x-envoy-internal",
+    "x-envoy-external-address",
+    "x-envoy-original-path",
+    "x-envoy-expected-rq-timeout-ms",
     "x-envoy-ip-tags",
     "x-envoy-force-trace",
     "x-envoy-decorator-operation",
@@ -36,21 +39,16 @@ const UNTRUSTED: [&str; 13] = [
     "x-envoy-upstream-rq-per-try-timeout-ms",
 ];
 
-/// The same, of what the proxy writes into some requests.
-const UNTRUSTED_UNLESS_OURS: [&str; 2] =
-    [Known::XEnvoyOriginalPath.name(), "x-envoy-external-address"];
-
 impl HttpPolicy {
     /// As `http` says.
     pub fn of(http: &Http) -> Self {
-        let untrusted = [[false, false], [false, true], [true, false], [true, true]];
         Self {
             path: path::Policy::of(http),
             underscores: http.underscores_in_headers,
             trusted_hops: http.xff_trusted_hops,
             server_header: http.server_header,
             server_name: http.server_name.as_bytes().into(),
-            untrusted: untrusted.map(untrusted_edits),
+            untrusted: UNTRUSTED.into_iter().collect(),
         }
     }
 
@@ -63,25 +61,6 @@ impl HttpPolicy {
             ServerHeader::PassThrough => false,
         };
         is_written.then_some(&self.server_name)
-    }
-
-    /// Drops what a client of a gateway may not say. What the proxy is going to say itself is left
-    /// to that.
-    pub fn untrusted(&self, says_original_path: bool, says_external_address: bool) -> &Edits {
-        &self.untrusted[usize::from(says_original_path) * 2 + usize::from(says_external_address)]
-    }
-}
-
-fn untrusted_edits(ours: [bool; 2]) -> Edits {
-    let others = UNTRUSTED_UNLESS_OURS.into_iter().zip(ours);
-    let others = others.filter(|(_, is_ours)| !is_ours).map(|(name, _)| name);
-    Edits {
-        dropped: UNTRUSTED
-            .into_iter()
-            .chain(others)
-            .map(Into::into)
-            .collect(),
-        ..Edits::default()
     }
 }
 
@@ -106,18 +85,6 @@ mod tests {
                 ..Http::default()
             });
             assert_eq!(policy.server(|| has_one), expected, "{server_header:?}");
-        }
-    }
-
-    #[test]
-    fn what_the_proxy_says_itself_is_not_dropped() {
-        let policy = HttpPolicy::of(&Http::default());
-        for (path, address) in [(false, false), (false, true), (true, false), (true, true)] {
-            let dropped = &policy.untrusted(path, address).dropped;
-            let drops = |name: &str| dropped.iter().any(|dropped| **dropped == *name);
-            assert!(drops("x-envoy-internal") && !drops("x-envoy-attempt-count"));
-            assert_eq!(drops("x-envoy-original-path"), !path);
-            assert_eq!(drops("x-envoy-external-address"), !address);
         }
     }
 }

@@ -153,8 +153,8 @@ impl<'t> Decided<'t> {
 
     fn add_edits(&mut self, dropped: &[&str], appended: impl Iterator<Item = (String, String)>) {
         let edits = self.edits.get_or_insert_default();
-        let more = dropped.iter().map(|name| Box::from(*name));
-        edits.dropped = edits.dropped.iter().cloned().chain(more).collect();
+        let more = dropped.iter().copied();
+        edits.dropped = edits.dropped.iter().chain(more).collect();
         let more = appended.map(|(name, value)| (name.into(), value.into()));
         edits.appended = edits.appended.iter().cloned().chain(more).collect();
     }
@@ -276,7 +276,7 @@ impl<'t> Planner<'_, 't> {
             }
             UnderscoresInHeaders::Reject => Ok(None),
             UnderscoresInHeaders::Drop => Ok(names.peek().is_some().then(|| Edits {
-                dropped: names.map(|name| name.to_ascii_lowercase().into()).collect(),
+                dropped: names.collect(),
                 ..Edits::default()
             })),
         }

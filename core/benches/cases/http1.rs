@@ -130,8 +130,8 @@ pub(super) fn encode_rewritten() -> Run {
                 target: black_box("/v2/productpage?u=normal&lang=en"),
                 authority: black_box("productpage.bookinfo.example"),
                 edits: &[&edits],
-                set: &[(Known::XForwardedProto.name(), b"http")],
-                append: &[(Known::XForwardedFor.name(), b"127.0.0.1")],
+                set: &[(Known::XForwardedProto, b"http")],
+                append: &[(Known::XForwardedFor, b"127.0.0.1")],
                 framing: head.framing(),
                 ..RequestWrite::default()
             };
@@ -150,15 +150,15 @@ pub(super) fn forward(
 ) {
     let identity: &[u8] = black_box(b"01234567-89ab-4def-bedc-ba9876543210");
     let own = [
-        (Known::XRequestId.name(), identity),
-        (Known::XForwardedProto.name(), b"http"),
+        (Known::XRequestId, identity),
+        (Known::XForwardedProto, b"http"),
     ];
     let is_given = head.header(bytes, Known::XRequestId).is_some();
     let write = RequestWrite {
         target,
         authority,
         set: &own[usize::from(is_given)..],
-        append: &[(Known::XForwardedFor.name(), b"127.0.0.1")],
+        append: &[(Known::XForwardedFor, b"127.0.0.1")],
         framing: head.framing(),
         expect_continue: head.expects_continue(),
         ..RequestWrite::default()
@@ -185,7 +185,7 @@ pub(super) fn answer(out: &mut Vec<u8>, head: &ResponseHead, bytes: &[u8]) {
     let write = ResponseWrite {
         framing: head.framing(),
         keep_alive: true,
-        set: &[("x-envoy-upstream-service-time", black_box(b"3"))],
+        set: &[(Known::XEnvoyUpstreamServiceTime, black_box(b"3"))],
         ..ResponseWrite::default()
     };
     encode_response_head(out, head, bytes, &write);

@@ -11,12 +11,13 @@ use super::{
     chunk::CRLF,
     fields::{Field, Fields},
     framing::Framing,
+    known::Known,
     passing::{Plan, Sink, is_writable_name, response_framing},
     request::RequestHead,
     request_line::MethodKind,
     response::ResponseHead,
 };
-use crate::header::{Edits, is_control_byte};
+use crate::header::{Edits, Names, is_control_byte};
 
 /// What is written of a request besides its received head.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,15 +27,17 @@ pub struct RequestWrite<'a> {
     /// Becomes `Host`. `Edits::authority` and rewrites were applied to it already: the encoder
     /// does not look at them.
     pub authority: &'a str,
+    /// Received fields that do not go on. The proxy's own of these names do.
+    pub untrusted: Option<&'a Names>,
     /// Applied in this order: each drops fields of everything before it, then appends its own.
     pub edits: &'a [&'a Edits],
-    /// The proxy's own fields: each replaces every received field of its name. Names are lower
-    /// case and not bound to the connection.
-    pub set: &'a [(&'a str, &'a [u8])],
+    /// The proxy's own fields: each replaces every received field of its name. None is bound to
+    /// the connection.
+    pub set: &'a [(Known, &'a [u8])],
     /// The proxy's own additions to lists: each is joined to the end of the received fields of its
     /// name, and they become one field, as `x-forwarded-for` wants. Names as in `set`, and none
     /// that is in `set`.
-    pub append: &'a [(&'a str, &'a [u8])],
+    pub append: &'a [(Known, &'a [u8])],
     /// How the body that follows is framed. Never [`Framing::UntilClose`].
     pub framing: Framing,
     /// Writes `expect: 100-continue`; the received field is never passed on by itself.
@@ -50,9 +53,9 @@ pub struct ResponseWrite<'a> {
     /// As in [`RequestWrite::edits`].
     pub edits: &'a [&'a Edits],
     /// As in [`RequestWrite::set`].
-    pub set: &'a [(&'a str, &'a [u8])],
+    pub set: &'a [(Known, &'a [u8])],
     /// As in [`RequestWrite::append`].
-    pub append: &'a [(&'a str, &'a [u8])],
+    pub append: &'a [(Known, &'a [u8])],
     /// How the body that follows is framed. With [`Framing::None`], a response to HEAD or a 304
     /// keeps what it declared.
     pub framing: Framing,
@@ -74,6 +77,7 @@ pub fn encode_request(
         "a request's end must be known"
     );
     let plan = Plan {
+        untrusted: write.untrusted,
         edits: write.edits,
         set: write.set,
         append: write.append,
@@ -108,6 +112,7 @@ pub fn encode_response(
 ) {
     let framing = response_framing(head, write.framing, write.request);
     let plan = Plan {
+        untrusted: None,
         edits: write.edits,
         set: write.set,
         append: write.append,
@@ -164,15 +169,22 @@ impl Sink for Lines<'_> {
     }
 
     #[inline(always)]
-    fn own(&mut self, name: &str, value: &[u8]) {
+    fn own(&mut self, known: Known, value: &[u8]) {
+        debug_assert!(!known.is_connection_bound(), "{known:?}");
+        self.out.extend_from_slice(known.line_start());
+        push_value(self.out, value);
+        self.out.extend_from_slice(CRLF);
+    }
+
+    #[inline(always)]
+    fn edited(&mut self, name: &str, value: &[u8]) {
         push_field(self.out, name, value);
     }
 
     #[inline(always)]
-    fn joined<'b>(&mut self, name: &str, received: impl Iterator<Item = &'b [u8]>, value: &[u8]) {
-        debug_assert!(is_writable_name(name), "{name:?}");
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b": ");
+    fn joined<'b>(&mut self, known: Known, received: impl Iterator<Item = &'b [u8]>, value: &[u8]) {
+        debug_assert!(!known.is_connection_bound(), "{known:?}");
+        self.out.extend_from_slice(known.line_start());
         for element in received {
             self.out.extend_from_slice(element);
             self.out.extend_from_slice(b", ");

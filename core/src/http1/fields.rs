@@ -100,9 +100,7 @@ impl Fields {
     /// The one protocol that Upgrade names (RFC 9110 section 7.8): `None` when it is missing,
     /// names several, or none.
     pub(super) fn upgrade<'a>(&self, bytes: &'a [u8]) -> Option<&'a str> {
-        let mut fields = self.list[self.position(Known::Upgrade)?..]
-            .iter()
-            .filter(|field| field.known == Some(Known::Upgrade));
+        let mut fields = self.all(Known::Upgrade);
         let protocol = fields.next()?.value.of(bytes);
         let mut parts = protocol.splitn(2, |&byte| byte == b'/');
         let is_token = |part: &[u8]| !part.is_empty() && part.iter().copied().all(is_token_byte);
@@ -110,6 +108,14 @@ impl Fields {
             true => std::str::from_utf8(protocol).ok(),
             false => None,
         }
+    }
+
+    /// The fields of this name, in their order.
+    #[inline]
+    pub(super) fn all(&self, known: Known) -> impl Iterator<Item = &Field> {
+        let first = self.position(known).unwrap_or(self.list.len());
+        let from_first = self.list[first..].iter();
+        from_first.filter(move |field| field.known == Some(known))
     }
 
     fn position(&self, known: Known) -> Option<usize> {

@@ -22,6 +22,12 @@ macro_rules! known {
                 NAMES[self as usize]
             }
 
+            /// The name with the colon and the space that stand behind it in a line of HTTP/1.
+            #[inline(always)]
+            pub(super) const fn line_start(self) -> &'static [u8] {
+                LINE_STARTS[self as usize]
+            }
+
             /// For a map of fields.
             pub(crate) fn header_name(self) -> HeaderName {
                 HEADER_NAMES[self as usize].clone()
@@ -29,6 +35,8 @@ macro_rules! known {
         }
 
         const NAMES: &[&str] = &[$($name,)*];
+
+        static LINE_STARTS: [&[u8]; NAMES.len()] = [$(concat!($name, ": ").as_bytes(),)*];
 
         static HEADER_NAMES: [HeaderName; NAMES.len()] = [$(HeaderName::from_static($name),)*];
     };
@@ -114,7 +122,7 @@ impl Known {
 
     /// One bit for each.
     #[inline(always)]
-    pub(super) const fn bit(self) -> u64 {
+    pub(crate) const fn bit(self) -> u64 {
         1 << self as u8
     }
 

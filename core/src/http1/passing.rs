@@ -4,7 +4,7 @@
 //! it appends to lists; those that the route's edits append. Left behind are: fields bound to the
 //! connection they came on (`Known::is_connection_bound`) and those that `Connection` names, except
 //! fields meant for everyone on the way; fields that the edits drop; fields that the proxy sets
-//! itself. The proxy's own fields stand before the edits, so a route can replace or remove them, as
+//! itself; at a gateway, fields that its client is not trusted with. The proxy's own fields stand before the edits, so a route can replace or remove them, as
 //! in Envoy.
 //!
 //! How a field is written is up to a [`Sink`]: text for HTTP/1, a map for HTTP/2.
@@ -16,7 +16,7 @@ use super::{
     request_line::MethodKind,
     response::ResponseHead,
 };
-use crate::header::{Edits, is_token_byte};
+use crate::header::{Edits, Names, is_token_byte};
 
 /// Takes the fields that are written, in their order.
 pub(crate) trait Sink {
@@ -26,28 +26,32 @@ pub(crate) trait Sink {
     /// All received fields were given.
     fn end_of_received(&mut self) {}
 
-    /// A field that was not received: one of the proxy's, or checked by [`Edits::compile`].
-    fn own(&mut self, name: &str, value: &[u8]);
+    /// A field of the proxy's.
+    fn own(&mut self, known: Known, value: &[u8]);
+
+    /// A field of an edit, whose name was checked by [`Edits::compile`].
+    fn edited(&mut self, name: &str, value: &[u8]);
 
     /// `value` at the end of the list that the `received` values are.
-    fn joined<'b>(&mut self, name: &str, received: impl Iterator<Item = &'b [u8]>, value: &[u8]);
+    fn joined<'b>(&mut self, known: Known, received: impl Iterator<Item = &'b [u8]>, value: &[u8]);
 }
 
 /// Which fields are written.
 pub(crate) struct Plan<'a> {
+    pub(crate) untrusted: Option<&'a Names>,
     pub(crate) edits: &'a [&'a Edits],
-    pub(crate) set: &'a [(&'a str, &'a [u8])],
-    pub(crate) append: &'a [(&'a str, &'a [u8])],
+    pub(crate) set: &'a [(Known, &'a [u8])],
+    pub(crate) append: &'a [(Known, &'a [u8])],
     pub(crate) trailers_follow: bool,
 }
 
 impl Plan<'_> {
     /// Bytes of the fields as text: enough for nearly every head.
     pub(super) fn size_hint(&self, fields: &Fields) -> usize {
-        let own = |fields: &[(&str, &[u8])]| -> usize {
+        let own = |fields: &[(Known, &[u8])]| -> usize {
             let sizes = fields
                 .iter()
-                .map(|(name, value)| name.len() + value.len() + 4);
+                .map(|(known, value)| known.name().len() + value.len() + 4);
             sizes.sum()
         };
         fields.length() + own(self.set) + own(self.append) + 256
@@ -61,63 +65,52 @@ impl Plan<'_> {
 
     #[inline]
     pub(crate) fn push_fields(&self, sink: &mut impl Sink, fields: &Fields, bytes: &[u8]) {
-        let lengths = self.dropped_lengths();
+        let edited = self.edits.iter().map(|edits| edits.dropped.known());
+        let edited = edited.fold(0, |all, names| all | names);
+        let bits = |own: &[(Known, &[u8])]| own.iter().fold(0, |all, (known, _)| all | known.bit());
+        let own = bits(self.set) | bits(self.append);
+        let trailer = match self.trailers_follow {
+            true => 0,
+            false => Known::Trailer.bit(),
+        };
+        let untrusted = self.untrusted.map_or(0, Names::known);
+        let left_behind = edited | own | trailer | untrusted;
         for field in fields.iter() {
-            let name = field.name.of(bytes);
-            let goes_on = field.passes
-                && (field.known != Some(Known::Trailer) || self.trailers_follow)
-                && (lengths & length_bit(name.len()) == 0 || !self.drops(name));
-            if goes_on {
+            let is_left = match field.known {
+                Some(known) => left_behind & known.bit() != 0,
+                None => {
+                    let name = field.name.of(bytes);
+                    let is_untrusted = |names: &Names| names.hold_field(None, name);
+                    self.untrusted.is_some_and(is_untrusted) || is_dropped(self.edits, None, name)
+                }
+            };
+            if field.passes && !is_left {
                 sink.received(field);
             }
         }
         sink.end_of_received();
-        for (name, value) in self.set {
-            if !edits_drop(name.as_bytes(), self.edits) {
-                sink.own(name, value);
+        for (known, value) in self.set {
+            if edited & known.bit() == 0 {
+                sink.own(*known, value);
             }
         }
-        for (name, value) in self.append {
-            if !edits_drop(name.as_bytes(), self.edits) {
-                let received = fields.iter().filter(|field| {
-                    let is_same = field.name.of(bytes).eq_ignore_ascii_case(name.as_bytes());
-                    field.passes && is_same && !field.value.is_empty()
-                });
-                sink.joined(name, received.map(|field| field.value.of(bytes)), value);
+        for (known, value) in self.append {
+            if edited & known.bit() == 0 {
+                let received = fields.all(*known);
+                let received = received.filter(|field| field.passes && !field.value.is_empty());
+                let received = received.map(|field| field.value.of(bytes));
+                sink.joined(*known, received, value);
             }
         }
         for (position, edits) in self.edits.iter().enumerate() {
+            let later = &self.edits[position + 1..];
             for (name, value) in &edits.appended {
-                if !edits_drop(name.as_bytes(), &self.edits[position + 1..]) {
-                    sink.own(name, value.as_bytes());
+                let name_bytes = name.as_bytes();
+                if later.is_empty() || !is_dropped(later, Known::of(name_bytes), name_bytes) {
+                    sink.edited(name, value.as_bytes());
                 }
             }
         }
-    }
-
-    /// A bit for the length of each dropped name: most fields differ in length from all of them,
-    /// and then no name is compared.
-    fn dropped_lengths(&self) -> u64 {
-        let mut lengths = 0;
-        for (name, _) in self.set {
-            lengths |= length_bit(name.len());
-        }
-        for (name, _) in self.append {
-            lengths |= length_bit(name.len());
-        }
-        for edits in self.edits {
-            for name in &edits.dropped {
-                lengths |= length_bit(name.len());
-            }
-        }
-        lengths
-    }
-
-    fn drops(&self, name: &[u8]) -> bool {
-        let is_same = |(other, _): &(&str, &[u8])| name.eq_ignore_ascii_case(other.as_bytes());
-        self.set.iter().any(is_same)
-            || self.append.iter().any(is_same)
-            || edits_drop(name, self.edits)
     }
 }
 
@@ -143,13 +136,7 @@ pub(crate) fn is_writable_name(name: &str) -> bool {
 }
 
 #[inline]
-fn edits_drop(name: &[u8], edits: &[&Edits]) -> bool {
-    edits.iter().any(|edits| {
-        let mut dropped = edits.dropped.iter();
-        dropped.any(|dropped| name.eq_ignore_ascii_case(dropped.as_bytes()))
-    })
-}
-
-fn length_bit(length: usize) -> u64 {
-    1 << (length & 63)
+fn is_dropped(edits: &[&Edits], known: Option<Known>, name: &[u8]) -> bool {
+    let mut edits = edits.iter();
+    edits.any(|edits| edits.dropped.hold_field(known, name))
 }

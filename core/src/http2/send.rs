@@ -40,6 +40,7 @@ pub fn request(
         "a request's end must be known"
     );
     let plan = Plan {
+        untrusted: write.untrusted,
         edits: write.edits,
         set: write.set,
         append: write.append,
@@ -79,6 +80,7 @@ pub fn request(
 pub fn response(head: &ResponseHead, bytes: &[u8], write: &ResponseWrite<'_>) -> Response<()> {
     let framing = response_framing(head, write.framing, write.request);
     let plan = Plan {
+        untrusted: None,
         edits: write.edits,
         set: write.set,
         append: write.append,
@@ -100,7 +102,7 @@ pub fn response(head: &ResponseHead, bytes: &[u8], write: &ResponseWrite<'_>) ->
 pub fn local_response(status: u16, headers: &[(&str, &[u8])], body_bytes: usize) -> Response<()> {
     let mut fields = HeaderMap::with_capacity(headers.len() + 1);
     for (name, value) in headers {
-        append_own(&mut fields, name, value);
+        append_named(&mut fields, name, value);
     }
     if !matches!(status, 100..=199 | 204 | 304) {
         insert_length(&mut fields, Framing::Length(body_bytes as u64));
@@ -181,24 +183,27 @@ impl Sink for Entries<'_> {
         }
     }
 
-    fn own(&mut self, name: &str, value: &[u8]) {
-        append_own(&mut self.map, name, value);
+    fn own(&mut self, known: Known, value: &[u8]) {
+        append_own(&mut self.map, known.header_name(), Some(known), value);
     }
 
-    fn joined<'b>(&mut self, name: &str, received: impl Iterator<Item = &'b [u8]>, value: &[u8]) {
+    fn edited(&mut self, name: &str, value: &[u8]) {
+        append_named(&mut self.map, name, value);
+    }
+
+    fn joined<'b>(&mut self, known: Known, received: impl Iterator<Item = &'b [u8]>, value: &[u8]) {
         let mut list = Vec::new();
         for element in received {
             list.extend_from_slice(element);
             list.extend_from_slice(b", ");
         }
         list.extend_from_slice(value);
-        append_own(&mut self.map, name, &list);
+        append_own(&mut self.map, known.header_name(), Some(known), &list);
     }
 }
 
-/// A field that was not received. As in the HTTP/1 encoder, a control character becomes a space;
-/// a space at either end, which HTTP/2 does not allow, goes.
-fn append_own(map: &mut HeaderMap, name: &str, value: &[u8]) {
+/// As [`append_own`], unless a field of this name is bound to a connection.
+fn append_named(map: &mut HeaderMap, name: &str, value: &[u8]) {
     debug_assert!(is_writable_name(name), "{name:?}");
     let known = Known::of(name.as_bytes());
     let name = match known {
@@ -206,6 +211,14 @@ fn append_own(map: &mut HeaderMap, name: &str, value: &[u8]) {
         Some(known) => Ok(known.header_name()),
         None => HeaderName::from_bytes(name.as_bytes()),
     };
+    if let Ok(name) = name {
+        append_own(map, name, known, value);
+    }
+}
+
+/// A field that was not received. As in the HTTP/1 encoder, a control character becomes a space;
+/// a space at either end, which HTTP/2 does not allow, goes.
+fn append_own(map: &mut HeaderMap, name: HeaderName, known: Option<Known>, value: &[u8]) {
     let value = match HeaderValue::from_bytes(value.trim_ascii()) {
         Ok(value) => Ok(value),
         Err(_) => {
@@ -214,7 +227,7 @@ fn append_own(map: &mut HeaderMap, name: &str, value: &[u8]) {
             HeaderValue::from_bytes(tamed.trim_ascii())
         }
     };
-    if let (Ok(name), Ok(mut value)) = (name, value) {
+    if let Ok(mut value) = value {
         value.set_sensitive(is_ever_new(known));
         append(map, name, value);
     }

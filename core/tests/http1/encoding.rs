@@ -3,7 +3,7 @@
 use ringmain_core::{
     header::Edits,
     http1::{
-        Framing, Limits, MethodKind, RequestWrite, ResponseWrite, encode_local_response,
+        Framing, Known, Limits, MethodKind, RequestWrite, ResponseWrite, encode_local_response,
         encode_request, encode_response,
     },
 };
@@ -13,7 +13,7 @@ use crate::{decode_request, decode_response};
 fn edits(dropped: &[&str], appended: &[(&str, &str)]) -> Edits {
     Edits {
         authority: None,
-        dropped: dropped.iter().map(|&name| name.into()).collect(),
+        dropped: dropped.iter().collect(),
         appended: appended
             .iter()
             .map(|&(name, value)| (name.into(), value.into()))
@@ -139,13 +139,13 @@ fn bytes_that_may_not_stand_in_a_text() {
             let write = RequestWrite {
                 target: &given,
                 authority: "a",
-                set: &[("x", given.as_bytes())],
+                set: &[(Known::Via, given.as_bytes())],
                 ..RequestWrite::default()
             };
             assert_eq!(
                 request("GET / HTTP/1.1\r\nHost: a\r\n\r\n", write),
                 format!(
-                    "GET {} HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n",
+                    "GET {} HTTP/1.1\r\nhost: a\r\nvia: {}\r\n\r\n",
                     with(in_target),
                     with(in_value)
                 ),
@@ -280,8 +280,11 @@ fn framing_is_written_from_values() {
 #[test]
 fn own_fields_replace_received_ones() {
     let write = RequestWrite {
-        set: &[("x-request-id", b"new"), ("x-forwarded-proto", b"http")],
-        append: &[("x-forwarded-for", b"10.0.0.1")],
+        set: &[
+            (Known::XRequestId, b"new"),
+            (Known::XForwardedProto, b"http"),
+        ],
+        append: &[(Known::XForwardedFor, b"10.0.0.1")],
         ..RequestWrite::default()
     };
     check_fields(
@@ -299,6 +302,24 @@ fn own_fields_replace_received_ones() {
 }
 
 #[test]
+fn what_a_client_is_not_trusted_with_does_not_go_on() {
+    let untrusted = ["x-envoy-internal", "x-envoy-original-path", "x-odd"];
+    let untrusted = untrusted.into_iter().collect();
+    let added = edits(&[], &[("x-odd", "ours")]);
+    let write = RequestWrite {
+        untrusted: Some(&untrusted),
+        set: &[(Known::XEnvoyOriginalPath, b"/old")],
+        edits: &[&added],
+        ..RequestWrite::default()
+    };
+    check_fields(
+        "X-Envoy-Internal: true\r\nA: 1\r\nx-envoy-original-path: /x\r\nX-ODD: 1\r\nx-odc: 2\r\n",
+        write,
+        "A: 1\r\nx-odc: 2\r\nx-envoy-original-path: /old\r\nx-odd: ours\r\n",
+    );
+}
+
+#[test]
 fn edits_come_in_their_order_after_the_own_fields() {
     let destination = edits(
         &["x-gone", "x-twice"],
@@ -309,7 +330,10 @@ fn edits_come_in_their_order_after_the_own_fields() {
         &[("x-twice", "second"), ("X-Both", "2")],
     );
     let write = RequestWrite {
-        set: &[("x-request-id", b"id"), ("x-forwarded-proto", b"http")],
+        set: &[
+            (Known::XRequestId, b"id"),
+            (Known::XForwardedProto, b"http"),
+        ],
         edits: &[&destination, &route],
         ..RequestWrite::default()
     };
@@ -320,7 +344,7 @@ fn edits_come_in_their_order_after_the_own_fields() {
     );
     let strip = edits(&["x-forwarded-for"], &[]);
     let write = RequestWrite {
-        append: &[("x-forwarded-for", b"10.0.0.1")],
+        append: &[(Known::XForwardedFor, b"10.0.0.1")],
         edits: &[&strip],
         ..RequestWrite::default()
     };
@@ -331,15 +355,15 @@ fn edits_come_in_their_order_after_the_own_fields() {
 fn values_cannot_end_their_field() {
     let bad = edits(&[], &[("x-b", "1\r\nx-evil: 1\0")]);
     let write = RequestWrite {
-        set: &[("x-a", b"1\r\n\r\nGET / HTTP/1.1\r\n")],
-        append: &[("x-c", b"\n1")],
+        set: &[(Known::XRequestId, b"1\r\n\r\nGET / HTTP/1.1\r\n")],
+        append: &[(Known::XForwardedFor, b"\n1")],
         edits: &[&bad],
         ..RequestWrite::default()
     };
     check_fields(
-        "X-C: 0\r\n",
+        "X-Forwarded-For: 0\r\n",
         write,
-        "x-a: 1    GET / HTTP/1.1  \r\nx-c: 0,  1\r\nx-b: 1  x-evil: 1 \r\n",
+        "x-request-id: 1    GET / HTTP/1.1  \r\nx-forwarded-for: 0,  1\r\nx-b: 1  x-evil: 1 \r\n",
     );
 }
 
@@ -414,8 +438,8 @@ fn responses() {
         "HTTP/1.1 200 OK\r\nServer: nginx\r\nVia: x\r\nX-A: 0\r\nContent-Length: 5\r\n\r\n",
         ResponseWrite {
             edits: &[&destination, &route],
-            set: &[("x-envoy-upstream-service-time", b"3")],
-            append: &[("via", b"1.1 ringmain")],
+            set: &[(Known::XEnvoyUpstreamServiceTime, b"3")],
+            append: &[(Known::Via, b"1.1 ringmain")],
             ..length
         },
         "HTTP/1.1 200 OK\r\nx-envoy-upstream-service-time: 3\r\nvia: x, 1.1 ringmain\r\nx-a: 1\r\nx-b: 2\r\ncontent-length: 5\r\n\r\n",

@@ -6,7 +6,7 @@ use proptest::{
 use ringmain_core::{
     header::Edits,
     http1::{
-        BodyDecoder, Framing, Limits, MethodKind, RequestHead, RequestWrite, ResponseHead,
+        BodyDecoder, Framing, Known, Limits, MethodKind, RequestHead, RequestWrite, ResponseHead,
         ResponseWrite, encode_chunk_head, encode_last_chunk, encode_request, encode_response,
     },
 };
@@ -315,16 +315,17 @@ proptest! {
         let text = String::from_utf8_lossy(&values[2]).into_owned();
         let edits = Edits {
             authority: None,
-            dropped: ["x-one".into(), "x-edit".into()].into(),
+            dropped: ["x-one", "x-edit"].into_iter().collect(),
             appended: [("X-Edit".into(), text.into())].into(),
         };
         let target = format!("/{target}");
         let write = RequestWrite {
             target: &target,
             authority: "new:80",
+            untrusted: None,
             edits: &[&edits],
-            set: &[("x-own", &values[0])],
-            append: &[("x-forwarded-for", &values[1])],
+            set: &[(Known::XRequestId, &values[0])],
+            append: &[(Known::XForwardedFor, &values[1])],
             framing: head.framing(),
             expect_continue: head.expects_continue(),
             upgrade: None,
@@ -347,7 +348,7 @@ proptest! {
             .collect();
         for (name, _) in again.headers(&out) {
             let name = name.to_ascii_lowercase();
-            let is_ours = ["host", "x-own", "x-forwarded-for", "x-edit"].contains(&name.as_str());
+            let is_ours = ["host", "x-request-id", "x-forwarded-for", "x-edit"].contains(&name.as_str());
             prop_assert!(is_ours || received.contains(&name) || name == "connection", "{}", name);
             prop_assert!(!["x-one", "upgrade"].contains(&name.as_str()), "{}", name);
         }

@@ -4,8 +4,8 @@
 
 use proptest::{collection::vec, prelude::*, sample::select, strategy::Strategy};
 use ringmain_core::http1::{
-    Limits, MethodKind, RequestHead, RequestWrite, ResponseHead, ResponseWrite, encode_request,
-    encode_response,
+    Known, Limits, MethodKind, RequestHead, RequestWrite, ResponseHead, ResponseWrite,
+    encode_request, encode_response,
 };
 
 const LIMITS: Limits = Limits {
@@ -148,8 +148,8 @@ fn request_facts(head: &RequestHead, bytes: &[u8]) -> (String, Vec<u8>) {
     let write = RequestWrite {
         target: &target,
         authority: head.authority(bytes),
-        set: &[("x-request-id", b"1")],
-        append: &[("x-forwarded-for", b"1.2.3.4")],
+        set: &[(Known::XRequestId, b"1")],
+        append: &[(Known::XForwardedFor, b"1.2.3.4")],
         framing: head.framing(),
         ..RequestWrite::default()
     };
@@ -174,7 +174,7 @@ fn request_facts(head: &RequestHead, bytes: &[u8]) -> (String, Vec<u8>) {
 
 fn response_facts(head: &ResponseHead, bytes: &[u8]) -> (String, Vec<u8>) {
     let write = ResponseWrite {
-        set: &[("x-envoy-upstream-service-time", b"1")],
+        set: &[(Known::XEnvoyUpstreamServiceTime, b"1")],
         framing: head.declared(),
         keep_alive: true,
         ..ResponseWrite::default()

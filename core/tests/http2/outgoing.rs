@@ -5,7 +5,9 @@ use http::{Method, Request, StatusCode, Version};
 use ringmain_config::route::{HeaderEdits, HeaderValue};
 use ringmain_core::{
     header::Edits,
-    http1::{Framing, Limits, MethodKind, Reject, RequestWrite, ResponseHead, ResponseWrite},
+    http1::{
+        Framing, Known, Limits, MethodKind, Reject, RequestWrite, ResponseHead, ResponseWrite,
+    },
     http2::{Scheme, local_response, request, response},
 };
 
@@ -14,6 +16,7 @@ use crate::{decode, list, owned};
 const TO_A: RequestWrite<'_> = RequestWrite {
     target: "/",
     authority: "a",
+    untrusted: None,
     edits: &[],
     set: &[],
     append: &[],
@@ -130,19 +133,22 @@ fn what_the_codec_says_itself() {
 #[test]
 fn values() {
     let write = RequestWrite {
-        set: &[("x-a", b"1\r\nx-evil: 1\0"), ("x-b", b" 1 ")],
-        append: &[("x-c", b"\n1")],
+        set: &[
+            (Known::XRequestId, b"1\r\nx-evil: 1\0"),
+            (Known::Server, b" 1 "),
+        ],
+        append: &[(Known::XForwardedFor, b"\n1")],
         ..TO_A
     };
     check_fields(
-        "X-C: 0\r\nx-d: \u{e4}\r\nX-E:\r\n",
+        "X-Forwarded-For: 0\r\nx-d: \u{e4}\r\nX-E:\r\n",
         write,
         &[
             ("x-d", "\u{e4}"),
             ("x-e", ""),
-            ("x-a", "1  x-evil: 1"),
-            ("x-b", "1"),
-            ("x-c", "0,  1"),
+            ("x-request-id", "1  x-evil: 1"),
+            ("server", "1"),
+            ("x-forwarded-for", "0,  1"),
         ],
     );
 }
@@ -195,8 +201,8 @@ fn responses() {
          Keep-Alive: 5\r\nSet-Cookie: b\r\nContent-Length: 5\r\n\r\n",
         &ResponseWrite {
             edits: &[&edits],
-            set: &[("x-envoy-upstream-service-time", b"3")],
-            append: &[("via", b"1.1 ringmain")],
+            set: &[(Known::XEnvoyUpstreamServiceTime, b"3")],
+            append: &[(Known::Via, b"1.1 ringmain")],
             framing: Framing::Length(5),
             ..ResponseWrite::default()
         },

@@ -117,7 +117,7 @@ fn an_edit() -> Edits {
     };
     Edits::compile(&HeaderEdits {
         authority: None,
-        remove: vec!["user-agent".to_owned(), "x-own".to_owned()],
+        remove: vec!["user-agent".to_owned(), "x-request-id".to_owned()],
         set: vec![field("X-A", "set")],
         add: vec![field("accept", "added")],
     })
@@ -225,8 +225,8 @@ proptest! {
             target: "/",
             authority: "a",
             edits: if edited { &edits } else { &[] },
-            set: &[("via", b"own"), ("x-own", b"own")],
-            append: if append { &[("x-forwarded-for", b"1.2.3.4")] } else { &[] },
+            set: &[(Known::Via, b"own"), (Known::XRequestId, b"own")],
+            append: if append { &[(Known::XForwardedFor, b"1.2.3.4")] } else { &[] },
             framing: if is_chunked { Framing::Chunked } else { Framing::None },
             ..RequestWrite::default()
         };

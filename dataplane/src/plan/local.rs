@@ -121,7 +121,7 @@ impl<'t> LocalAnswer<'t> {
             headers.push(("content-type", b"text/plain; charset=utf-8"));
         }
         for edits in edits.into_iter().chain(self.edits.iter().copied()) {
-            headers.retain(|(name, _)| !edits.dropped.iter().any(|dropped| **dropped == **name));
+            headers.retain(|(name, _)| !edits.dropped.hold(name));
             let appended = edits.appended.iter();
             headers.extend(appended.map(|(name, value)| (&**name, value.as_bytes())));
         }

@@ -67,9 +67,9 @@ impl Outbound<'_> {
         let original;
         let external;
         let mut expected = itoa::Buffer::new();
-        let mut set: SmallVec<[(&str, &[u8]); 4]> = SmallVec::new();
+        let mut set: SmallVec<[(Known, &[u8]); 6]> = SmallVec::new();
         if let Some(id) = &self.request_id {
-            set.push((Known::XRequestId.name(), id));
+            set.push((Known::XRequestId, id));
         }
         let is_gateway = self.direction == Direction::Gateway;
         let client = is_gateway.then(|| self.client(worker));
@@ -78,49 +78,37 @@ impl Outbound<'_> {
             // The scheme is only known of proxies that are trusted.
             Some(client) => {
                 let scheme = client.scheme(proto, "http");
-                set.push((Known::XForwardedProto.name(), scheme.as_bytes()));
+                set.push((Known::XForwardedProto, scheme.as_bytes()));
             }
-            None if proto.is_none() => set.push((Known::XForwardedProto.name(), b"http")),
+            None if proto.is_none() => set.push((Known::XForwardedProto, b"http")),
             None => {}
         }
         if self.direction != Direction::Inbound {
             // The first try; a further one says so itself.
-            set.push((Known::XEnvoyAttemptCount.name(), b"1"));
+            set.push((Known::XEnvoyAttemptCount, b"1"));
         }
         let target = self.target();
         if self.path != self.raw_path {
             original = self.message.path_and_query(self.head);
-            set.push((Known::XEnvoyOriginalPath.name(), original.as_bytes()));
+            set.push((Known::XEnvoyOriginalPath, original.as_bytes()));
         }
         if let Some(timeout) = self.timeout {
             let millis = expected.format(timeout.as_millis()).as_bytes();
-            set.push(("x-envoy-expected-rq-timeout-ms", millis));
+            set.push((Known::XEnvoyExpectedTimeout, millis));
         }
-        let mut append: SmallVec<[(&str, &[u8]); 1]> = SmallVec::new();
-        let mut edits = EditsList::new();
+        let mut append: SmallVec<[(Known, &[u8]); 1]> = SmallVec::new();
         if is_gateway {
-            append.push((
-                Known::XForwardedFor.name(),
-                self.peer.peer_text().as_bytes(),
-            ));
+            append.push((Known::XForwardedFor, self.peer.peer_text().as_bytes()));
             if let Some(address) = client.and_then(|client| client.external) {
                 external = address.to_string();
-                set.push(("x-envoy-external-address", external.as_bytes()));
+                set.push((Known::XEnvoyExternalAddress, external.as_bytes()));
             }
-            let says_external = client.is_some_and(|client| client.external.is_some());
-            edits.push(
-                worker
-                    .http
-                    .untrusted(self.path != self.raw_path, says_external),
-            );
-        }
-        for more in &self.edits {
-            edits.push(more);
         }
         let write = RequestWrite {
             target: &target,
             authority: self.authority,
-            edits: &edits,
+            untrusted: is_gateway.then_some(&worker.http.untrusted),
+            edits: &self.edits,
             set: &set,
             append: &append,
             framing: match upgrade {
@@ -174,14 +162,15 @@ impl Outbound<'_> {
 fn uuid(high: u64, low: u64) -> [u8; 36] {
     let high = high & !0xf000 | 0x4000;
     let low = low & !(0b11 << 62) | 0b10 << 62;
-    let parts = [high >> 32, high, low >> 32, low].map(|part| hex(part as u32));
+    let [first, second] = [high >> 32, high].map(|part| hex(part as u32));
+    let [third, last] = [low >> 32, low].map(|part| hex(part as u32));
     let mut text = [b'-'; 36];
-    text[..8].copy_from_slice(&parts[0]);
-    text[9..13].copy_from_slice(&parts[1][..4]);
-    text[14..18].copy_from_slice(&parts[1][4..]);
-    text[19..23].copy_from_slice(&parts[2][..4]);
-    text[24..28].copy_from_slice(&parts[2][4..]);
-    text[28..].copy_from_slice(&parts[3]);
+    text[..8].copy_from_slice(&first);
+    text[9..13].copy_from_slice(&second[..4]);
+    text[14..18].copy_from_slice(&second[4..]);
+    text[19..23].copy_from_slice(&third[..4]);
+    text[24..28].copy_from_slice(&third[4..]);
+    text[28..].copy_from_slice(&last);
     text
 }
 

@@ -3,7 +3,7 @@
 use ringmain_core::{
     header::Edits,
     http1::{
-        BodyDecoder, CRLF, Framing, RequestHead, RequestWrite, encode_chunk_head,
+        BodyDecoder, CRLF, Framing, Known, RequestHead, RequestWrite, encode_chunk_head,
         encode_last_chunk, encode_request,
     },
 };
@@ -96,7 +96,7 @@ fn encode(head: &RequestHead, data: &[u8], out: &mut Vec<u8>) {
     let text = String::from_utf8_lossy(part(0)).into_owned();
     let edits = Edits {
         authority: None,
-        dropped: ["x-removed".into(), "x-edit".into()].into(),
+        dropped: ["x-removed", "x-edit"].into_iter().collect(),
         appended: [("X-Edit".into(), text.into())].into(),
     };
     let path = match head.canonical_path(data) {
@@ -111,8 +111,11 @@ fn encode(head: &RequestHead, data: &[u8], out: &mut Vec<u8>) {
         target: &target,
         authority: head.authority(data),
         edits: &[&edits],
-        set: &[("x-own", part(1)), ("x-envoy-original-path", part(2))],
-        append: &[("x-forwarded-for", part(3))],
+        set: &[
+            (Known::XRequestId, part(1)),
+            (Known::XEnvoyOriginalPath, part(2)),
+        ],
+        append: &[(Known::XForwardedFor, part(3))],
         framing: head.framing(),
         expect_continue: head.expects_continue(),
         ..RequestWrite::default()
@@ -137,7 +140,7 @@ fn check(head: &RequestHead, data: &[u8], written: &[u8]) {
     }
     for once in [
         "host",
-        "x-own",
+        "x-request-id",
         "x-edit",
         "x-envoy-original-path",
         "x-forwarded-for",

@@ -1,0 +1,412 @@
+//! A request that goes to one of a cluster's endpoints: its tries, each with an endpoint, a
+//! connection, the request sent, the answer passed on.
+//!
+//! Most requests are at hand as a whole when they are sent; one whose body is still arriving is in
+//! [`streaming`](super::streaming).
+
+use std::{cell::Cell, rc::Rc};
+
+use ringmain_core::{
+    failure::Failure,
+    header::Edits,
+    http1::Framing,
+    limit::{Counted, Full},
+    retry::Ended,
+};
+
+use super::{After, streaming::Streamed};
+use crate::{
+    answer::{Answer, Forwarded, Progress},
+    downstream::Downstream,
+    http2,
+    io::deadline::Micros,
+    mirror,
+    plan::{Forwarding, HttpVersion},
+    pool::{self, ClusterState, Lease, Unreached},
+    record::Record,
+    relay::{Broken, micros},
+    replay::Replay,
+    tries::Tries,
+    upgrade::Switched,
+    upload::Upload,
+    upstream::{Outgoing, Upstream},
+    worker::Worker,
+};
+
+/// A request that goes to one of a cluster's endpoints.
+pub(super) struct Forward<'a, 'p> {
+    pub(super) worker: &'a Rc<Worker>,
+    pub(super) forwarding: &'a mut Forwarding<'p>,
+    pub(super) edits: &'a [&'a Edits],
+    pub(super) is_grpc: bool,
+    pub(super) progress: &'a Progress,
+}
+
+/// How a try ended.
+pub(super) enum Tried {
+    Done(After),
+    /// There is to be another one.
+    Again,
+}
+
+/// What every try of a request needs.
+pub(super) struct Request<'a> {
+    pub(super) cluster: &'a Rc<ClusterState>,
+    pub(super) tries: &'a Tries<'a>,
+    /// A new connection is to be used: one that was kept turned out to be closed.
+    pub(super) fresh: Cell<bool>,
+    /// When the route's timeout passes.
+    pub(super) until: Cell<Micros>,
+    /// It was sent to its end.
+    pub(super) complete: Cell<bool>,
+}
+
+impl Forward<'_, '_> {
+    pub(super) async fn run(
+        self,
+        downstream: &mut Downstream,
+        mut outgoing: Outgoing,
+        record: &mut Record<'_>,
+    ) -> Result<After, Failure> {
+        let entry = self.forwarding.entry;
+        let cluster = self.worker.clusters.state(self.forwarding.cluster, entry);
+        record.cluster(&cluster.cluster.name, &cluster.edge);
+        let active = entry.limits.begin(&entry.load).map_err(|Full| {
+            self.worker.counters.upstream_overflows.increment();
+            Failure::Overflow
+        })?;
+
+        if self.forwarding.upgrade.is_some() {
+            // In a box of its own: few requests want one.
+            return Box::pin(self.upgrade(downstream, (&cluster, active), outgoing, record)).await;
+        }
+        let mirrors = std::mem::take(&mut self.forwarding.mirrors);
+        let mut replay = (self.needs_replay() || !mirrors.is_empty())
+            .then(|| Replay::new(self.worker.limits.replay_bytes));
+        let bytes = Cell::new(0);
+        // What stands behind the head, which is encoded for the upstream already, is the body's
+        // beginning, and often all of it.
+        downstream.consume_head();
+        let bytes_max = self.worker.limits.body_bytes_max;
+        let keeps = replay.is_some();
+        let mut upload = Upload::of(downstream, &outgoing, keeps, bytes_max, &bytes);
+        let first = keeps.then(|| outgoing.copy());
+        let staged = upload.stage(
+            &mut downstream.received,
+            &mut outgoing,
+            self.forwarding.framing,
+            replay.as_mut(),
+        );
+        // Nothing is held for the client while the upstream thinks.
+        downstream.received.release();
+        let call = Rc::clone(&downstream.call);
+        let tries = Tries::new(self.worker, self.forwarding.retry, entry);
+        let request = Request {
+            cluster: &cluster,
+            tries: &tries,
+            fresh: Cell::new(false),
+            until: Cell::new(Micros::MAX),
+            complete: Cell::new(false),
+        };
+        let result = match staged {
+            Ok(true) => {
+                downstream.stream().expect_bulk(false);
+                drop(upload);
+                self.whole(downstream, &request, outgoing, record).await
+            }
+            // In a box of its own: it is large, and most requests do without.
+            Ok(false) => {
+                let body = Streamed {
+                    upload: &mut upload,
+                    outgoing,
+                    first,
+                    replay: replay.as_mut(),
+                    bytes: &bytes,
+                };
+                Box::pin(self.streaming(downstream, &request, body, record)).await
+            }
+            Err(broken) => Err(request_failure(downstream, &broken)),
+        };
+        call.end_wait();
+        record.received(bytes.get());
+        record.flag(tries.flags());
+        if !mirrors.is_empty() {
+            let (framing, method) = (self.forwarding.framing, self.forwarding.method);
+            mirror::send(self.worker, mirrors, framing, method, replay.as_ref());
+        }
+        result
+    }
+
+    /// A request for another protocol. It has no body: what has come behind the head is kept until
+    /// the upstream agrees. Nor has it copies, since nobody would speak that protocol with them.
+    async fn upgrade(
+        self,
+        downstream: &mut Downstream,
+        (cluster, active): (&Rc<ClusterState>, Option<Counted>),
+        outgoing: Outgoing,
+        record: &mut Record<'_>,
+    ) -> Result<After, Failure> {
+        downstream.consume_head();
+        downstream.received.release();
+        let call = Rc::clone(&downstream.call);
+        let tries = Tries::new(self.worker, self.forwarding.retry, self.forwarding.entry);
+        let request = Request {
+            cluster,
+            tries: &tries,
+            fresh: Cell::new(false),
+            until: Cell::new(Micros::MAX),
+            complete: Cell::new(false),
+        };
+        let mut result = self.whole(downstream, &request, outgoing, record).await;
+        if let Ok(After::Switched(switched)) = &mut result {
+            switched.counts(active);
+        }
+        call.end_wait();
+        record.flag(tries.flags());
+        result
+    }
+
+    /// A copy of the body is kept: a try may fail after some of it was sent, and be made again.
+    fn needs_replay(&self) -> bool {
+        let to_http2 = self.forwarding.protocol == HttpVersion::Http2;
+        let has_body = !matches!(self.forwarding.framing, Framing::None | Framing::Length(0));
+        has_body
+            && self
+                .forwarding
+                .retry
+                .is_some_and(|policy| policy.needs_replay(self.is_grpc, to_http2))
+    }
+
+    /// The whole request is in `outgoing`, so that it can be sent once more.
+    pub(super) async fn whole(
+        &self,
+        downstream: &mut Downstream,
+        request: &Request<'_>,
+        mut outgoing: Outgoing,
+        record: &mut Record<'_>,
+    ) -> Result<After, Failure> {
+        if request.until.get() == Micros::MAX {
+            request.until.set(self.until(downstream.head_at));
+        }
+        request.complete.set(true);
+        loop {
+            let tried = self
+                .try_whole(downstream, request, &mut outgoing, record)
+                .await;
+            match tried? {
+                Tried::Done(after) => return Ok(after),
+                Tried::Again => self.pause(downstream, request, record).await?,
+            }
+            outgoing.set_attempt(request.tries.number());
+        }
+    }
+
+    /// One try, or two when a pooled connection turns out to be closed before a byte of an answer.
+    async fn try_whole(
+        &self,
+        downstream: &mut Downstream,
+        request: &Request<'_>,
+        outgoing: &mut Outgoing,
+        record: &mut Record<'_>,
+    ) -> Result<Tried, Failure> {
+        loop {
+            let (lease, mut upstream) = match self.check_out(downstream, request, record).await {
+                Ok(checked_out) => checked_out,
+                Err(failure) => return self.failed(request, failure),
+            };
+            let sent_at = self.sent_at(downstream, request, &upstream);
+            let late = sent_at + micros(self.worker.limits.stream_idle_timeout);
+            let late = late
+                .min(request.until.get())
+                .min(request.tries.late(sent_at));
+            upstream.set_late(&downstream.call, late);
+            request.tries.sent.set(true);
+            let ends = self.forwarding.upgrade.is_none();
+            let sent = upstream.send(outgoing, ends).await;
+            let reused = upstream.reused();
+            let mut answer = self.answer(downstream, request, &mut upstream, sent_at);
+            answer.request = Some(&mut *outgoing);
+            let answered = match sent {
+                Ok(()) => answer.forward(record).await,
+                Err(failure) => Err(answer.late_or(failure)),
+            };
+            match answered {
+                Ok(Forwarded::Sent(keep)) => {
+                    downstream.answered = self.worker.now();
+                    self.give_back(&lease, upstream, keep, downstream.answered);
+                    return Ok(Tried::Done(self.after(downstream)));
+                }
+                Ok(Forwarded::Switched(behind)) => {
+                    let switched = Switched::new(self.worker, downstream, lease, upstream, behind);
+                    return Ok(Tried::Done(After::Switched(Box::new(switched))));
+                }
+                Ok(Forwarded::Refused) => return Ok(Tried::Again),
+                Err(failure) if reused && !request.fresh.get() && self.may_repeat(failure) => {
+                    self.worker.counters.upstream_stale_retries.increment();
+                    request.fresh.set(true);
+                }
+                Err(failure) => return self.failed(request, failure),
+            }
+        }
+    }
+
+    /// A try has failed: is there another one?
+    pub(super) fn failed(&self, request: &Request<'_>, failure: Failure) -> Result<Tried, Failure> {
+        let sent = request.tries.sent.get();
+        let may_be_told = !self.progress.begun.get();
+        match may_be_told && request.tries.again(Ended::Failed { failure, sent }) {
+            true => Ok(Tried::Again),
+            false => Err(failure),
+        }
+    }
+
+    /// Between two tries.
+    pub(super) async fn pause(
+        &self,
+        downstream: &Downstream,
+        request: &Request<'_>,
+        record: &mut Record<'_>,
+    ) -> Result<(), Failure> {
+        self.progress.heard.set(false);
+        record.flag(request.tries.flags());
+        let until = request.until.get();
+        Box::pin(request.tries.back_off(&downstream.call, until)).await
+    }
+
+    /// A connection that can carry another request goes back to its pool.
+    pub(super) fn give_back(&self, lease: &Lease, upstream: Upstream, keep: bool, now: Micros) {
+        if let (Upstream::Http1(loan), true) = (upstream, keep) {
+            pool::put_back(self.worker, lease, loan, now);
+        }
+    }
+
+    /// An endpoint, and a connection to it.
+    pub(super) async fn check_out(
+        &self,
+        downstream: &Downstream,
+        request: &Request<'_>,
+        record: &mut Record<'_>,
+    ) -> Result<(Lease, Upstream), Failure> {
+        let (fresh, until) = (request.fresh.get(), request.until.get());
+        let (hash, avoided) = (self.forwarding.hash, request.tries.avoided());
+        let lease = request
+            .cluster
+            .pick(hash, &avoided, &mut || self.worker.random())
+            .ok_or(Failure::NoEndpoint)?;
+        request.tries.goes_to(lease.index());
+        record.endpoint(lease.state().address, &lease.state().edge);
+        let now = match fresh || request.tries.number() > 1 {
+            true => self.worker.now(),
+            false => downstream.head_at,
+        };
+        let checked_out = match self.forwarding.protocol {
+            HttpVersion::Http1 => pool::check_out(self.worker, &lease, fresh, now, until)
+                .await
+                .map(Upstream::Http1),
+            HttpVersion::Http2 => {
+                let alarm = downstream.call.alarm(&self.worker.deadlines);
+                alarm.set(until);
+                let loan = async {
+                    let loan = http2::client::check_out(self.worker, &lease, alarm).await?;
+                    match self.forwarding.upgrade {
+                        Some(_) => loan.for_upgrade(),
+                        None => Ok(loan),
+                    }
+                };
+                Box::pin(loan).await.map(Upstream::Http2)
+            }
+        };
+        match checked_out {
+            Ok(upstream) => {
+                record.upstream_local(|| upstream.local_address().ok());
+                upstream.is_awaited_by(&downstream.call);
+                Ok((lease, upstream))
+            }
+            Err(Unreached { failure, error }) => {
+                if let Some(error) = error {
+                    record.transport_failure(&error);
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// When a request is sent on `upstream`, which was just checked out.
+    fn sent_at(
+        &self,
+        downstream: &Downstream,
+        request: &Request<'_>,
+        upstream: &Upstream,
+    ) -> Micros {
+        // A connection at hand took no time to be found.
+        match upstream.reused() && request.tries.number() == 1 {
+            true => downstream.head_at,
+            false => self.worker.now(),
+        }
+    }
+
+    pub(super) fn answer<'a>(
+        &'a self,
+        downstream: &'a mut Downstream,
+        request: &'a Request<'_>,
+        upstream: &'a mut Upstream,
+        sent_at: Micros,
+    ) -> Answer<'a> {
+        Answer {
+            complete: &request.complete,
+            sent_at,
+            worker: self.worker,
+            upgrade: self.forwarding.upgrade.as_deref(),
+            keep_alive: downstream.may_go_on(),
+            session: &downstream.session,
+            call: &downstream.call,
+            client: downstream.wire.http2().map(Rc::as_ref),
+            head: &mut downstream.response,
+            upstream,
+            method: self.forwarding.method,
+            edits: self.edits,
+            until: &request.until,
+            try_until: request.tries.late(sent_at),
+            progress: self.progress,
+            request: None,
+            tries: request.tries,
+        }
+    }
+
+    /// It was not received, or the upstream cannot have begun to answer it and its method may be
+    /// sent twice (RFC 9110 section 9.2.2).
+    fn may_repeat(&self, failure: Failure) -> bool {
+        match failure {
+            Failure::StreamRefused => true,
+            Failure::UpstreamClosed => !self.progress.heard.get() && self.forwarding.idempotent,
+            _ => false,
+        }
+    }
+
+    /// When the route's timeout passes for a request that was complete at `started`.
+    pub(super) fn until(&self, started: Micros) -> Micros {
+        self.forwarding
+            .timeout
+            .map_or(Micros::MAX, |timeout| started + micros(timeout))
+    }
+
+    /// What the client was told, and nothing that has changed since: it relies on it.
+    pub(super) fn after(&self, downstream: &Downstream) -> After {
+        match self.progress.keeps.get() {
+            true => After::Next,
+            // It may have sent a request before it was told that none would be read.
+            false if downstream.request.keep_alive() => After::Linger,
+            false => After::Close,
+        }
+    }
+}
+
+/// What a request's body that does not arrive means.
+pub(super) fn request_failure(downstream: &Downstream, broken: &Broken) -> Failure {
+    match broken {
+        Broken::Malformed(reject) => Failure::BadRequest(*reject),
+        Broken::Late => Failure::RequestBodyTimeout,
+        Broken::Ended if downstream.stream().deadline().expired() => Failure::RequestBodyTimeout,
+        _ => Failure::DownstreamGone,
+    }
+}
