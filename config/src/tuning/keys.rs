@@ -118,8 +118,10 @@ section! {
         downstream_connections: u32 = 20_000, between(1, 10_000_000);
         /// Upstream connections of one worker, busy and idle together. Over it: 503 with flag UO.
         upstream_connections: u32 = 20_000, between(1, 10_000_000);
-        /// Idle connections that one worker keeps to one endpoint for the next request.
-        upstream_idle_connections: u32 = 128, between(0, 100_000);
+        /// Idle connections that one worker keeps to one endpoint for the next request. Fewer than
+        /// there are requests under way at a time, such as one HTTP/2 client's `http2_streams`, and
+        /// connections are opened and closed all the time.
+        upstream_idle_connections: u32 = 1024, between(0, 100_000);
         /// Pipes of one worker through which long transfers go, TCP and bodies of known length.
         /// Only those to slow receivers hold one for longer than a moment, with up to 1 MiB in it.
         /// Over it: a transfer goes through a buffer. 0: no pipes are used.

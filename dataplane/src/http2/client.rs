@@ -218,7 +218,11 @@ async fn begin(
     settings: &Connections,
 ) -> Result<Rc<Multiplexed>, Unreached> {
     let flush_timeout = worker.limits.stream_idle_timeout;
-    let bridge = Bridge::new(Rc::clone(&stream), worker.buffers.none(), flush_timeout);
+    let (received, outgoing) = (worker.buffers.none(), worker.buffers.none());
+    let mut bridge = Bridge::new(Rc::clone(&stream), received, outgoing, flush_timeout);
+    let per_second = worker.limits.http2.idle_frames_per_second;
+    let seen = bridge.watch_frames(per_second, false);
+    let line = bridge.line();
     let handshake = worker.limits.http2.client().handshake::<_, Bytes>(bridge);
     let (requests, mut connection) = handshake
         .await
@@ -227,6 +231,8 @@ async fn begin(
     alarm.set(worker.now() + micros(settings.connect_timeout));
     let hello = poll_fn(|context| {
         let ended = Pin::new(&mut connection).poll(context).is_ready();
+        // An error is the connection's, and what is read next will say so.
+        let _ = line.poll_flush(context);
         match requests.current_max_send_streams() {
             _ if ended => Poll::Ready(Err(Unreached::new(Failure::ConnectFailed))),
             0 => Poll::Pending,
@@ -251,9 +257,18 @@ async fn begin(
         keep_alive(pings, settings, stream, &worker.deadlines, lost);
     }
     let driven = Rc::downgrade(&shared);
+    let counters = Arc::clone(&worker.counters);
     spawn(async move {
+        let drives = poll_fn(|context| {
+            let ended = Pin::new(&mut connection).poll(context);
+            let _ = line.poll_flush(context);
+            ended
+        });
         // Requests under way are told by the crate why it ended.
-        drop(connection.await);
+        drop(drives.await);
+        if seen.flood().is_some() {
+            counters.upstream_http2_floods.increment();
+        }
         if let Some(connection) = driven.upgrade() {
             connection.is_spent.set(true);
         }
@@ -386,11 +401,20 @@ impl Drop for Loan {
 fn failure(error: &h2::Error) -> Failure {
     match error.reason() {
         // RFC 9113 sections 6.8 and 8.7: it was not processed.
-        Some(Reason::REFUSED_STREAM) => Failure::StreamRefused,
+        Some(Reason::REFUSED_STREAM) if error.is_remote() => Failure::StreamRefused,
         _ if error.is_go_away() && error.is_remote() => Failure::StreamRefused,
         // RFC 9113 section 5.4: it broke the rules, which ended the stream or all of them.
         Some(reason) if error.is_library() && is_complaint(reason) => Failure::UpstreamProtocol,
         Some(_) if error.is_reset() && error.is_remote() => Failure::UpstreamReset,
+        // h2 has found fault with the stream or with the connection.
+        Some(_) if error.is_library() => Failure::UpstreamProtocol,
+        // A flood is all that the bridge itself finds fault with.
+        None if error
+            .get_io()
+            .is_some_and(|error| error.kind() == io::ErrorKind::Other) =>
+        {
+            Failure::UpstreamProtocol
+        }
         _ => Failure::UpstreamClosed,
     }
 }
