@@ -240,7 +240,7 @@ async fn begin(
     if let (Some(settings), Some(pings)) = (settings.http.keep_alive, connection.ping_pong()) {
         let counters = Arc::clone(&worker.counters);
         let lost = move || counters.upstream_keep_alive_failures.increment();
-        keep_alive(pings, settings, stream, &worker.deadlines, lost);
+        keep_alive(pings, settings, &stream, &worker.deadlines, lost);
     }
     let driven = Rc::downgrade(&shared);
     spawn(async move {

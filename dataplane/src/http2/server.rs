@@ -116,8 +116,7 @@ pub async fn serve(worker: &Rc<Worker>, session: &Rc<Session>, received: Buffer)
         if let (Some(settings), Some(pings)) = (settings.keep_alive, connection.ping_pong()) {
             let counters = Arc::clone(&worker.counters);
             let lost = move || counters.downstream_keep_alive_failures.increment();
-            let stream = Rc::clone(&session.stream);
-            keep_alive(pings, settings, stream, &worker.deadlines, lost);
+            keep_alive(pings, settings, &session.stream, &worker.deadlines, lost);
         }
         let server = Server {
             worker,
