@@ -118,6 +118,11 @@ section! {
         downstream_connections: u32 = 20_000, between(1, 10_000_000);
         /// Upstream connections of one worker, busy and idle together. Over it: 503 with flag UO.
         upstream_connections: u32 = 20_000, between(1, 10_000_000);
+        /// Copies of requests for mirrors that one worker has under way, each with its body
+        /// (`replay_bytes` at most) until it is sent. Their connections are not among
+        /// `upstream_connections`. Over it: the copy is dropped, and the request is none the wiser.
+        /// 0: no copies are sent.
+        mirrors: u32 = 512, between(0, 1_000_000);
         /// Idle connections that one worker keeps to one endpoint for the next request.
         upstream_idle_connections: u32 = 128, between(0, 100_000);
         /// Pipes of one worker through which long transfers go, TCP and bodies of known length.
