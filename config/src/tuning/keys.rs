@@ -147,9 +147,9 @@ section! {
         /// all. Over it: the connection is closed (ENHANCE_YOUR_CALM).
         http2_error_resets: u32 = 200, between(10, 100_000);
         /// Requests of an HTTP/2 connection that its client resets within two seconds and before an
-        /// answer. When it has reset half as many as this, and half of all its requests: the
-        /// connection is closed (ENHANCE_YOUR_CALM).
-        http2_early_resets: u32 = 500, between(10, 100_000);
+        /// answer. When it has reset so many, and half of all its requests: the connection is closed
+        /// (ENHANCE_YOUR_CALM).
+        http2_early_resets: u32 = 250, between(10, 100_000);
         /// Frames per second of an HTTP/2 connection that bring neither a request nor data (PING,
         /// SETTINGS, PRIORITY, WINDOW_UPDATE, resets and what is unknown), beyond what belongs to
         /// requests and data. Ten seconds' worth may come at once. Over it: the connection is
