@@ -101,3 +101,58 @@ worker_counters! {
     series_refused: Counter, "ringmain_series_refused_total",
         "Times a series of request metrics could not be made; its requests count as overflow.";
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fmt::Write as _, path::Path};
+
+    use super::{FAMILIES, Kind};
+
+    fn table() -> String {
+        let mut table = "\n| metric | type | what it counts |\n|---|---|---|\n".to_owned();
+        for family in &FAMILIES {
+            let kind = match family.kind {
+                Kind::Counter => "counter",
+                Kind::Gauge => "gauge",
+                Kind::Histogram => "histogram",
+            };
+            writeln!(table, "| `{}` | {kind} | {} |", family.name, family.help).unwrap();
+        }
+        table
+    }
+
+    /// The manual's table is this program's own. `RINGMAIN_WRITE_DOCS=1` writes it anew.
+    #[test]
+    fn manual_has_every_counter() {
+        const MARK: &str =
+            "<!-- The table below is generated from dataplane/src/metrics/counters.rs. -->\n";
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
+        let manual = std::fs::read_to_string(&path).unwrap();
+        let (guide, written) = manual.split_once(MARK).unwrap();
+        let generated = table();
+        if std::env::var_os("RINGMAIN_WRITE_DOCS").is_some() {
+            std::fs::write(&path, format!("{guide}{MARK}{generated}")).unwrap();
+        } else {
+            assert!(
+                written == generated,
+                "{} is out of date; mend it with\n    RINGMAIN_WRITE_DOCS=1 cargo test -p \
+                 ringmain-dataplane manual",
+                path.display()
+            );
+        }
+    }
+
+    #[test]
+    fn helps_say_something_and_names_say_the_type() {
+        for family in &FAMILIES {
+            let is_counter = matches!(family.kind, Kind::Counter);
+            assert_eq!(
+                family.name.ends_with("_total"),
+                is_counter,
+                "{}",
+                family.name
+            );
+            assert!(family.help.ends_with('.'), "{}", family.name);
+        }
+    }
+}
