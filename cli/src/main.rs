@@ -16,6 +16,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Service mesh for plain Linux hosts.
 ///
 /// Start with `ringmain check DIR` and `ringmain run --resources DIR`.

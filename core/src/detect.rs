@@ -22,6 +22,30 @@ pub enum Detected {
     More,
 }
 
+/// What the first bytes of a connection of HTTP say about its version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// They are, or begin with, HTTP/2's preface.
+    Http2,
+    /// They may become it.
+    Unclear,
+    /// They are something else.
+    Other,
+}
+
+impl Beginning {
+    /// Of a connection that begins with these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        if bytes.starts_with(PREFACE) {
+            Self::Http2
+        } else if PREFACE.starts_with(bytes) {
+            Self::Unclear
+        } else {
+            Self::Other
+        }
+    }
+}
+
 /// What HTTP/2 begins with.
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -41,11 +65,10 @@ pub fn detect(bytes: &[u8]) -> Detected {
         [HANDSHAKE, 3, ..] => return Detected::Tls,
         _ => {}
     }
-    let common = bytes.iter().zip(PREFACE).take_while(|(a, b)| a == b);
-    match common.count() {
-        length if length == PREFACE.len() => return Detected::Http2,
-        length if length == bytes.len() => return Detected::More,
-        _ => {}
+    match Beginning::of(bytes) {
+        Beginning::Http2 => return Detected::Http2,
+        Beginning::Unclear => return Detected::More,
+        Beginning::Other => {}
     }
     let method = bytes
         .iter()
@@ -86,7 +109,7 @@ const HANDSHAKE: u8 = 0x16;
 
 #[cfg(test)]
 mod tests {
-    use super::{Detected, ENOUGH, METHOD_BYTES_MAX, PREFACE, detect};
+    use super::{Beginning, Detected, ENOUGH, METHOD_BYTES_MAX, PREFACE, detect};
     use Detected::{Bytes, Http1, Http2, More, Tls};
 
     #[test]
@@ -141,6 +164,22 @@ mod tests {
                 "{:?}",
                 String::from_utf8_lossy(bytes)
             );
+        }
+    }
+
+    #[test]
+    fn a_preface_is_known_when_it_is_complete() {
+        for (bytes, expected) in [
+            (&PREFACE[..], Beginning::Http2),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0", Beginning::Http2),
+            (b"", Beginning::Unclear),
+            (b"P", Beginning::Unclear),
+            (b"PRI * HTTP/2.0\r\n\r\n", Beginning::Unclear),
+            (b"PO", Beginning::Other),
+            (b"PRI * HTTP/2.0\r\nHost: a\r\n\r\n", Beginning::Other),
+            (b"GET", Beginning::Other),
+        ] {
+            assert_eq!(Beginning::of(bytes), expected, "{bytes:?}");
         }
     }
 

@@ -16,13 +16,14 @@ use std::{
 
 use h2::RecvStream;
 use http::Request;
+use ringmain_core::detect::Beginning;
 
 use crate::{
     downstream::{Downstream, Heads},
     exchange::{After, exchange, refuse},
     http1::Arrival,
     http2::{
-        self, Beginning,
+        self,
         server::{Client, watch},
     },
     io::{

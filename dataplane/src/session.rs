@@ -35,6 +35,7 @@ pub struct Session {
     serving: RefCell<Serving>,
     /// Since when it has waited for a request; `None` while it serves one.
     idle_since: Cell<Option<Micros>>,
+    was_cut: Cell<bool>,
 }
 
 /// What it is busy with.
@@ -61,6 +62,7 @@ impl Session {
             call: Rc::default(),
             serving,
             idle_since,
+            was_cut: Cell::new(false),
         })
     }
 
@@ -125,8 +127,14 @@ impl Session {
         }
     }
 
+    /// It was ended by [`Self::cut`], and not by its client.
+    pub fn was_cut(&self) -> bool {
+        self.was_cut.get()
+    }
+
     /// Ends the connection now, and the requests on it.
     pub fn cut(&self) {
+        self.was_cut.set(true);
         self.stream.abort();
         match &*self.serving.borrow() {
             Serving::Http1 => self.call.cut(),

@@ -459,6 +459,7 @@ impl Worker {
     }
 
     async fn tick(self: Rc<Self>) {
+        let mut memory = io::memory::Watch::default();
         loop {
             io::sleep(TICK).await;
             self.counters.turns.increment();
@@ -480,6 +481,9 @@ impl Worker {
                 .buffers_in_use
                 .set(self.buffers.in_use() as u64);
             self.counters.buffers_spare.set(self.buffers.spare() as u64);
+            if memory.is_due((self.buffers.in_use() + self.buffers.spare()) as u64) {
+                io::memory::give_back();
+            }
         }
     }
 }

@@ -14,6 +14,8 @@ on_both!(
     floods_are_cut_off,
     requests_that_are_reset_one_after_another,
     a_client_that_cancels_sometimes_is_let_be,
+    an_upstream_that_floods_is_cut_off,
+    a_hello_that_does_not_come,
 );
 
 const DATA: u8 = 0;
@@ -226,4 +228,53 @@ fn a_client_that_cancels_sometimes_is_let_be(io: Io) {
         mesh.proxy.metric("ringmain_downstream_http2_floods_total"),
         0
     );
+}
+
+/// What costs more than it brings is no answer, and the next request goes over a connection of its
+/// own.
+fn an_upstream_that_floods_is_cut_off(io: Io) {
+    for flood in [
+        frame(PING, 0, 0, b"12345678"),
+        frame(SETTINGS, 0, 0, b""),
+        frame(WINDOW_UPDATE, 0, 0, b"\0\0\0\x01"),
+        frame(0x77, 0, 0, b""),
+    ] {
+        let origin = Origin::http2(&[], move |peer, stream, request| {
+            if request.line.contains("/flood") {
+                peer.send_bytes(flood.repeat(2000));
+            } else {
+                peer.answer(stream, "ok");
+            }
+        });
+        let mesh = Mesh::builder(io)
+            .all_to_http2("origin", &[origin.address()])
+            .limit("http2_idle_frames", "100")
+            .start();
+        let mut client = mesh.client();
+        assert_eq!(client.get("/flood").status(), 502);
+        assert_eq!(client.get("/").text(), "ok");
+        assert_eq!(origin.connections(), 2);
+        mesh.proxy
+            .wait_for_metric("ringmain_upstream_http2_floods_total", 1);
+        drop(client);
+        let lines = mesh.finish();
+        let verdicts: Vec<_> = lines.iter().map(|line| line.verdict()).collect();
+        assert_eq!(verdicts, ["502 UPE", "200 -"]);
+    }
+}
+
+/// Behind its preface a client says SETTINGS (RFC 9113 section 3.4).
+fn a_hello_that_does_not_come(io: Io) {
+    let origin = Origin::saying("ok");
+    let mesh = Mesh::builder(io)
+        .all_to("origin", &[origin.address()])
+        .limit("request_head_timeout", "\"300ms\"")
+        .start();
+    let settings = frame(SETTINGS, 0, 0, b"\0\x04\0\0\0\x01");
+    let hello = [&hello()[..24], &settings].concat();
+    for length in [24, 24 + 8, 24 + 9, hello.len() - 1] {
+        let reason = cut_off(&mesh, &hello[..length]);
+        assert_eq!(reason, Some(ENHANCE_YOUR_CALM), "{length} bytes of it");
+    }
+    assert!(mesh.finish().is_empty(), "nobody has asked for anything");
 }

@@ -123,8 +123,10 @@ section! {
         /// `upstream_connections`. Over it: the copy is dropped, and the request is none the wiser.
         /// 0: no copies are sent.
         mirrors: u32 = 512, between(0, 1_000_000);
-        /// Idle connections that one worker keeps to one endpoint for the next request.
-        upstream_idle_connections: u32 = 128, between(0, 100_000);
+        /// Idle connections that one worker keeps to one endpoint for the next request. Fewer than
+        /// there are requests under way at a time, such as one HTTP/2 client's `http2_streams`, and
+        /// connections are opened and closed all the time.
+        upstream_idle_connections: u32 = 1024, between(0, 100_000);
         /// Pipes of one worker through which long transfers go, TCP and bodies of known length.
         /// Only those to slow receivers hold one for longer than a moment, with up to 1 MiB in it.
         /// Over it: a transfer goes through a buffer. 0: no pipes are used.

@@ -107,7 +107,7 @@ fn throughput(tuning: &mut Tuning) {
     let limits = &mut tuning.limits;
     limits.downstream_connections = 100_000;
     limits.upstream_connections = 100_000;
-    limits.upstream_idle_connections = 1024;
+    limits.upstream_idle_connections = 8192;
     limits.buffer_bytes = 32 * 1024;
 }
 

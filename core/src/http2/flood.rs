@@ -14,9 +14,11 @@
 //!   connection's window;
 //! - replies nobody reads: PING and SETTINGS are answered before more is read.
 //!
-//! Three are left. Requests that are accepted and reset at once (rapid reset) are counted by
+//! Four are left. Requests that are accepted and reset at once (rapid reset) are counted by
 //! [`Resets`]. PING, SETTINGS, PRIORITY, WINDOW_UPDATE, resets and unknown frames without end are
-//! counted by [`IdleFrames`], from the bytes that arrive, since h2 does not tell of them. A peer
+//! counted by [`IdleFrames`], from the bytes that arrive, since h2 does not tell of them. A head that
+//! does not end, behind which nothing else can come, is bounded by time: [`IdleFrames`] knows that
+//! there is one. A peer
 //! that lets us send nothing, by its windows or by not reading, meets the deadlines of streams and
 //! of the bridge.
 
@@ -144,6 +146,18 @@ impl IdleFrames {
     /// The last stream that the peer has opened: for a GOAWAY.
     pub fn last_stream(&self) -> u32 {
         self.received.last_stream()
+    }
+
+    /// Requests whose head has come whole, of a client.
+    pub fn requests(&self) -> u32 {
+        self.received.opened()
+    }
+
+    /// The number of the head that the peer has begun and not ended; 0: it has not said hello, which
+    /// its first frame is. `None`: all is said that was begun. However often it says something else
+    /// meanwhile, nothing of it is heard: time is what bounds it.
+    pub fn unfinished_head(&self) -> Option<u32> {
+        self.received.unfinished()
     }
 
     fn balance(&mut self, earned: u64, spent: u64, now: impl Fn() -> u64) -> Result<(), Flood> {

@@ -233,13 +233,20 @@ fn append_own(map: &mut HeaderMap, name: HeaderName, known: Option<Known>, value
     }
 }
 
-/// No two messages have the same value, so HPACK's table is not to keep it: it would be full of
-/// values that never come again, every one of which is compared with the next, and what does come
-/// again would have gone from it (RFC 7541 section 6.2.3).
+/// Its values come and go, so HPACK's table is not to keep them (RFC 7541 section 6.2.3): it would
+/// be full of values that never come again, and each is compared with all of the same name, the
+/// oldest first. A date is the same for a second, but after a minute sixty of them stand before it.
 fn is_ever_new(known: Option<Known>) -> bool {
     matches!(
         known,
-        Some(Known::XRequestId | Known::Traceparent | Known::XB3SpanId | Known::XB3TraceId)
+        Some(
+            Known::Date
+                | Known::Traceparent
+                | Known::XB3SpanId
+                | Known::XB3TraceId
+                | Known::XEnvoyUpstreamServiceTime
+                | Known::XRequestId
+        )
     )
 }
 

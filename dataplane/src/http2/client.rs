@@ -263,17 +263,26 @@ async fn begin(
     until: Micros,
 ) -> Result<Rc<Multiplexed>, Unreached> {
     let flush_timeout = worker.limits.stream_idle_timeout;
-    let bridge = Bridge::new(Rc::clone(&stream), worker.buffers.none(), flush_timeout);
+    let (received, outgoing) = (worker.buffers.none(), worker.buffers.none());
+    let mut bridge = Bridge::new(Rc::clone(&stream), received, outgoing, flush_timeout);
+    let per_second = worker.limits.http2.idle_frames_per_second;
+    let seen = bridge.watch_frames(per_second, false);
+    let line = bridge.line();
     let handshake = worker.limits.http2.client().handshake::<_, Bytes>(bridge);
     let (requests, mut connection) = handshake
         .await
         .map_err(|error| no_hello(worker, Some(&error)))?;
     let alarm = worker.deadlines.alarm();
     alarm.set(until);
-    let hello = poll_fn(|context| match Pin::new(&mut connection).poll(context) {
-        Poll::Ready(ended) => Poll::Ready(Err(no_hello(worker, ended.err().as_ref()))),
-        Poll::Pending if requests.current_max_send_streams() == 0 => Poll::Pending,
-        Poll::Pending => Poll::Ready(Ok(())),
+    let hello = poll_fn(|context| {
+        let ended = Pin::new(&mut connection).poll(context);
+        // An error is the connection's, and what is read next will say so.
+        let _ = line.poll_flush(context);
+        match ended {
+            Poll::Ready(ended) => Poll::Ready(Err(no_hello(worker, ended.err().as_ref()))),
+            Poll::Pending if requests.current_max_send_streams() == 0 => Poll::Pending,
+            Poll::Pending => Poll::Ready(Ok(())),
+        }
     });
     alarm.guard(hello).await.map_err(|_| late_hello(worker))??;
     let shared = Rc::new(Multiplexed {
@@ -292,9 +301,18 @@ async fn begin(
         keep_alive(pings, settings, &stream, &worker.deadlines, lost);
     }
     let driven = Rc::downgrade(&shared);
+    let counters = Arc::clone(&worker.counters);
     spawn(async move {
+        let drives = poll_fn(|context| {
+            let ended = Pin::new(&mut connection).poll(context);
+            let _ = line.poll_flush(context);
+            ended
+        });
         // Requests under way are told by the crate why it ended.
-        drop(connection.await);
+        drop(drives.await);
+        if seen.flood().is_some() {
+            counters.upstream_http2_floods.increment();
+        }
         if let Some(connection) = driven.upgrade() {
             connection.is_spent.set(true);
         }
@@ -453,9 +471,18 @@ impl Drop for Loan {
 fn failure(error: &h2::Error) -> Failure {
     match error.reason() {
         // RFC 9113 sections 6.8 and 8.7: it was not processed.
-        Some(Reason::REFUSED_STREAM) => Failure::StreamRefused,
+        Some(Reason::REFUSED_STREAM) if error.is_remote() => Failure::StreamRefused,
         _ if error.is_go_away() && error.is_remote() => Failure::StreamRefused,
         Some(_) if error.is_reset() && error.is_remote() => Failure::UpstreamReset,
+        // h2 has found fault with the stream or with the connection.
+        Some(_) if error.is_library() => Failure::UpstreamProtocol,
+        // A flood is all that the bridge itself finds fault with.
+        None if error
+            .get_io()
+            .is_some_and(|error| error.kind() == io::ErrorKind::Other) =>
+        {
+            Failure::UpstreamProtocol
+        }
         _ => Failure::UpstreamClosed,
     }
 }

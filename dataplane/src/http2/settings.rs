@@ -18,7 +18,7 @@ pub struct Settings {
     pub connection_age_max: Duration,
     /// For `Resets::new`.
     pub early_resets_max: u32,
-    /// For `Bridge::count_idle_frames`.
+    /// For `Bridge::watch_frames`.
     pub idle_frames_per_second: u32,
 }
 

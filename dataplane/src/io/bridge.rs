@@ -1,8 +1,10 @@
 //! A connection as tokio's traits want it, for the h2 crate, which is polled.
 //!
-//! It holds no bytes: what arrives is received straight into the caller's memory, and what is sent
-//! goes straight from there. So h2 has the only buffers of a connection, and one that is idle has
-//! what h2 keeps, the wait of its [`Stream`], and no more.
+//! What arrives is received straight into the caller's memory. What is to be sent is put together
+//! until the turn of the connection's task is over ([`Line::poll_flush`]), since the crate flushes
+//! after every frame with a payload of 256 bytes; what is long goes straight from the caller's
+//! memory, together with what is before it. An idle connection has what h2 keeps, the wait of its
+//! [`Stream`], and no more.
 //!
 //! Reads try to receive and then wait, as `Stream::receive` does. Writes are system calls of their
 //! own, not the ring's, which would have to own a copy. Where the send buffer is full they wait for
@@ -10,12 +12,13 @@
 //! closes the connection. A bridge is the only one to set that deadline. Whoever holds the stream
 //! too may end the connection at any time ([`Stream::abort`]), and all that is polled here ends.
 //!
-//! Since h2 does not tell of frames that bring nothing, they are counted here
-//! ([`Bridge::count_idle_frames`]).
+//! Since h2 does not tell of frames that bring nothing, of heads that do not end, and of requests
+//! that it refuses itself, they are seen here ([`Bridge::watch_frames`]).
+
+mod line;
+mod seen;
 
 use std::{
-    cell::Cell,
-    future::Future,
     io::{self, IoSlice},
     pin::Pin,
     rc::Rc,
@@ -23,10 +26,11 @@ use std::{
     time::Duration,
 };
 
-use ringmain_core::http2::{Flood, IdleFrames};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{buffer::Buffer, deadline::Expiry, stream::Stream};
+use self::seen::Guard;
+pub use self::{line::Line, seen::Seen};
+use super::{buffer::Buffer, stream::Stream};
 
 /// A stream, to be polled by one task.
 pub struct Bridge {
@@ -35,21 +39,9 @@ pub struct Bridge {
     received: Buffer,
     /// A read waits for bytes.
     is_waiting: bool,
-    /// A write waits for room. Made for each wait: there are few.
-    room: Option<Pin<Box<dyn Future<Output = io::Result<()>>>>>,
-    /// Without progress.
-    flush_timeout: Duration,
     reads: Turn,
-    writes: Turn,
+    line: Rc<Line>,
     guard: Option<Guard>,
-}
-
-/// Counts what the peer sends.
-struct Guard {
-    frames: IdleFrames,
-    verdict: Rc<Cell<Option<Flood>>>,
-    /// All that was written has been sent, so that another frame may follow.
-    is_between_frames: bool,
 }
 
 /// How long one direction has gone on without a wait that lets others have their turn.
@@ -65,37 +57,40 @@ const MOVES_MAX: u8 = 32;
 
 impl Bridge {
     /// Over `stream`, which nobody else reads or writes from now on; `received` came before what
-    /// it brings. A write that makes no progress for `flush_timeout` ends the connection; zero:
-    /// never.
-    pub fn new(stream: Rc<Stream>, received: Buffer, flush_timeout: Duration) -> Self {
+    /// it brings, `outgoing` is empty. A write that makes no progress for `flush_timeout` ends the
+    /// connection; zero: never.
+    pub fn new(
+        stream: Rc<Stream>,
+        received: Buffer,
+        outgoing: Buffer,
+        flush_timeout: Duration,
+    ) -> Self {
         Self {
+            line: Line::new(Rc::clone(&stream), outgoing, flush_timeout),
             stream,
             received,
             is_waiting: false,
-            room: None,
-            flush_timeout,
             reads: Turn::default(),
-            writes: Turn::default(),
             guard: None,
         }
     }
 
+    /// What is written goes this way, and has to be flushed by whoever polls the connection,
+    /// whenever it has.
+    pub fn line(&self) -> Rc<Line> {
+        Rc::clone(&self.line)
+    }
+
     /// Ends the connection when the peer sends more than `per_second` frames that bring nothing
-    /// ([`IdleFrames`]): it is told with GOAWAY, reads fail from then on, and what is returned says
-    /// why, which h2's error does not. `from_client`: what is received begins with the preface.
-    pub fn count_idle_frames(
-        &mut self,
-        per_second: u32,
-        from_client: bool,
-    ) -> Rc<Cell<Option<Flood>>> {
-        let verdict = Rc::new(Cell::new(None));
+    /// (`IdleFrames`): it is told with GOAWAY, and reads fail from then on. What is returned says
+    /// why, which h2's error does not, and what else was seen. `from_client`: what is received
+    /// begins with the preface.
+    pub fn watch_frames(&mut self, per_second: u32, from_client: bool) -> Rc<Seen> {
         let now = self.stream.deadline().table().now();
-        self.guard = Some(Guard {
-            frames: IdleFrames::new(per_second, from_client, now),
-            verdict: Rc::clone(&verdict),
-            is_between_frames: true,
-        });
-        verdict
+        let guard = Guard::new(per_second, from_client, now);
+        let seen = guard.seen();
+        self.guard = Some(guard);
+        seen
     }
 
     /// The last `count` bytes of `buffer` have just been read.
@@ -105,15 +100,12 @@ impl Bridge {
         };
         let bytes = &buffer.filled()[buffer.filled().len() - count..];
         let now = || self.stream.deadline().table().now();
-        let Err(flood) = guard.frames.received(bytes, now) else {
-            return Ok(());
-        };
-        if guard.verdict.replace(Some(flood)).is_none() && guard.is_between_frames {
-            let go_away = go_away(guard.frames.last_stream());
-            // Who reads nothing is not told.
-            let _ = self.stream.send_now(&[IoSlice::new(&go_away)]);
-        }
-        Err(io::Error::other(flood.reason()))
+        guard.received(bytes, now).map_err(|end| {
+            if let Some(go_away) = end.go_away {
+                self.line.send_last(&go_away);
+            }
+            io::Error::other(end.flood.reason())
+        })
     }
 
     /// What was received already: as much as fits.
@@ -150,36 +142,15 @@ impl Bridge {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        loop {
-            if let Some(room) = &mut self.room {
-                let waited = ready!(room.as_mut().poll(context));
-                self.room = None;
-                waited?;
-            } else {
-                ready!(self.poll_write_turn(context));
-            }
-            match self.stream.send_now(slices) {
-                Ok(count) => {
-                    // Nothing else sets it. When nothing has, this is one store.
-                    self.stream.deadline().clear();
-                    if let Some(guard) = &mut self.guard {
-                        guard.sent(slices, count);
-                    }
-                    return Poll::Ready(Ok(count));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_for_room(),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Poll::Ready(Err(error)),
+        let sent = self.line.poll_send(context, slices);
+        if let Some(guard) = &mut self.guard {
+            match &sent {
+                Poll::Ready(Ok(count)) => guard.sent(slices, *count),
+                Poll::Ready(Err(_)) => {}
+                Poll::Pending => guard.is_held_up(),
             }
         }
-    }
-
-    fn wait_for_room(&mut self) {
-        self.writes.moves = 0;
-        let deadline = self.stream.deadline();
-        deadline.set_after(self.flush_timeout, Expiry::Close);
-        let stream = Rc::clone(&self.stream);
-        self.room = Some(Box::pin(async move { stream.writable().await }));
+        sent
     }
 
     /// Before a receive: with epoll it gives way now and then; on a ring the next one waits.
@@ -191,29 +162,6 @@ impl Bridge {
             self.stream.wait_first();
         }
         Poll::Ready(())
-    }
-
-    /// Before a send: with epoll it gives way now and then. On a ring whatever is sent has been
-    /// received by way of the ring.
-    fn poll_write_turn(&mut self, context: &Context<'_>) -> Poll<()> {
-        match self.stream.is_epoll() {
-            true => self.writes.poll(&self.stream, context),
-            false => Poll::Ready(()),
-        }
-    }
-}
-
-impl Guard {
-    /// The first `count` bytes of `slices` have been sent.
-    fn sent(&mut self, slices: &[IoSlice<'_>], count: usize) {
-        let mut rest = count;
-        self.is_between_frames = true;
-        for slice in slices {
-            let taken = slice.len().min(rest);
-            self.frames.sent(&slice[..taken]);
-            rest -= taken;
-            self.is_between_frames &= taken == slice.len();
-        }
     }
 }
 
@@ -281,23 +229,18 @@ impl AsyncWrite for Bridge {
         true
     }
 
-    /// Everything written is the kernel's already.
+    /// Whoever polls the connection flushes the [`Line`], once all has been written that it has to
+    /// say. The crate would do so in between.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
     /// Nothing more is sent; the socket is closed when the stream is dropped.
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = ready!(self.line.poll_flush(context));
         self.stream.finish();
-        Poll::Ready(Ok(()))
+        Poll::Ready(flushed)
     }
-}
-
-/// GOAWAY with ENHANCE_YOUR_CALM (RFC 9113 sections 6.8 and 7).
-fn go_away(last_stream: u32) -> [u8; 17] {
-    let mut frame = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11];
-    frame[9..13].copy_from_slice(&last_stream.to_be_bytes());
-    frame
 }
 
 #[cfg(test)]

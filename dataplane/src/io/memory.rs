@@ -1,40 +1,48 @@
 //! How the process takes memory from the system and gives it back.
 //!
-//! An idle connection keeps a few hundred bytes; while it was busy it had a buffer and a large
-//! future, which the worker keeps for the next one and frees when nobody needs them for a while.
-//! When those lie between the small pieces of other connections, freeing them frees hardly a whole
-//! page. So pieces of a page and more are mapped on their own and unmapped when freed.
-//!
-//! Nothing here has an effect where the C library is not glibc.
+//! The allocator is the program's choice, mimalloc, which keeps what a thread has freed for that
+//! thread. An idle connection keeps a few hundred bytes; while it was busy it had a buffer and a
+//! large future, which the worker keeps for the next one and frees when nobody needs them for a
+//! while. Then the allocator is told, by the thread itself, to let go of what is free. That takes a
+//! moment, so it is done once things have calmed down: never while buffers come and go under load.
 
-/// Pieces of so many bytes are mapped on their own. Resident memory of each of 1000 (8000) idle
-/// connections, by threshold, when each connection allocated its own: glibc's own 5500 (3800)
-/// bytes, 16 KiB 4600 (2000), 4 KiB 1090 (790). Now that they share, 4 KiB gives 774 (762).
-#[cfg(target_env = "gnu")]
-const MAPPED_FROM: libc::c_int = 4096;
-/// At most so many pieces are mapped, a quarter of what Linux allows a process
-/// (`vm.max_map_count`); the others come from the heap.
-#[cfg(target_env = "gnu")]
-const MAPPED_MAX: libc::c_int = 16_384;
+use libmimalloc_sys::mi_collect;
 
-/// To be called once, before there are other threads.
-pub fn set_up() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: mallopt takes no pointer. A setting that is refused leaves the default.
+/// Gives free pages back that the allocator still holds for this thread, or of threads that have
+/// ended.
+pub fn give_back() {
+    // SAFETY: it takes no pointer, and frees nothing that is in use. Where another allocator is in
+    // use, mimalloc holds nothing.
     unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_FROM);
-        libc::mallopt(libc::M_MMAP_MAX, MAPPED_MAX);
+        mi_collect(true);
     }
 }
 
-/// Gives free pages back that the allocator still holds. Takes some milliseconds for each ten
-/// thousand free pieces, during which others wait who want memory.
-pub fn give_back() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: malloc_trim takes no pointer, locks what it looks at, and may be called by any
-    // thread.
-    unsafe {
-        libc::malloc_trim(0);
+/// When a worker gives memory back: once much of what it held was freed, and no less is held than a
+/// moment ago.
+#[derive(Debug, Default)]
+pub struct Watch {
+    /// The most buffers since memory was given back.
+    most: u64,
+    /// At the last look.
+    before: u64,
+}
+
+/// Fewer buffers than that are not worth the work.
+const BUFFERS_MIN: u64 = 64;
+
+impl Watch {
+    /// Whether memory is to be given back now that the worker holds `held` buffers. To be called
+    /// every second.
+    pub fn is_due(&mut self, held: u64) -> bool {
+        self.most = self.most.max(held);
+        let has_settled = held >= std::mem::replace(&mut self.before, held);
+        let has_freed = self.most - held >= BUFFERS_MIN.max(self.most / 2);
+        let is_due = has_freed && has_settled;
+        if is_due {
+            self.most = held;
+        }
+        is_due
     }
 }
 
@@ -55,5 +63,34 @@ pub fn unmap_code() {
     // there afterwards is what was read before (madvise(2), MADV_DONTNEED).
     unsafe {
         libc::madvise(start.cast(), bytes, libc::MADV_DONTNEED);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Watch;
+
+    /// Each step: buffers held, and whether memory is given back.
+    fn check(steps: &[(u64, bool)]) {
+        let mut watch = Watch::default();
+        for (index, &(held, expected)) in steps.iter().enumerate() {
+            assert_eq!(watch.is_due(held), expected, "step {index} of {steps:?}");
+        }
+    }
+
+    #[test]
+    fn connections_that_have_gone_quiet() {
+        // Under load, and while it ebbs, nothing; once afterwards.
+        check(&[
+            (1000, false),
+            (900, false),
+            (1000, false),
+            (600, false),
+            (10, false),
+            (10, true),
+            (10, false),
+        ]);
+        // Too few to matter.
+        check(&[(60, false), (0, false), (0, false)]);
     }
 }

@@ -35,6 +35,8 @@ worker_counters! {
     downstream_http2_floods: Counter, "ringmain_downstream_http2_floods_total",
         "HTTP/2 connections closed because their clients cost more than they bring: by resets, or \
          by frames without a request or data.";
+    downstream_http2_errors: Counter, "ringmain_downstream_http2_errors_total",
+        "HTTP/2 connections ended because their clients broke the protocol's rules.";
     accept_failures: Counter, "ringmain_accept_failures_total",
         "Connections that could not be accepted, for want of descriptors as a rule.";
     connections_refused: Counter, "ringmain_connections_refused_total",
@@ -62,6 +64,9 @@ worker_counters! {
     upstream_overflows: Counter, "ringmain_upstream_overflows_total",
         "Requests and TCP connections refused by a limit: `limits.upstream_connections`, or \
          `connectionPool` of their cluster (connections, requests, requests that wait).";
+    upstream_http2_floods: Counter, "ringmain_upstream_http2_floods_total",
+        "HTTP/2 connections to endpoints that were ended because those sent frames without an \
+         answer or data, too many of them.";
     upstream_keep_alive_failures: Counter, "ringmain_upstream_keep_alive_failures_total",
         "HTTP/2 connections to endpoints that were ended because a ping was not answered in time.";
     downstream_keep_alive_failures: Counter, "ringmain_downstream_keep_alive_failures_total",

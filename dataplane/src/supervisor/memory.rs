@@ -1,118 +1,61 @@
-//! When the process gives memory back that it has freed.
-//!
-//! The allocator holds what was freed, and a proxy frees much at once in two cases: when
-//! connections have gone quiet, and when a configuration was compiled. Giving it back takes a
-//! moment, so it is done once things have calmed down: never while buffers come and go under load,
-//! and never between two configurations that follow each other closely.
+//! When the supervisor gives memory back that it has freed: once a configuration was compiled, and
+//! never between two that follow each other closely.
 
-use std::sync::Arc;
+use crate::io::memory;
 
-use crate::{io::memory, metrics::WorkerCounters};
-
-/// Fewer buffers than that are not worth the work.
-const BUFFERS_MIN: u64 = 64;
-
-/// Watches what the workers hold.
+/// Sees configurations come.
+#[derive(Default)]
 pub struct Memory {
-    workers: Vec<Arc<WorkerCounters>>,
-    watch: Watch,
+    is_configured: bool,
+    /// As [`Self::is_configured`], a look ago.
+    was_configured: bool,
     has_started: bool,
 }
 
 impl Memory {
-    /// Of a process with these workers.
-    pub fn new(workers: Vec<Arc<WorkerCounters>>) -> Self {
-        Self {
-            workers,
-            watch: Watch::default(),
-            has_started: false,
-        }
-    }
-
     /// A configuration was compiled, and the one before it will be freed.
     pub fn configured(&mut self) {
-        self.watch.is_configured = true;
+        self.is_configured = true;
     }
 
     /// To be called every second.
     pub fn tick(&mut self) {
-        let held = |counters: &Arc<WorkerCounters>| {
-            counters.buffers_in_use.value() + counters.buffers_spare.value()
-        };
-        if self.watch.is_due(self.workers.iter().map(held).sum()) {
+        if self.is_due() {
             memory::give_back();
             if !std::mem::replace(&mut self.has_started, true) {
                 memory::unmap_code();
             }
         }
     }
-}
 
-/// The decision.
-#[derive(Debug, Default)]
-struct Watch {
-    /// The most buffers since memory was given back.
-    most: u64,
-    /// At the last look.
-    before: u64,
-    is_configured: bool,
-    /// As [`Self::is_configured`], a look ago.
-    was_configured: bool,
-}
-
-impl Watch {
-    /// Whether memory is to be given back now that the workers hold `held` buffers.
-    fn is_due(&mut self, held: u64) -> bool {
-        self.most = self.most.max(held);
-        let has_settled = held >= std::mem::replace(&mut self.before, held);
-        let has_freed = self.most - held >= BUFFERS_MIN.max(self.most / 2);
+    fn is_due(&mut self) -> bool {
         let is_configured = std::mem::take(&mut self.is_configured);
-        let was_configured = std::mem::replace(&mut self.was_configured, is_configured);
-        if (has_freed && has_settled) || (was_configured && !is_configured) {
-            self.most = held;
-            return true;
-        }
-        false
+        std::mem::replace(&mut self.was_configured, is_configured) && !is_configured
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Watch;
+    use super::Memory;
 
-    /// Each step: buffers held, whether a configuration came before it, whether memory is given
-    /// back.
-    fn check(steps: &[(u64, bool, bool)]) {
-        let mut watch = Watch::default();
-        for (index, &(held, is_configured, expected)) in steps.iter().enumerate() {
-            watch.is_configured |= is_configured;
-            assert_eq!(watch.is_due(held), expected, "step {index} of {steps:?}");
+    #[test]
+    fn once_no_more_configurations_come() {
+        let mut memory = Memory::default();
+        for (index, (is_configured, expected)) in [
+            (true, false),
+            (true, false),
+            (false, true),
+            (false, false),
+            (true, false),
+            (false, true),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            if is_configured {
+                memory.configured();
+            }
+            assert_eq!(memory.is_due(), expected, "step {index}");
         }
-    }
-
-    #[test]
-    fn connections_that_have_gone_quiet() {
-        // Under load, and while it ebbs, nothing; once afterwards.
-        check(&[
-            (1000, false, false),
-            (900, false, false),
-            (1000, false, false),
-            (600, false, false),
-            (10, false, false),
-            (10, false, true),
-            (10, false, false),
-        ]);
-        // Too few to matter.
-        check(&[(60, false, false), (0, false, false), (0, false, false)]);
-    }
-
-    #[test]
-    fn configurations() {
-        check(&[
-            (0, true, false),
-            (0, true, false),
-            (0, false, true),
-            (0, false, false),
-        ]);
     }
 }

@@ -43,7 +43,6 @@ use crate::{
     back_off::BackOff,
     control::{Client, Proposal, Receipt},
     inbox::Command,
-    io,
     last_good::LastGood,
     resolve::{self, Resolver},
 };
@@ -119,7 +118,6 @@ pub fn run(
     program: &str,
     events: impl FnMut(Event) + 'static,
 ) -> Result<(), RunError> {
-    io::memory::set_up();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

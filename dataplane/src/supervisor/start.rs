@@ -53,8 +53,7 @@ impl Supervisor {
         let (log, sinks) = open_log(tuning, count)?;
         let (registry, parts) = registry(tuning, &node, count);
         let counters: Vec<_> = parts.iter().map(WorkerParts::counters).collect();
-        let stalls = Stalls::new(counters.clone());
-        let memory = Memory::new(counters);
+        let stalls = Stalls::new(counters);
         let workers = Workers::start(tuning, parts, sinks)?;
         report_rung(&workers);
 
@@ -80,7 +79,7 @@ impl Supervisor {
             drain_timeout: tuning.limits.drain_timeout,
             view,
             workers,
-            memory,
+            memory: Memory::default(),
             stalls,
             listeners: Listeners::default(),
             snapshot: Arc::new(Snapshot::empty()),

@@ -202,11 +202,17 @@ impl Switched {
         if let Near::Http1(_) = self.near {
             self.session.stream.deadline().clear();
         }
+        let session = Rc::clone(&self.session);
         let carried = match (&self.near, &self.far) {
             (Near::Http1(_), Upstream::Http1(_)) => Box::pin(self.tunnel(bounds)).await,
             _ => Box::pin(self.streams(bounds)).await,
         };
         let (ending, (received, sent)) = carried;
+        // To a stream it looks as if the client had gone.
+        let ending = match ending {
+            Ending::DownstreamReset if session.was_cut() => Ending::Drained,
+            ending => ending,
+        };
         record.received(received);
         record.sent(sent);
         note(&mut record, ending);

@@ -34,6 +34,8 @@ on_both!(
     a_client_that_gives_no_room,
     a_reader_that_stops,
     fields_that_do_not_end,
+    fields_that_do_not_end_beside_a_request,
+    what_h2_refuses_is_recorded,
     a_route_that_takes_too_long,
 );
 
@@ -280,7 +282,10 @@ fn more_streams_than_allowed(io: Io) {
     let stream = client.get("/");
     assert_eq!(client.response(stream).text(), "ok");
     drop(client);
-    assert_eq!(mesh.finish().len(), 51);
+    // Those that were refused are recorded, too.
+    let lines = mesh.finish();
+    let refused = lines.iter().filter(|line| line.verdict() == "400 DPE");
+    assert_eq!((lines.len(), refused.count()), (54, 3));
 }
 
 fn an_idle_connection_is_closed(io: Io) {
@@ -446,6 +451,82 @@ fn fields_that_do_not_end(io: Io) {
     client.end();
     drop(client);
     mesh.finish();
+}
+
+/// Nothing else can come on the connection meanwhile, so the request beside it ends, too.
+fn fields_that_do_not_end_beside_a_request(io: Io) {
+    let origin = Origin::start(|conversation| {
+        drop(conversation.request());
+        conversation.wait_for_end();
+    });
+    let head = Frame::new(kind::HEADERS, 0, 3, *b"\x82").bytes();
+    let cut = Frame::headers(3, request("GET", "/"), true).bytes();
+    for begun in [&head, &cut[..cut.len() - 1]] {
+        let mesh = Mesh::builder(io)
+            .all_to("origin", &[origin.address()])
+            .limit("request_head_timeout", "\"300ms\"")
+            .start();
+        let mut client = mesh.http2_client();
+        client.get("/");
+        // Both have said all that they say of themselves.
+        client.ping();
+        client.send_bytes(begun);
+        assert_eq!(client.end(), Some(code::ENHANCE_YOUR_CALM));
+        drop(client);
+        let lines = mesh.finish();
+        let mut verdicts: Vec<_> = lines.iter().map(|line| line.verdict()).collect();
+        verdicts.sort_unstable();
+        assert_eq!(verdicts, ["0 DC", "408 DPE"]);
+    }
+}
+
+/// Requests that nobody here has seen but the h2 crate: each is one line and counts once.
+fn what_h2_refuses_is_recorded(io: Io) {
+    let origin = Origin::saying("ok");
+    let mesh = Mesh::to(io, &origin);
+    let mut client = mesh.http2_client();
+    // No path; a field about the connection.
+    let table: [&[(&str, &str)]; 2] = [
+        &[(":method", "GET"), (":scheme", "http"), (":authority", "a")],
+        &[
+            (":method", "GET"),
+            (":scheme", "http"),
+            (":authority", "a"),
+            (":path", "/"),
+            ("connection", "close"),
+        ],
+    ];
+    for fields in table {
+        let stream = client.begin(fields.iter().copied(), true);
+        let ended = client.ended(stream);
+        assert_eq!(ended.reset, Some(code::PROTOCOL_ERROR), "{ended:?}");
+        let stream = client.get("/");
+        assert_eq!(client.response(stream).text(), "ok");
+    }
+    // Of one that ends the connection as well.
+    let stream = client.next_stream();
+    client.send(&Frame::new(
+        kind::HEADERS,
+        5,
+        stream,
+        *b"\xff\xff\xff\xff\xff\xff",
+    ));
+    assert_eq!(client.end(), Some(code::PROTOCOL_ERROR));
+    drop(client);
+    let rejected = mesh.proxy.metric("ringmain_requests_rejected_total");
+    let errors = mesh.proxy.metric("ringmain_downstream_http2_errors_total");
+    assert_eq!((rejected, errors), (3, 1));
+    let lines = mesh.finish();
+    let mut verdicts: Vec<_> = lines.iter().map(|line| line.verdict()).collect();
+    verdicts.sort_unstable();
+    assert_eq!(
+        verdicts,
+        ["200 -", "200 -", "400 DPE", "400 DPE", "400 DPE"]
+    );
+    for line in lines.iter().filter(|line| line.verdict() == "400 DPE") {
+        assert_eq!(line.get("response_code_details"), "http2.protocol_error");
+        assert_eq!(line.get("protocol"), "HTTP/2");
+    }
 }
 
 fn a_route_that_takes_too_long(io: Io) {
