@@ -116,7 +116,7 @@ struct Connection {
 pub struct Lease {
     cluster: Rc<ClusterState>,
     /// Position among the cluster's endpoints.
-    index: usize,
+    index: u32,
     purpose: Purpose,
 }
 
@@ -134,12 +134,12 @@ impl Lease {
 
     /// This core's knowledge of the endpoint.
     pub fn state(&self) -> &EndpointState {
-        &self.cluster.states[self.index]
+        &self.cluster.states[self.index()]
     }
 
     /// The same, to be kept.
     pub fn endpoint(&self) -> Rc<EndpointState> {
-        Rc::clone(&self.cluster.states[self.index])
+        Rc::clone(&self.cluster.states[self.index()])
     }
 
     /// Settings of its cluster.
@@ -154,7 +154,7 @@ impl Lease {
 
     /// Its position among the endpoints of its cluster.
     pub fn index(&self) -> usize {
-        self.index
+        self.index as usize
     }
 }
 
@@ -382,7 +382,7 @@ impl ClusterState {
         active.set(active.get() + 1);
         Some(Lease {
             cluster: Rc::clone(self),
-            index,
+            index: u32::try_from(index).expect("endpoints are fewer than addresses"),
             purpose: Purpose::Request,
         })
     }

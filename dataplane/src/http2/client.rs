@@ -134,7 +134,7 @@ impl Multiplexed {
 
     /// It was opened for `purpose`, and nobody uses it or is about to.
     fn is_idle(self: &Rc<Self>, purpose: Purpose) -> bool {
-        self.count.purpose == purpose && Rc::strong_count(self) == 1
+        self.count.purpose() == purpose && Rc::strong_count(self) == 1
     }
 
     fn takes_upgrades(&self) -> bool {

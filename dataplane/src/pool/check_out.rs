@@ -55,7 +55,7 @@ pub async fn check_out(
     until: Micros,
 ) -> Result<Loan, Unreached> {
     if !fresh && let Some(mut connection) = lease.state().take_idle() {
-        if lease.purpose != connection.count.purpose {
+        if lease.purpose != connection.count.purpose() {
             connection.count = room(worker, lease.purpose)?;
         }
         worker.counters.upstream_connections_reused.increment();
@@ -182,7 +182,7 @@ pub fn put_back(worker: &Worker, lease: &Lease, loan: Loan, now: Micros) {
     if spent || state.gone.get() || idle.len() >= worker.limits.upstream_idle_max {
         return;
     }
-    if connection.count.purpose != Purpose::Request {
+    if connection.count.purpose() != Purpose::Request {
         let max = worker.limits.upstream_connections_max;
         match worker.clusters.rooms.take(Purpose::Request, max) {
             Some(count) => connection.count = count,

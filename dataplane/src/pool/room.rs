@@ -30,44 +30,64 @@ impl Purpose {
 }
 
 /// Connections of one core, by what they were opened for.
-#[derive(Default)]
 pub(super) struct Rooms {
-    requests: Rc<Cell<u32>>,
-    copies: Rc<Cell<u32>>,
+    requests: Rc<Room>,
+    copies: Rc<Room>,
+}
+
+/// Those that were opened for the same.
+struct Room {
+    taken: Cell<u32>,
+    purpose: Purpose,
+}
+
+impl Default for Rooms {
+    fn default() -> Self {
+        let room = |purpose| {
+            let taken = Cell::new(0);
+            Rc::new(Room { taken, purpose })
+        };
+        Self {
+            requests: room(Purpose::Request),
+            copies: room(Purpose::Copy),
+        }
+    }
 }
 
 impl Rooms {
     /// One more, unless there are `max` for this purpose already.
     pub(super) fn take(&self, purpose: Purpose, max: u32) -> Option<Count> {
-        let taken = match purpose {
+        let room = match purpose {
             Purpose::Request => &self.requests,
             Purpose::Copy => &self.copies,
         };
-        (taken.get() < max).then(|| {
-            taken.set(taken.get() + 1);
-            Count {
-                taken: Rc::clone(taken),
-                purpose,
-            }
+        let taken = room.taken.get();
+        (taken < max).then(|| {
+            room.taken.set(taken + 1);
+            Count(Rc::clone(room))
         })
     }
 
     /// All there are.
     pub(super) fn connections(&self) -> u32 {
-        self.requests.get() + self.copies.get()
+        self.requests.taken.get() + self.copies.taken.get()
     }
 }
 
 /// One of a core's upstream connections, open or being opened.
-pub struct Count {
-    taken: Rc<Cell<u32>>,
+pub struct Count(Rc<Room>);
+
+impl Count {
     /// What it was taken for.
-    pub purpose: Purpose,
+    pub fn purpose(&self) -> Purpose {
+        self.0.purpose
+    }
 }
 
 impl Drop for Count {
     fn drop(&mut self) {
-        self.taken.set(self.taken.get() - 1);
+        let taken = &self.0.taken;
+        taken.set(taken.get() - 1);
     }
 }
 
