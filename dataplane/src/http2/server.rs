@@ -375,20 +375,23 @@ impl Server<'_> {
             client: Rc::clone(&client),
         };
         let (worker, active) = (Rc::clone(self.worker), Active::new(self.control));
-        let began = worker.now();
-        io::spawn(async move {
-            let mut busy = worker.busy.take().unwrap_or_default();
-            busy.begin(visit);
-            let pause = busy.pause().await;
-            worker.busy.put(busy);
-            if let Pause::Switched(switched) = pause {
-                switched.await;
-            }
-            let is_early = client.has_reset.get() && worker.now() - began < EARLY_MICROS;
-            active.0.ended(is_early);
-            drop(active);
-        });
+        io::spawn(serve_request(worker, active, client, visit));
     }
+}
+
+/// The task of one request.
+async fn serve_request(worker: Rc<Worker>, active: Active, client: Rc<Client>, visit: Visit) {
+    let began = worker.now();
+    let mut busy = worker.busy.take().unwrap_or_default();
+    busy.begin(visit);
+    let pause = busy.pause().await;
+    worker.busy.put(busy);
+    if let Pause::Switched(switched) = pause {
+        switched.await;
+    }
+    let is_early = client.has_reset.get() && worker.now() - began < EARLY_MICROS;
+    active.0.ended(is_early);
+    drop(active);
 }
 
 /// The client of one request.
@@ -482,3 +485,6 @@ pub async fn watch<T>(
     })
     .await
 }
+
+#[cfg(test)]
+mod tests;
