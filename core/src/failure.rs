@@ -44,7 +44,7 @@ pub enum Failure {
     Overflow,
     /// The endpoint refused the connection, or the network did.
     ConnectFailed,
-    /// The TCP handshake took longer than the cluster's connect timeout.
+    /// The TCP handshake, with HTTP/2's hello behind it, took longer than the connect timeout.
     ConnectTimeout,
     /// The upstream closed or reset the connection before its answer began.
     UpstreamClosed,

@@ -18,9 +18,12 @@ use crate::{
     worker::Worker,
 };
 
-/// Between two looks at a beginning that says too little: there is more in the next packet, and as
-/// long as nothing is taken the kernel does not say that it has come.
-const PAUSE: Duration = Duration::from_millis(2);
+/// Between the first two looks at a beginning that says too little: there is more in the next
+/// packet, and as long as nothing is taken the kernel does not say that it has come.
+const PAUSE_MIN: Duration = Duration::from_millis(2);
+/// Each pause is twice as long as the one before, up to this: whoever is slow waits twice as long as
+/// it made us wait at most, and one that says a byte and no more is looked at a few times a second.
+const PAUSE_MAX: Duration = Duration::from_millis(250);
 
 /// Serves a connection to its end. `place` is that of [`Worker::open`].
 pub async fn serve(worker: Rc<Worker>, session: Rc<Session>, place: usize) {
@@ -39,6 +42,7 @@ pub async fn serve(worker: Rc<Worker>, session: Rc<Session>, place: usize) {
 
 async fn speaks_http(session: &Session, alarm: &Alarm) -> bool {
     let mut bytes = [0; ENOUGH];
+    let mut pauses = pauses();
     loop {
         let count = match session.stream.peek(&mut bytes) {
             Ok(count) => count,
@@ -56,10 +60,37 @@ async fn speaks_http(session: &Session, alarm: &Alarm) -> bool {
             // The client says no more, and what it has said is not HTTP.
             Detected::More if count == 0 => return false,
             Detected::More => {
-                if alarm.guard(sleep(PAUSE)).await.is_err() {
+                let pause = pauses.next().unwrap_or(PAUSE_MAX);
+                if alarm.guard(sleep(pause)).await.is_err() {
                     return false;
                 }
             }
+        }
+    }
+}
+
+fn pauses() -> impl Iterator<Item = Duration> {
+    std::iter::successors(Some(PAUSE_MIN), |pause| Some((2 * *pause).min(PAUSE_MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::pauses;
+
+    /// A client that sends one byte and waits wakes the core so often, whatever the timeout.
+    #[test]
+    fn slow_clients_are_looked_at_seldom() {
+        for (millis, looks_max) in [(10, 3), (500, 8), (5000, 28), (60_000, 250)] {
+            let mut left = Duration::from_millis(millis);
+            let looks = pauses().take_while(|pause| {
+                let is_in_time = *pause <= left;
+                left = left.saturating_sub(*pause);
+                is_in_time
+            });
+            let looks = looks.count();
+            assert!(looks <= looks_max, "{looks} in {millis} ms");
         }
     }
 }

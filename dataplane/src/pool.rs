@@ -6,6 +6,7 @@
 //! once per sweep. The answer to the next request is waited for with the same poll.
 
 mod check_out;
+mod room;
 
 use std::{
     cell::{Cell, RefCell, RefMut},
@@ -27,8 +28,10 @@ use ringmain_core::{
     snapshot::{ClusterEntry, ClusterId, ClusterIndex, Endpoint, Endpoints, Snapshot},
 };
 
-pub use check_out::{Unreached, check_out, connect_for_bytes, open, put_back, waiting};
+pub use check_out::{Unreached, check_out, connect_for_bytes, open, put_back, room, waiting};
+pub use room::{Count, Purpose};
 
+use self::room::Rooms;
 use crate::{
     http2::client::Shared,
     io::{deadline::Micros, sleep, stream::Stream},
@@ -50,7 +53,7 @@ const CLOSING_PAUSE: Duration = Duration::from_millis(1);
 pub struct Clusters {
     by_index: RefCell<Vec<Option<Rc<ClusterState>>>>,
     /// Connections in use and idle, of all clusters.
-    connections: Rc<Cell<u32>>,
+    rooms: Rooms,
     /// Those that nobody is to use any more.
     closing: RefCell<Vec<Connection>>,
     /// [`Self::close`] runs.
@@ -106,41 +109,37 @@ struct Connection {
     stream: Rc<Stream>,
     /// Requests that were sent on it.
     requests: u32,
-    _count: Count,
-}
-
-/// One of the worker's upstream connections, open or being opened.
-pub struct Count(Rc<Cell<u32>>);
-
-impl Count {
-    fn take(count: &Rc<Cell<u32>>) -> Self {
-        count.set(count.get() + 1);
-        Self(Rc::clone(count))
-    }
-}
-
-impl Drop for Count {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
-    }
+    count: Count,
 }
 
 /// A request's hold on an endpoint, from the pick to the end of the answer.
 pub struct Lease {
     cluster: Rc<ClusterState>,
     /// Position among the cluster's endpoints.
-    index: usize,
+    index: u32,
+    purpose: Purpose,
 }
 
 impl Lease {
+    /// Its request is a copy.
+    pub fn for_copy(mut self) -> Self {
+        self.purpose = Purpose::Copy;
+        self
+    }
+
+    /// What its connection is for.
+    pub fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
     /// This core's knowledge of the endpoint.
     pub fn state(&self) -> &EndpointState {
-        &self.cluster.states[self.index]
+        &self.cluster.states[self.index()]
     }
 
     /// The same, to be kept.
     pub fn endpoint(&self) -> Rc<EndpointState> {
-        Rc::clone(&self.cluster.states[self.index])
+        Rc::clone(&self.cluster.states[self.index()])
     }
 
     /// Settings of its cluster.
@@ -155,7 +154,7 @@ impl Lease {
 
     /// Its position among the endpoints of its cluster.
     pub fn index(&self) -> usize {
-        self.index
+        self.index as usize
     }
 }
 
@@ -223,20 +222,33 @@ impl Clusters {
     }
 
     /// Makes room for a connection that is needed now. False when all are in use.
-    fn close_oldest_idle(&self) -> bool {
-        if self.closing.borrow_mut().pop().is_some() {
+    fn close_oldest_idle(&self, purpose: Purpose) -> bool {
+        // Whatever is idle or let go of HTTP/1 stands in the room of requests.
+        let with_http1 = purpose == Purpose::Request;
+        if with_http1 && self.closing.borrow_mut().pop().is_some() {
             return true;
         }
         let states = self.by_index.borrow();
         let endpoints = states.iter().flatten().flat_map(|state| &state.states);
-        // The first one of each was put back first.
         let oldest = endpoints
-            .filter_map(|endpoint| Some((endpoint.idle.borrow().first()?.since, endpoint)))
-            .min_by_key(|(since, _)| *since);
-        let Some((_, endpoint)) = oldest else {
+            .filter_map(|endpoint| {
+                // The first one was put back first.
+                let idle = endpoint.idle.borrow();
+                let http1 = idle.first().filter(|_| with_http1);
+                let http1 = http1.map(|idle| (idle.since, false));
+                let http2 = endpoint.shared.idle_since(purpose);
+                let http2 = http2.map(|since| (since, true));
+                let (since, is_http2) = http1.into_iter().chain(http2).min()?;
+                Some((since, is_http2, endpoint))
+            })
+            .min_by_key(|(since, ..)| *since);
+        let Some((_, is_http2, endpoint)) = oldest else {
             return false;
         };
-        drop(endpoint.idle.borrow_mut().remove(0));
+        match is_http2 {
+            true => endpoint.shared.close_oldest_idle(purpose),
+            false => drop(endpoint.idle.borrow_mut().remove(0)),
+        }
         true
     }
 
@@ -268,7 +280,7 @@ impl Clusters {
         counters.upstream_connections_idle.set(idle_count);
         counters
             .upstream_connections_active
-            .set(u64::from(self.connections.get()) - unused);
+            .set(u64::from(self.rooms.connections()) - unused);
     }
 
     /// There is something to close, and [`Self::close`] is to be called.
@@ -370,7 +382,8 @@ impl ClusterState {
         active.set(active.get() + 1);
         Some(Lease {
             cluster: Rc::clone(self),
-            index,
+            index: u32::try_from(index).expect("endpoints are fewer than addresses"),
+            purpose: Purpose::Request,
         })
     }
 }

@@ -80,6 +80,8 @@ pub struct Limits {
     pub connections_max: u32,
     /// Upstream connections of one worker, in use and idle.
     pub upstream_connections_max: u32,
+    /// Copies of requests that one worker has under way, and their connections.
+    pub mirrors_max: u32,
     /// Idle upstream connections of one worker to one endpoint.
     pub upstream_idle_max: usize,
     /// Pipes of one worker that hold bytes on their way.

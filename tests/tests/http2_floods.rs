@@ -183,7 +183,7 @@ fn requests_that_are_reset_one_after_another(io: Io) {
     });
     let mesh = Mesh::builder(io)
         .all_to("origin", &[origin.address()])
-        .limit("http2_early_resets", "20")
+        .limit("http2_early_resets", "10")
         .start();
     let mut stream = mesh.client().wire.stream.try_clone().unwrap();
     stream.write_all(&hello()).unwrap();
@@ -201,12 +201,12 @@ fn requests_that_are_reset_one_after_another(io: Io) {
     assert_eq!(mesh.client().get("/").status(), 200);
 }
 
-/// Half of what would be too many, and answers between.
+/// One less than would be too many, and answers between.
 fn a_client_that_cancels_sometimes_is_let_be(io: Io) {
     let origin = Origin::saying("ok");
     let mesh = Mesh::builder(io)
         .all_to("origin", &[origin.address()])
-        .limit("http2_early_resets", "20")
+        .limit("http2_early_resets", "10")
         .start();
     let mut stream = mesh.client().wire.stream.try_clone().unwrap();
     stream.write_all(&hello()).unwrap();

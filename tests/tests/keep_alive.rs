@@ -25,6 +25,7 @@ on_both!(
     a_client_that_does_not_answer_is_ended,
     an_upstream_that_does_not_answer_is_ended,
     an_old_connection_takes_no_more_requests,
+    nothing_is_kept_of_a_connection_that_has_ended,
 );
 
 /// Types of the frames that come until the other side ends the connection.
@@ -122,4 +123,41 @@ fn an_old_connection_takes_no_more_requests(io: Io) {
     assert_eq!(client.response(stream).text(), "ok");
     drop(client);
     assert_eq!(mesh.finish().len(), 2);
+}
+
+/// Whoever asks whether it is there asks in an hour.
+fn nothing_is_kept_of_a_connection_that_has_ended(io: Io) {
+    let origin = Origin::http2(&[], |peer, stream, _| {
+        peer.answer(stream, "ok");
+        // This connection is used once.
+        peer.send(&Frame::go_away(stream, code::NO_ERROR));
+    });
+    let policy = "apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: origin}
+spec:
+  host: origin.test
+  trafficPolicy:
+    connectionPool:
+      http: {maxRequestsPerConnection: 1, http2KeepAlive: {interval: 1h, timeout: 20s}}
+";
+    let mesh = Mesh::builder(io)
+        .limit("http2_keep_alive_interval", "\"1h\"")
+        .all_to_http2("origin", &[origin.address()])
+        .resource("policy", policy)
+        .start();
+    let before = mesh.proxy.process.descriptors();
+    for _ in 0..10 {
+        let mut client = Peer::client(mesh.gateway, &[]);
+        let stream = client.get("/");
+        assert_eq!(client.response(stream).text(), "ok");
+    }
+    // The look at them has one of its own.
+    wait::until("all to be closed", || {
+        match mesh.proxy.process.descriptors() {
+            count if count <= before + 1 => Ok(()),
+            count => Err(format!("{count} descriptors, {before} at first")),
+        }
+    });
+    mesh.finish();
 }

@@ -15,6 +15,7 @@ on_both!(
     each_request_counts_once,
     bytes_are_counted,
     the_scrape_is_well_formed,
+    the_manual_names_every_metric,
     the_admin_endpoint,
     the_rung_is_the_one_asked_for,
 );
@@ -311,6 +312,22 @@ fn the_scrape_is_well_formed(io: Io) {
         );
         assert_eq!(buckets.last().unwrap().labels["le"], "+Inf");
         assert_eq!(values.last(), Some(&20.0));
+    }
+    mesh.finish();
+}
+
+fn the_manual_names_every_metric(io: Io) {
+    let origin = Origin::saying("hello");
+    let mesh = Mesh::to(io, &origin);
+    assert_eq!(mesh.client().get("/").status(), 200);
+    let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md");
+    let manual = std::fs::read_to_string(manual).unwrap();
+    let text = mesh.proxy.ask("GET", "/stats/prometheus").text();
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let names: Vec<_> = types.filter_map(|line| line.split(' ').next()).collect();
+    assert!(names.contains(&"ringmain_mirrors_sent_total"), "{names:?}");
+    for name in names {
+        assert!(manual.contains(&format!("`{name}`")), "{name}");
     }
     mesh.finish();
 }

@@ -118,6 +118,11 @@ section! {
         downstream_connections: u32 = 20_000, between(1, 10_000_000);
         /// Upstream connections of one worker, busy and idle together. Over it: 503 with flag UO.
         upstream_connections: u32 = 20_000, between(1, 10_000_000);
+        /// Copies of requests for mirrors that one worker has under way, each with its body
+        /// (`replay_bytes` at most) until it is sent. Their connections are not among
+        /// `upstream_connections`. Over it: the copy is dropped, and the request is none the wiser.
+        /// 0: no copies are sent.
+        mirrors: u32 = 512, between(0, 1_000_000);
         /// Idle connections that one worker keeps to one endpoint for the next request. Fewer than
         /// there are requests under way at a time, such as one HTTP/2 client's `http2_streams`, and
         /// connections are opened and closed all the time.
@@ -144,9 +149,9 @@ section! {
         /// all. Over it: the connection is closed (ENHANCE_YOUR_CALM).
         http2_error_resets: u32 = 200, between(10, 100_000);
         /// Requests of an HTTP/2 connection that its client resets within two seconds and before an
-        /// answer. When it has reset half as many as this, and half of all its requests: the
-        /// connection is closed (ENHANCE_YOUR_CALM).
-        http2_early_resets: u32 = 500, between(10, 100_000);
+        /// answer. When it has reset so many, and half of all its requests: the connection is closed
+        /// (ENHANCE_YOUR_CALM).
+        http2_early_resets: u32 = 250, between(10, 100_000);
         /// Frames per second of an HTTP/2 connection that bring neither a request nor data (PING,
         /// SETTINGS, PRIORITY, WINDOW_UPDATE, resets and what is unknown), beyond what belongs to
         /// requests and data. Ten seconds' worth may come at once. Over it: the connection is

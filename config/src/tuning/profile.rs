@@ -75,6 +75,7 @@ fn minimal(tuning: &mut Tuning) {
     let limits = &mut tuning.limits;
     limits.downstream_connections = 1024;
     limits.upstream_connections = 1024;
+    limits.mirrors = 64;
     limits.upstream_idle_connections = 8;
     limits.buffer_bytes = 4096;
     limits.http2_streams = 100;

@@ -2,7 +2,8 @@
 //!
 //! A core has one connection to an endpoint, and another one when the streams of all are in use.
 //! Requests that come while one is being opened wait for that one. A connection is closed by
-//! forgetting it: when the last request on it has ended, its task says goodbye and ends.
+//! forgetting it: when the last request on it has ended, its task says goodbye and ends. While
+//! somebody else than [`Shared`] holds a connection, it is in use or about to be.
 
 use std::{
     cell::{Cell, RefCell},
@@ -36,7 +37,7 @@ use crate::{
         spawn,
         stream::Stream,
     },
-    pool::{Count, Lease, Unreached},
+    pool::{self, Count, Lease, Purpose, Unreached},
     relay::micros,
     worker::Worker,
 };
@@ -61,15 +62,19 @@ struct Multiplexed {
     clock: Rc<Deadlines>,
     /// Of a connection that carries no further requests, though those under way go on.
     is_spent: Cell<bool>,
-    _count: Count,
+    count: Count,
 }
 
 /// A connection that is being opened, for whoever waits for it.
 #[derive(Default)]
 struct Opening {
-    outcome: RefCell<Option<Result<(), Unreached>>>,
+    outcome: RefCell<Option<Result<Rc<Multiplexed>, Unreached>>>,
     waiting: RefCell<Vec<Waker>>,
 }
+
+/// Connections that are opened for one request. Another one than the first is when that took no
+/// request: an upstream may say goodbye behind its hello, again and again.
+const OPENINGS_MAX: u32 = 2;
 
 impl Shared {
     /// No connection carries further requests.
@@ -92,6 +97,23 @@ impl Shared {
         idle.count()
     }
 
+    /// Since when the one is idle that has been so for longest, of those that were opened for
+    /// `purpose`.
+    pub fn idle_since(&self, purpose: Purpose) -> Option<Micros> {
+        let open = self.open.borrow();
+        let idle = open.iter().filter(|connection| connection.is_idle(purpose));
+        idle.map(|connection| connection.idle_since.get()).min()
+    }
+
+    /// Lets go of that one.
+    pub fn close_oldest_idle(&self, purpose: Purpose) {
+        let mut open = self.open.borrow_mut();
+        let idle = (0..open.len()).filter(|&index| open[index].is_idle(purpose));
+        if let Some(oldest) = idle.min_by_key(|&index| open[index].idle_since.get()) {
+            open.remove(oldest);
+        }
+    }
+
     /// One that has a stream to spare. Those that have ended are forgotten.
     fn spare(&self, streams_max: u32) -> Option<Rc<Multiplexed>> {
         let mut open = self.open.borrow_mut();
@@ -110,6 +132,11 @@ impl Multiplexed {
         !self.is_spent.get() && !matches!(ready, Poll::Ready(Err(_)))
     }
 
+    /// It was opened for `purpose`, and nobody uses it or is about to.
+    fn is_idle(self: &Rc<Self>, purpose: Purpose) -> bool {
+        self.count.purpose() == purpose && Rc::strong_count(self) == 1
+    }
+
     fn takes_upgrades(&self) -> bool {
         let requests = self.requests.borrow();
         requests.is_extended_connect_protocol_enabled()
@@ -123,12 +150,12 @@ impl Multiplexed {
 }
 
 impl Opening {
-    fn end(&self, outcome: Result<(), Unreached>) {
+    fn end(&self, outcome: Result<Rc<Multiplexed>, Unreached>) {
         *self.outcome.borrow_mut() = Some(outcome);
         self.waiting.take().into_iter().for_each(Waker::wake);
     }
 
-    async fn ended(&self) -> Result<(), Unreached> {
+    async fn ended(&self) -> Result<Rc<Multiplexed>, Unreached> {
         poll_fn(|context| match &*self.outcome.borrow() {
             Some(outcome) => Poll::Ready(outcome.clone()),
             None => {
@@ -157,6 +184,9 @@ pub async fn check_out(
     let streams_max = settings.http.streams_max.unwrap_or(u32::MAX);
     let shared = &lease.state().shared;
     let mut reused = true;
+    let mut opened = 0;
+    // What was waited for stays open until it is used.
+    let mut _awaited = None;
     loop {
         if let Some(connection) = shared.spare(streams_max) {
             if reused {
@@ -165,16 +195,19 @@ pub async fn check_out(
             return Ok(Loan::new(connection, settings.requests_max, reused));
         }
         reused = false;
-        let _waiting = crate::pool::waiting(worker, lease)?;
+        let _waiting = pool::waiting(worker, lease)?;
         let opening = shared.opening.borrow().clone();
         let opening = match opening {
             Some(opening) => opening,
-            None => begin_to_open(worker, lease),
+            None if opened == OPENINGS_MAX => return Err(turned_away()),
+            None => {
+                opened += 1;
+                begin_to_open(worker, lease)?
+            }
         };
-        alarm
-            .guard(opening.ended())
-            .await
-            .map_err(|Late(why)| Unreached::new(given_up(why)))??;
+        let ended = alarm.guard(opening.ended()).await;
+        let ended = ended.map_err(|Late(why)| Unreached::new(given_up(why)));
+        _awaited = Some(ended??);
     }
 }
 
@@ -186,8 +219,23 @@ fn given_up(why: Why) -> Failure {
     }
 }
 
+/// Connections were opened, and none of them took the request.
+fn turned_away() -> Unreached {
+    Unreached {
+        failure: Failure::StreamRefused,
+        error: Some(Rc::new(io::Error::other(format!(
+            "{OPENINGS_MAX} HTTP/2 connections were opened, and the endpoint took no request on them"
+        )))),
+    }
+}
+
 /// A connection is opened by a task of its own: others may wait for it when the first has gone.
-fn begin_to_open(worker: &Rc<Worker>, lease: &Lease) -> Rc<Opening> {
+///
+/// # Errors
+/// There is no room for one.
+fn begin_to_open(worker: &Rc<Worker>, lease: &Lease) -> Result<Rc<Opening>, Unreached> {
+    // Before anybody waits for it: there may be room for them.
+    let count = pool::room(worker, lease.purpose())?;
     let opening = Rc::<Opening>::default();
     let state = lease.endpoint();
     *state.shared.opening.borrow_mut() = Some(Rc::clone(&opening));
@@ -195,18 +243,23 @@ fn begin_to_open(worker: &Rc<Worker>, lease: &Lease) -> Rc<Opening> {
     let settings = lease.cluster().connections;
     let timeout = settings.connect_timeout;
     spawn(async move {
-        let opened = crate::pool::open(&worker, state.address, timeout, timeout).await;
-        let opened = match opened {
-            Ok((stream, count)) => begin(&worker, stream, count, &settings).await,
+        let until = worker.now() + micros(timeout);
+        let opened = match pool::open(&worker, state.address, timeout, timeout).await {
+            Ok(stream) => begin(&worker, stream, count, &settings, until).await,
             Err(unreached) => Err(unreached),
         };
         *state.shared.opening.borrow_mut() = None;
-        begun.end(opened.map(|connection| state.shared.open.borrow_mut().push(connection)));
+        if let Ok(connection) = &opened {
+            let mut open = state.shared.open.borrow_mut();
+            open.push(Rc::clone(connection));
+        }
+        begun.end(opened);
     });
-    opening
+    Ok(opening)
 }
 
-/// Says HTTP/2's hello, waits for the upstream's, and has the connection driven from now on.
+/// Says HTTP/2's hello, waits for the upstream's until `until`, and has the connection driven from
+/// now on.
 ///
 /// Before its hello nobody knows how many streams the upstream takes, and whoever waits for the
 /// connection may be more than that: what it refuses has waited in vain, and some upstreams close
@@ -216,6 +269,7 @@ async fn begin(
     stream: Rc<Stream>,
     count: Count,
     settings: &Connections,
+    until: Micros,
 ) -> Result<Rc<Multiplexed>, Unreached> {
     let flush_timeout = worker.limits.stream_idle_timeout;
     let (received, outgoing) = (worker.buffers.none(), worker.buffers.none());
@@ -226,21 +280,20 @@ async fn begin(
     let handshake = worker.limits.http2.client().handshake::<_, Bytes>(bridge);
     let (requests, mut connection) = handshake
         .await
-        .map_err(|_| Unreached::new(Failure::ConnectFailed))?;
+        .map_err(|error| no_hello(worker, Some(&error)))?;
     let alarm = worker.deadlines.alarm();
-    alarm.set(worker.now() + micros(settings.connect_timeout));
+    alarm.set(until);
     let hello = poll_fn(|context| {
-        let ended = Pin::new(&mut connection).poll(context).is_ready();
+        let ended = Pin::new(&mut connection).poll(context);
         // An error is the connection's, and what is read next will say so.
         let _ = line.poll_flush(context);
-        match requests.current_max_send_streams() {
-            _ if ended => Poll::Ready(Err(Unreached::new(Failure::ConnectFailed))),
-            0 => Poll::Pending,
-            _ => Poll::Ready(Ok(())),
+        match ended {
+            Poll::Ready(ended) => Poll::Ready(Err(no_hello(worker, ended.err().as_ref()))),
+            Poll::Pending if requests.current_max_send_streams() == 0 => Poll::Pending,
+            Poll::Pending => Poll::Ready(Ok(())),
         }
     });
-    let hello = alarm.guard(hello).await;
-    hello.map_err(|_| Unreached::new(Failure::ConnectTimeout))??;
+    alarm.guard(hello).await.map_err(|_| late_hello(worker))??;
     let shared = Rc::new(Multiplexed {
         requests: RefCell::new(requests),
         stream: Rc::clone(&stream),
@@ -249,12 +302,12 @@ async fn begin(
         idle_since: Cell::new(worker.now()),
         clock: Rc::clone(&worker.deadlines),
         is_spent: Cell::new(false),
-        _count: count,
+        count,
     });
     if let (Some(settings), Some(pings)) = (settings.http.keep_alive, connection.ping_pong()) {
         let counters = Arc::clone(&worker.counters);
         let lost = move || counters.upstream_keep_alive_failures.increment();
-        keep_alive(pings, settings, stream, &worker.deadlines, lost);
+        keep_alive(pings, settings, &stream, &worker.deadlines, lost);
     }
     let driven = Rc::downgrade(&shared);
     let counters = Arc::clone(&worker.counters);
@@ -274,6 +327,32 @@ async fn begin(
         }
     });
     Ok(shared)
+}
+
+/// The connection ended before the upstream's hello, or with it.
+fn no_hello(worker: &Worker, error: Option<&h2::Error>) -> Unreached {
+    let reason = match error {
+        Some(error) if error.is_library() => {
+            format!("the endpoint does not speak HTTP/2: {error}")
+        }
+        Some(error) => format!("the connection ended before it took a request: {error}"),
+        None => "the connection ended before it took a request".to_owned(),
+    };
+    unheard(worker, Failure::ConnectFailed, io::Error::other(reason))
+}
+
+fn late_hello(worker: &Worker) -> Unreached {
+    let reason = "no SETTINGS of HTTP/2 within the connect timeout: does the endpoint speak it?";
+    let error = io::Error::new(io::ErrorKind::TimedOut, reason);
+    unheard(worker, Failure::ConnectTimeout, error)
+}
+
+fn unheard(worker: &Worker, failure: Failure, error: io::Error) -> Unreached {
+    worker.counters.upstream_connect_failures.increment();
+    Unreached {
+        failure,
+        error: Some(Rc::new(error)),
+    }
 }
 
 /// A stream for one request, from its connection's choice to the end of the answer.

@@ -9,15 +9,17 @@ use ringmain_config::cluster::KeepAlive;
 use crate::io::{deadline::Deadlines, spawn, stream::Stream};
 
 /// Asks from now on, until the connection ends. One that does not answer in time is ended, and
-/// `lost` is called.
+/// `lost` is called. Nothing is kept open for it: it may be a while until it asks again and finds
+/// that the connection has ended.
 pub(super) fn keep_alive(
     mut pings: PingPong,
     settings: KeepAlive,
-    stream: Rc<Stream>,
+    stream: &Rc<Stream>,
     deadlines: &Rc<Deadlines>,
     lost: impl FnOnce() + 'static,
 ) {
     let alarm = deadlines.alarm();
+    let stream = Rc::downgrade(stream);
     spawn(async move {
         loop {
             alarm.set_after(settings.interval);
@@ -30,7 +32,9 @@ pub(super) fn keep_alive(
                 Err(_) => break,
             }
         }
-        lost();
-        stream.abort();
+        if let Some(stream) = stream.upgrade() {
+            lost();
+            stream.abort();
+        }
     });
 }

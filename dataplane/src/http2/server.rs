@@ -172,8 +172,7 @@ async fn begin(
     if let (Some(settings), Some(pings)) = (settings.keep_alive, connection.ping_pong()) {
         let counters = Arc::clone(&worker.counters);
         let lost = move || counters.downstream_keep_alive_failures.increment();
-        let stream = Rc::clone(&session.stream);
-        keep_alive(pings, settings, stream, &worker.deadlines, lost);
+        keep_alive(pings, settings, &session.stream, &worker.deadlines, lost);
     }
     Some(connection)
 }
@@ -378,18 +377,24 @@ impl Server<'_> {
             client: Rc::clone(&client),
         };
         let (worker, active) = (Rc::clone(self.worker), Active::new(self.control));
-        let began = worker.now();
-        io::spawn(async move {
-            let mut busy = worker.busy.take().unwrap_or_default();
-            busy.begin(visit);
-            let pause = busy.pause().await;
-            worker.busy.put(busy);
-            if let Pause::Switched(switched) = pause {
-                switched.await;
-            }
-            let is_early = client.has_reset.get() && worker.now() - began < EARLY_MICROS;
-            active.0.ended(is_early);
-            drop(active);
-        });
+        io::spawn(serve_request(worker, active, client, visit));
     }
 }
+
+/// The task of one request.
+async fn serve_request(worker: Rc<Worker>, active: Active, client: Rc<Client>, visit: Visit) {
+    let began = worker.now();
+    let mut busy = worker.busy.take().unwrap_or_default();
+    busy.begin(visit);
+    let pause = busy.pause().await;
+    worker.busy.put(busy);
+    if let Pause::Switched(switched) = pause {
+        switched.await;
+    }
+    let is_early = client.has_reset.get() && worker.now() - began < EARLY_MICROS;
+    active.0.ended(is_early);
+    drop(active);
+}
+
+#[cfg(test)]
+mod tests;

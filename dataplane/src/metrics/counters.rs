@@ -56,11 +56,14 @@ worker_counters! {
     upstream_connections_reused: Counter, "ringmain_upstream_connections_reused_total",
         "Requests sent on a connection that had carried one before.";
     upstream_stale_retries: Counter, "ringmain_upstream_stale_retries_total",
-        "Requests sent once more because the endpoint had closed a kept connection.";
+        "Requests sent once more because the endpoint had closed a kept connection, whatever the \
+         route says of retries.";
     upstream_connect_failures: Counter, "ringmain_upstream_connect_failures_total",
-        "Connections to endpoints that were refused or took too long.";
+        "Connections to endpoints that could not be opened: refused, too late, or not HTTP/2 where \
+         that is spoken.";
     upstream_overflows: Counter, "ringmain_upstream_overflows_total",
-        "Requests for which a limit allowed no connection to an endpoint.";
+        "Requests and TCP connections refused by a limit: `limits.upstream_connections`, or \
+         `connectionPool` of their cluster (connections, requests, requests that wait).";
     upstream_http2_floods: Counter, "ringmain_upstream_http2_floods_total",
         "HTTP/2 connections to endpoints that were ended because those sent frames without an \
          answer or data, too many of them.";
@@ -72,10 +75,16 @@ worker_counters! {
         "Further tries of requests, made because a policy asks for them.";
     upstream_retry_overflows: Counter, "ringmain_upstream_retry_overflows_total",
         "Further tries that were not made because a limit or budget allowed no more.";
+    mirrors_active: Gauge, "ringmain_mirrors_active",
+        "Copies of requests for mirrors under way, from the request's end to the copy's answer.";
     mirrors_sent: Counter, "ringmain_mirrors_sent_total",
-        "Copies of requests sent to the clusters of mirrors.";
+        "Copies of requests handed to a connection to a mirror's endpoint, as a whole.";
     mirrors_dropped: Counter, "ringmain_mirrors_dropped_total",
-        "Copies of requests that were not sent: too long, or no connection to an endpoint.";
+        "Copies of requests that were not begun: the body was too long or did not arrive, or \
+         `limits.mirrors` or the limits of the mirror's cluster allowed no more.";
+    mirrors_failed: Counter, "ringmain_mirrors_failed_total",
+        "Copies of requests that were begun and got no answer: no endpoint, no connection, or it \
+         ended, refused or was too late. Those that were sent before that count as sent, too.";
     buffers_in_use: Gauge, "ringmain_buffers_in_use",
         "Buffers held by connections.";
     buffers_spare: Gauge, "ringmain_buffers_spare",
@@ -96,4 +105,59 @@ worker_counters! {
         "Series of request metrics that the worker holds.";
     series_refused: Counter, "ringmain_series_refused_total",
         "Times a series of request metrics could not be made; its requests count as overflow.";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fmt::Write as _, path::Path};
+
+    use super::{FAMILIES, Kind};
+
+    fn table() -> String {
+        let mut table = "\n| metric | type | what it counts |\n|---|---|---|\n".to_owned();
+        for family in &FAMILIES {
+            let kind = match family.kind {
+                Kind::Counter => "counter",
+                Kind::Gauge => "gauge",
+                Kind::Histogram => "histogram",
+            };
+            writeln!(table, "| `{}` | {kind} | {} |", family.name, family.help).unwrap();
+        }
+        table
+    }
+
+    /// The manual's table is this program's own. `RINGMAIN_WRITE_DOCS=1` writes it anew.
+    #[test]
+    fn manual_has_every_counter() {
+        const MARK: &str =
+            "<!-- The table below is generated from dataplane/src/metrics/counters.rs. -->\n";
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
+        let manual = std::fs::read_to_string(&path).unwrap();
+        let (guide, written) = manual.split_once(MARK).unwrap();
+        let generated = table();
+        if std::env::var_os("RINGMAIN_WRITE_DOCS").is_some() {
+            std::fs::write(&path, format!("{guide}{MARK}{generated}")).unwrap();
+        } else {
+            assert!(
+                written == generated,
+                "{} is out of date; mend it with\n    RINGMAIN_WRITE_DOCS=1 cargo test -p \
+                 ringmain-dataplane manual",
+                path.display()
+            );
+        }
+    }
+
+    #[test]
+    fn helps_say_something_and_names_say_the_type() {
+        for family in &FAMILIES {
+            let is_counter = matches!(family.kind, Kind::Counter);
+            assert_eq!(
+                family.name.ends_with("_total"),
+                is_counter,
+                "{}",
+                family.name
+            );
+            assert!(family.help.ends_with('.'), "{}", family.name);
+        }
+    }
 }

@@ -8,7 +8,7 @@ use ringmain_core::{
     limit::{Counted, Full, OpenConnection},
 };
 
-use super::{Connection, Count, Idle, Lease, Loan};
+use super::{Connection, Count, Idle, Lease, Loan, Purpose};
 use crate::{
     call::{Call, Gone},
     io::{deadline::Micros, stream::Stream},
@@ -20,7 +20,7 @@ use crate::{
 pub struct Unreached {
     /// What it means for a request.
     pub failure: Failure,
-    /// What the kernel said.
+    /// What the kernel said, or what was seen of the endpoint.
     pub error: Option<Rc<io::Error>>,
 }
 
@@ -31,6 +31,15 @@ impl Unreached {
             failure,
             error: None,
         }
+    }
+
+    /// As many connections or requests as are allowed.
+    fn overflow(worker: &Worker, purpose: Purpose) -> Self {
+        // Whoever sends copies counts those that are not sent.
+        if purpose == Purpose::Request {
+            worker.counters.upstream_overflows.increment();
+        }
+        Self::new(Failure::Overflow)
     }
 }
 
@@ -46,7 +55,10 @@ pub async fn check_out(
     fresh: bool,
     (now, until): (Micros, Micros),
 ) -> Result<Loan, Unreached> {
-    if !fresh && let Some(connection) = lease.state().take_idle() {
+    if !fresh && let Some(mut connection) = lease.state().take_idle() {
+        if lease.purpose != connection.count.purpose() {
+            connection.count = room(worker, lease.purpose)?;
+        }
         worker.counters.upstream_connections_reused.increment();
         return Ok(Loan {
             connection,
@@ -65,21 +77,34 @@ pub async fn check_out(
 /// # Errors
 /// As many wait as are allowed.
 pub fn waiting(worker: &Worker, lease: &Lease) -> Result<Option<Counted>, Unreached> {
-    lease.wait().map_err(|Full| {
-        worker.counters.upstream_overflows.increment();
-        Unreached::new(Failure::Overflow)
-    })
+    let counted = lease.wait();
+    counted.map_err(|Full| Unreached::overflow(worker, lease.purpose))
+}
+
+/// Room for one more connection, made by closing an idle one if need be.
+///
+/// # Errors
+/// There are as many as are allowed, and all are in use.
+pub fn room(worker: &Worker, purpose: Purpose) -> Result<Count, Unreached> {
+    let max = purpose.connections_max(&worker.limits);
+    let clusters = &worker.clusters;
+    let mut count = clusters.rooms.take(purpose, max);
+    if count.is_none() && clusters.close_oldest_idle(purpose) {
+        count = clusters.rooms.take(purpose, max);
+    }
+    count.ok_or_else(|| Unreached::overflow(worker, purpose))
 }
 
 /// `left`: microseconds until the route's timeout.
 async fn connect(worker: &Worker, lease: &Lease, left: Micros) -> Result<Loan, Unreached> {
     let timeout = lease.cluster.cluster.connections.connect_timeout;
     let left = Duration::from_micros(left);
-    let (stream, count) = open(worker, lease.state().address, timeout, left).await?;
+    let count = room(worker, lease.purpose)?;
+    let stream = open(worker, lease.state().address, timeout, left).await?;
     let connection = Connection {
         stream,
         requests: 0,
-        _count: count,
+        count,
     };
     Ok(Loan {
         connection,
@@ -87,8 +112,8 @@ async fn connect(worker: &Worker, lease: &Lease, left: Micros) -> Result<Loan, U
     })
 }
 
-/// A new connection to `address`, within `timeout`; when `left` is shorter, that is the time left
-/// for the request.
+/// A new connection to `address`, for which there is [`room`], within `timeout`; when `left` is
+/// shorter, that is the time left for the request.
 ///
 /// # Errors
 /// Why there is none.
@@ -97,18 +122,11 @@ pub async fn open(
     address: SocketAddr,
     timeout: Duration,
     left: Duration,
-) -> Result<(Rc<Stream>, Count), Unreached> {
-    let count = &worker.clusters.connections;
-    let is_full = count.get() >= worker.limits.upstream_connections_max;
-    if is_full && !worker.clusters.close_oldest_idle() {
-        worker.counters.upstream_overflows.increment();
-        return Err(Unreached::new(Failure::Overflow));
-    }
-    let count = Count::take(count);
+) -> Result<Rc<Stream>, Unreached> {
     match Stream::connect(address, timeout.min(left), &worker.deadlines).await {
         Ok(stream) => {
             worker.counters.upstream_connections_total.increment();
-            Ok((Rc::new(stream), count))
+            Ok(Rc::new(stream))
         }
         Err(error) => {
             worker.counters.upstream_connect_failures.increment();
@@ -166,6 +184,13 @@ pub fn put_back(worker: &Worker, lease: &Lease, loan: Loan, now: Micros) {
     let mut idle = state.idle.borrow_mut();
     if spent || state.gone.get() || idle.len() >= worker.limits.upstream_idle_max {
         return;
+    }
+    if connection.count.purpose() != Purpose::Request {
+        let max = worker.limits.upstream_connections_max;
+        match worker.clusters.rooms.take(Purpose::Request, max) {
+            Some(count) => connection.count = count,
+            None => return,
+        }
     }
     connection.stream.deadline().clear();
     idle.push(Idle {

@@ -277,6 +277,7 @@ fn limits(tuning: &Tuning) -> Limits {
         replay_bytes: limits.replay_bytes,
         connections_max: limits.downstream_connections,
         upstream_connections_max: limits.upstream_connections,
+        mirrors_max: limits.mirrors,
         upstream_idle_max: limits.upstream_idle_connections as usize,
         pipes_max: limits.pipes as usize,
         drain_timeout: limits.drain_timeout,

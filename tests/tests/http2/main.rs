@@ -3,8 +3,8 @@
 //! `messages` is what passes in each of the four pairs of protocols, `peers` the same between
 //! programs that others wrote. `flow` is flow control from end to end, `early` what is answered
 //! before it was asked to the end, `endings` how streams and connections end, `bounds` how they
-//! begin and how long they may take, `smuggling` what could be read as something else. Floods are
-//! in `http2_floods`.
+//! begin and how long they may take, `opening` how connections to endpoints do, `smuggling` what
+//! could be read as something else. Floods are in `http2_floods`.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
 
@@ -13,6 +13,7 @@ mod early;
 mod endings;
 mod flow;
 mod messages;
+mod opening;
 mod pair;
 mod peers;
 mod smuggling;
