@@ -216,6 +216,27 @@ fn headers_and_the_authority_among_them() {
     assert_eq!(rule.headers.response().remove, ["server"]);
 }
 
+/// `authority` is Istio's name for it, the others are its names on the wire.
+#[test]
+fn every_name_of_the_authority() {
+    for (edits, expected) in [
+        ("set: {authority: a}", "a"),
+        ("set: {Authority: a}", "a"),
+        ("add: {authority: a}", "a"),
+        ("add: {authority: a}\n    set: {':authority': b}", "b"),
+        ("set: {':authority': a, host: a, authority: a}", "a"),
+    ] {
+        let text = format!("headers:\n  request:\n    {edits}\nroute:\n- destination: {{host: a}}");
+        let expected = HeaderEdits {
+            authority: Some(expected.to_owned()),
+            ..HeaderEdits::default()
+        };
+        assert_eq!(*rule(&text).headers.request(), expected, "{edits}");
+    }
+    let response = "headers: {response: {set: {authority: a}}}\nroute:\n- destination: {host: a}";
+    assert_eq!(rule(response).headers.response().set[0].name, "authority");
+}
+
 #[test]
 fn redirects() {
     let keep = Redirect {
@@ -558,6 +579,16 @@ claim would be let through; remove the rule",
             "headers: {request: {remove: [host]}}",
             "3:32 error: spec.http[0].headers.request.remove[0]: a request cannot be \
 without its host; remove it here, or `set` another one",
+        ),
+        (
+            "headers: {request: {remove: [authority]}}",
+            "3:32 error: spec.http[0].headers.request.remove[0]: a request cannot be \
+without its host; remove it here, or `set` another one",
+        ),
+        (
+            "headers: {request: {set: {authority: a, host: b}}}",
+            "3:49 error: spec.http[0].headers.request.set.host: the authority is said twice, and \
+not the same; leave one of `authority`, `:authority` and `host`",
         ),
         (
             "headers: {request: {set: {':path': /}}}",
