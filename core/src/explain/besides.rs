@@ -74,8 +74,11 @@ pub struct RetryPart {
     /// For each try, as `1.5s`; absent when there is no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_try_timeout: Option<String>,
-    /// Base of the wait between tries, as `0.025s`.
+    /// Longest wait before the first further try, as `0.025s`.
     pub back_off: String,
+    /// Shortest wait before any further try, as `0.5s`; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub back_off_minimum: Option<String>,
     /// Endpoints that were tried are avoided.
     pub avoids_previous_endpoints: bool,
 }
@@ -151,6 +154,7 @@ fn of_cors(then: &Then, request: &DescribedRequest<'_>) -> String {
 
 pub(super) fn retry(route: &Route) -> Option<RetryPart> {
     let policy = route.retry.as_deref()?;
+    let (shortest, longest) = policy.back_off_bounds(1);
     Some(RetryPart {
         by: match route.details.retries_itself {
             true => "route",
@@ -160,7 +164,8 @@ pub(super) fn retry(route: &Route) -> Option<RetryPart> {
         on: policy.words().to_vec(),
         status_codes: policy.status_codes().to_vec(),
         per_try_timeout: policy.per_try_timeout.map(duration::format),
-        back_off: duration::format(policy.back_off_base()),
+        back_off: duration::format(longest),
+        back_off_minimum: (!shortest.is_zero()).then(|| duration::format(shortest)),
         avoids_previous_endpoints: policy.avoids_previous_endpoints,
     })
 }

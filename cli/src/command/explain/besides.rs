@@ -50,6 +50,13 @@ fn retries(retry: &RetryPart) -> String {
     if let Some(timeout) = &retry.per_try_timeout {
         text.push_str(&format!(", each try {timeout}"));
     }
+    if let Some(wait) = retry
+        .back_off_minimum
+        .as_ref()
+        .filter(|_| retry.attempts > 0)
+    {
+        text.push_str(&format!(", {wait} apart or more"));
+    }
     if retry.attempts > 0 && !retry.avoids_previous_endpoints {
         text.push_str(", also at the same endpoint");
     }
@@ -97,12 +104,14 @@ mod tests {
             status_codes: vec![],
             per_try_timeout: None,
             back_off: "0.025s".to_owned(),
+            back_off_minimum: None,
             avoids_previous_endpoints: true,
         };
         let route = RetryPart {
             by: "route",
             status_codes: vec![503, 429],
             per_try_timeout: Some("1s".to_owned()),
+            back_off_minimum: Some("0.5s".to_owned()),
             avoids_previous_endpoints: false,
             ..table.clone()
         };
@@ -112,8 +121,8 @@ mod tests {
         );
         assert_eq!(
             retries(&route),
-            "2 on connect-failure,retriable-status-codes,503,429, each try 1s, also at the same \
-             endpoint"
+            "2 on connect-failure,retriable-status-codes,503,429, each try 1s, 0.5s apart or \
+             more, also at the same endpoint"
         );
     }
 

@@ -249,6 +249,7 @@ fn retry(rule: &Rule, chosen_by_hash: bool) -> Option<RetryPolicy> {
         on,
         status_codes: retry.status_codes.clone(),
         back_off: retry.back_off.unwrap_or(default.back_off),
+        back_off_is_minimum: retry.back_off.is_some(),
         ..default
     })
 }

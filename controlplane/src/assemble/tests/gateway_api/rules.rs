@@ -200,6 +200,7 @@ fn time_and_retries() {
                         "retriable-status-codes", "reset"],
                     "status_codes": [503],
                     "back_off": "1s",
+                    "back_off_is_minimum": true,
                 }),
             ),
         ],

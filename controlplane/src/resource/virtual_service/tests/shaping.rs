@@ -130,6 +130,7 @@ fn cors_policies() {
         max_age: Some(Duration::from_secs(24 * 3600)),
         allow_credentials: true,
         answers_unmatched_preflights: true,
+        wildcards_are_echoed: false,
     };
     let found = cors(
         "\n  allowOrigins:\n  - exact: https://a.example\n  - prefix: https://b.\n  \
@@ -169,6 +170,11 @@ fn what_is_wrong_with_cors() {
             "{}".to_owned(),
             "3:15 warning: spec.http[0].corsPolicy: no origin is allowed to read an answer; add \
              `allowOrigins`",
+        ),
+        (
+            format!("{{{origins}, allowCredentials: true, allowMethods: [GET, '*']}}"),
+            "3:90 warning: spec.http[0].corsPolicy.allowMethods[1]: browsers take `*` for a name \
+             beside `allowCredentials`; write each one, or leave out `allowCredentials`",
         ),
         (
             format!("{{{origins}, allowOrigin: [a]}}"),
