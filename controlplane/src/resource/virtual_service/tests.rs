@@ -567,7 +567,8 @@ not the name of a header; use `authority`",
         (
             "match: [{headers: {x: {regex: 'a{9999999}'}}}]",
             "3:33 error: spec.http[0].match[0].headers.x.regex: regular expression \
-\"a{9999999}\" needs an automaton of more than 1024 KiB",
+\"a{9999999}\" needs an automaton of more than 1024 KiB: of what it repeats a counted \
+number of times, like `{1,64}`, let it repeat less, or any number (`+`, `*`)",
         ),
         (
             "match: [{headers: {'@request.auth.claims.sub': {exact: a}}}]",
@@ -686,7 +687,8 @@ fn what_no_proxy_would_take_is_told_where_it_is_written() {
         (
             "match: [{uri: {regex: '[^/]*a[^/]{18}'}}]",
             "3:25 error: spec.http[0].match[0].uri.regex: regular expression \"[^/]*a[^/]{18}\" \
-             needs an automaton of more than 1024 KiB",
+             needs an automaton of more than 1024 KiB: of what it repeats a counted \
+number of times, like `{1,64}`, let it repeat less, or any number (`+`, `*`)",
         ),
     ] {
         check_rule(

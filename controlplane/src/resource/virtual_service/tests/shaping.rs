@@ -287,7 +287,8 @@ fn what_is_wrong_with_a_regular_expression_that_rewrites() {
         (
             "rewrite: {uriRegexRewrite: {match: 'a{9999}', rewrite: b}}",
             "3:30 error: spec.http[0].rewrite.uriRegexRewrite: regular expression \"a{9999}\" \
-             needs an automaton of more than 16 KiB",
+             needs an automaton of more than 64 KiB: of what it repeats a counted \
+             number of times, like `{1,64}`, let it repeat less, or any number (`+`, `*`)",
         ),
         (
             "rewrite: {uriRegexRewrite: {match: a}}",
