@@ -3,19 +3,30 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
 
-use std::process::{Command, Stdio};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
 
 const ORIGIN: &str = "outbound|8000||origin.internal";
 
 /// What is explained of `METHOD PATH` with these fields, from the deciding route on. Places are
 /// `traffic.yaml:LINE`, which is left out.
 fn explain(words: &[&str]) -> Vec<String> {
+    explain_as_tuned(words, None)
+}
+
+/// As [`explain`], of a proxy with this tuning file.
+fn explain_as_tuned(words: &[&str], config: Option<&Path>) -> Vec<String> {
     let (method, path) = (words[0], words[1]);
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringmain"));
     command.args(["explain", "--resources", "traffic.yaml", method]);
     command.arg(format!("http://127.0.0.1:8080{path}"));
     for field in &words[2..] {
         command.args(["-H", field]);
+    }
+    if let Some(config) = config {
+        command.arg("--config").arg(config);
     }
     let output = command
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/traffic"))
@@ -48,10 +59,11 @@ const BY_TABLE: &str = "retries       2 on connect-failure,refused-stream,unavai
                         retriable-status-codes,stale-connection, by the route table";
 
 /// The lines of the destination `origin.internal`, which is sent this path.
-fn to_origin(path: &str) -> [String; 4] {
+fn to_origin(path: &str) -> [String; 5] {
     [
         format!("cluster       {ORIGIN}"),
         format!("  sent as     {path} for 127.0.0.1:8080"),
+        "  at most     pending 100, requests 1000, retries 20, retry budget 20 % or 3".to_owned(),
         "  endpoint    127.0.0.1:8000".to_owned(),
         "  endpoint    127.0.0.1:8001".to_owned(),
     ]
@@ -116,7 +128,10 @@ fn a_client_is_bound_to_an_endpoint() {
             &["GET", "/"][..],
             "cookie \"visitor\", which is given for 3600s",
         ),
-        (&["GET", "/", "cookie: visitor=7"], "cookie \"visitor\""),
+        (
+            &["GET", "/", "cookie: visitor=7"],
+            "cookie \"visitor\": 127.0.0.1:8000",
+        ),
     ] {
         let found = explain(words);
         let line = format!("  chosen by   {expected}");
@@ -124,6 +139,22 @@ fn a_client_is_bound_to_an_endpoint() {
         let also = "also at the same endpoint";
         assert!(found.iter().any(|line| line.contains(also)), "{found:#?}");
     }
+}
+
+/// The proxy's tuning file decides which path routes see.
+#[test]
+fn a_tuned_proxy_is_explained() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("ringmain.toml");
+    std::fs::write(
+        &config,
+        "[http]\npath_normalization = 'decode_and_merge_slashes'\n",
+    )
+    .unwrap();
+    let words = ["GET", "/%2Fretried%2fa"];
+    assert_eq!(explain(&words)[0], "route         bound");
+    let tuned = explain_as_tuned(&words, Some(&config));
+    assert_eq!(tuned[0], "route         retried", "{tuned:#?}");
 }
 
 #[test]

@@ -189,11 +189,6 @@ fn what_it_cannot_know_or_do() {
             "a TCP connection has no header fields; leave -H out",
         ),
         (
-            &["GET", "http://a/", "--source", "1.2.3.4"],
-            2,
-            "no rule for requests looks at the client's address; leave --source out",
-        ),
-        (
             &["GET"],
             2,
             "name METHOD and URL of a request, or tcp://HOST:PORT",

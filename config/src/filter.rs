@@ -105,6 +105,11 @@ pub struct Cors {
     /// than sent on.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub answers_unmatched_preflights: bool,
+    /// `*` among the methods and headers stands for those that a preflight asks for, and is itself
+    /// never sent, nor among the exposed headers: browsers take it for a name when there are
+    /// credentials (`HTTPCORSFilter` with `allowCredentials`).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub wildcards_are_echoed: bool,
 }
 
 /// A copy of each of some requests, whose answer nobody waits for.

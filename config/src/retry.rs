@@ -31,6 +31,10 @@ pub struct RetryPolicy {
     /// ten times this.
     #[serde(with = "crate::duration", skip_serializing_if = "is_default_back_off")]
     pub back_off: Duration,
+    /// No wait is shorter than [`Self::back_off`] and none is longer than one and a half times
+    /// that, whatever N (`HTTPRouteRetry.backoff`).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub back_off_is_minimum: bool,
 }
 
 /// Envoy's base interval.
@@ -45,6 +49,7 @@ impl Default for RetryPolicy {
             status_codes: Vec::new(),
             avoids_previous_endpoints: true,
             back_off: BACK_OFF,
+            back_off_is_minimum: false,
         }
     }
 }

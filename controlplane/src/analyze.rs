@@ -5,6 +5,8 @@
 
 mod dead;
 mod gateway_api;
+mod hidden;
+mod merged;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,6 +60,7 @@ pub fn analyze(world: &World, extent: Extent) -> Vec<Problem> {
     findings.mesh_conflicts();
     findings.sidecar_conflicts();
     findings.gateway_api_places();
+    findings.merged_rules();
     findings.problems.extend(dead::analyze(world.resources()));
     findings.problems.into_iter().collect()
 }

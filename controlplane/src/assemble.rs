@@ -12,7 +12,7 @@
 mod clusters;
 mod domains;
 mod egress;
-mod gateway;
+pub(crate) mod gateway;
 pub(crate) mod gateway_api;
 mod ingress;
 mod retries;

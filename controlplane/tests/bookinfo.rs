@@ -13,6 +13,7 @@ use ringmain_config::{
     node::{GatewayScope, Node},
     problem::Problem,
     route::Action,
+    tuning::Http,
 };
 use ringmain_controlplane::{
     analyze::{Extent, analyze},
@@ -99,13 +100,14 @@ fn ask(world: &World, from: &str, url: &str, headers: &[(&str, &str)]) -> Asked 
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect(),
+        source: None,
     };
     let compiled = Compiled {
         document: &document,
         snapshot: &snapshot,
     };
     let table = listener.protocol.route_table().unwrap();
-    let explanation = explain(compiled, listener, table, &described);
+    let explanation = explain(compiled, &Http::default(), (listener, table), &described);
     Asked {
         explanation,
         document,

@@ -8,9 +8,19 @@ mod besides;
 mod parts;
 pub mod tcp;
 
-use ringmain_config::{cluster::Cluster, document::Document, duration, route::BLOCK_ALL};
+use std::{borrow::Cow, net::IpAddr};
 
-pub use besides::{AbortPart, DelayPart, FiltersPart, HashPart, MirrorPart, RetryPart};
+use ringmain_config::{
+    cluster::Cluster,
+    document::Document,
+    duration,
+    route::BLOCK_ALL,
+    tuning::{Http, UnderscoresInHeaders},
+};
+
+pub use besides::{
+    AbortPart, DelayPart, FiltersPart, HashPart, LimitsPart, MirrorPart, RetryBudgetPart, RetryPart,
+};
 pub use parts::{
     DestinationPart, EditsPart, EndpointPart, Explanation, ListenerPart, NamedPart, Outcome,
     PassedOver, RefusedPart, RoutePart,
@@ -19,9 +29,10 @@ pub use parts::{
 use crate::{
     failure::Failure,
     filter::Then,
-    header::Edits,
+    grpc,
+    header::{Edits, Headers},
     http1::Reject,
-    path::{self, Refused},
+    path::{self, Made, Refused},
     route::{Action, Destination, Direct, Forward, Request, Route, RouteTable},
     snapshot::{Listener, Snapshot},
     target,
@@ -47,15 +58,18 @@ pub struct Described {
     pub authority: String,
     /// Path and query, as the client would send them.
     pub target: String,
-    /// Name and value of each header field.
+    /// Name and value of each header field but `host`.
     pub headers: Vec<(String, String)>,
+    /// Who opens the connection, where that is known.
+    pub source: Option<IpAddr>,
 }
 
-/// What would happen to `described` at `listener`, which is one of the snapshot and has `table`.
+/// What would happen to `described` at `listener`, which is one of the snapshot and has `table`, in
+/// a proxy that is tuned so (`http`).
 pub fn explain(
     compiled: Compiled<'_>,
-    listener: &Listener,
-    table: &RouteTable,
+    http: &Http,
+    (listener, table): (&Listener, &RouteTable),
     described: &Described,
 ) -> Explanation {
     let mut explanation = Explanation {
@@ -73,10 +87,17 @@ pub fn explain(
         explanation.outcome = refused("method".to_owned(), reason, failure);
         return explanation;
     }
-    let (path, query) = match path::split(&described.target) {
+    let headers = match headers(http, described) {
+        Ok(headers) => headers,
+        Err(outcome) => {
+            explanation.outcome = outcome;
+            return explanation;
+        }
+    };
+    let (path, query) = match path(http, described, &headers) {
         Ok(split) => split,
-        Err(refused) => {
-            explanation.outcome = refused_path("path".to_owned(), refused);
+        Err(outcome) => {
+            explanation.outcome = outcome;
             return explanation;
         }
     };
@@ -87,21 +108,77 @@ pub fn explain(
         authority: &described.authority,
         path: &path,
         query,
-        headers: described.headers.as_slice(),
+        headers: headers.as_slice(),
         listener_port: listener.config.address.port(),
     };
-    explanation.outcome = routed(compiled, table, &request, &mut explanation);
+    let asked = Asked {
+        compiled,
+        request: &request,
+        source: described.source,
+    };
+    explanation.outcome = routed(asked, table, &mut explanation);
     explanation
+}
+
+/// A request at the point where routes see it, and what they lead to.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    compiled: Compiled<'a>,
+    request: &'a DescribedRequest<'a>,
+    source: Option<IpAddr>,
+}
+
+/// The fields that routes see, `host` among them; or the refusal of a name with `_`.
+fn headers(http: &Http, described: &Described) -> Result<Vec<(String, String)>, Outcome> {
+    let has_underscore = |(name, _): &&(String, String)| name.contains('_');
+    let underscored = described.headers.iter().find(has_underscore);
+    if let (UnderscoresInHeaders::Reject, Some((name, _))) =
+        (http.underscores_in_headers, underscored)
+    {
+        let reason = "its name holds `_`, and http.underscores_in_headers is \"reject\"".to_owned();
+        let failure = Failure::BadRequest(Reject::HeaderUnderscore);
+        return Err(refused(format!("header {name:?}"), reason, failure));
+    }
+    let drops = http.underscores_in_headers == UnderscoresInHeaders::Drop;
+    let sent = described.headers.iter();
+    let sent = sent.filter(|field| !drops || !has_underscore(field));
+    let host = ("host".to_owned(), described.authority.clone());
+    Ok([host].into_iter().chain(sent.cloned()).collect())
+}
+
+/// Path and query that routes see; or the answer to a path that none is asked about.
+fn path<'a>(
+    http: &Http,
+    described: &'a Described,
+    headers: &[(String, String)],
+) -> Result<(Cow<'a, str>, Option<&'a str>), Outcome> {
+    let refuse = |refused| refused_path("path".to_owned(), refused);
+    let policy = path::Policy::of(http);
+    let (made, query) = policy.split(&described.target).map_err(refuse)?;
+    let to = match made {
+        Made::Path(path) => return Ok((path, query)),
+        Made::Redirect(path) => path,
+    };
+    let content_type = headers.value("content-type");
+    if content_type.is_some_and(|value| grpc::is_grpc(&value)) {
+        return Err(refuse(Refused::EscapedSlash));
+    }
+    Err(Outcome::Redirect {
+        status: 307,
+        location: match query {
+            Some(query) => format!("{to}?{query}"),
+            None => to,
+        },
+        response_headers: Vec::new(),
+    })
 }
 
 type DescribedRequest<'a> = Request<'a, [(String, String)]>;
 
-fn routed(
-    compiled: Compiled<'_>,
-    table: &RouteTable,
-    request: &DescribedRequest<'_>,
-    explanation: &mut Explanation,
-) -> Outcome {
+fn routed(asked: Asked<'_>, table: &RouteTable, explanation: &mut Explanation) -> Outcome {
+    let Asked {
+        compiled, request, ..
+    } = asked;
     let Some(virtual_host) = table.virtual_host(request.authority) else {
         let by = format!("route table {:?}", table.name());
         let authority = request.authority;
@@ -134,7 +211,7 @@ fn routed(
     if let Some(answer) = preflight(route, request) {
         return answer;
     }
-    acted(compiled, route, request)
+    acted(asked, route)
         .unwrap_or_else(|refused| refused_path(format!("route {:?}", route.name), refused))
 }
 
@@ -174,11 +251,7 @@ fn passed_over(before: &[Route], request: &DescribedRequest<'_>) -> Vec<PassedOv
         .collect()
 }
 
-fn acted(
-    compiled: Compiled<'_>,
-    route: &Route,
-    request: &DescribedRequest<'_>,
-) -> Result<Outcome, Refused> {
+fn acted(asked: Asked<'_>, route: &Route) -> Result<Outcome, Refused> {
     let response_headers = || {
         target::response_edits(route, None)
             .map(edits_part)
@@ -187,12 +260,12 @@ fn acted(
     match &route.action {
         Action::Forward(forward) => {
             let drawn = forward.destinations.iter().filter(|to| to.weight > 0);
-            let parts = drawn.map(|to| destination(compiled, route, forward, to, request));
+            let parts = drawn.map(|to| destination(asked, route, forward, to));
             Ok(Outcome::Forward(parts.collect::<Result<_, _>>()?))
         }
         Action::Redirect(redirect) => Ok(Outcome::Redirect {
             status: redirect.status,
-            location: target::location(redirect, route, request)?,
+            location: target::location(redirect, route, asked.request)?,
             response_headers: response_headers(),
         }),
         Action::Direct(Direct { status, body }) => Ok(Outcome::Direct {
@@ -204,19 +277,22 @@ fn acted(
 }
 
 fn destination(
-    compiled: Compiled<'_>,
+    asked: Asked<'_>,
     route: &Route,
     forward: &Forward,
     to: &Destination,
-    request: &DescribedRequest<'_>,
 ) -> Result<DestinationPart, Refused> {
+    let Asked {
+        compiled, request, ..
+    } = asked;
+    let entry = compiled.snapshot.cluster(to.cluster);
     let mut target = target::path(route, forward, request.path)?.into_owned();
     if let Some(query) = request.query {
         target.push('?');
         target.push_str(query);
     }
     let nothing;
-    let (cluster, answer) = match (&to.answer, compiled.snapshot.cluster(to.cluster)) {
+    let (cluster, answer) = match (&to.answer, entry) {
         (None, Some(entry)) => (&*entry.cluster, None),
         (answer, _) => {
             let name = answer.as_ref().map(|answer| answer.name.to_string());
@@ -235,7 +311,8 @@ fn destination(
         target,
         authority: target::authority(route, forward, to, request.authority).to_owned(),
         protocol: cluster.protocol,
-        hash: besides::hash(cluster, request),
+        hash: entry.and_then(|entry| besides::hash(entry, request, asked.source)),
+        limits: LimitsPart::of(cluster),
         answer,
         request_headers: target::request_edits(route, Some(to))
             .map(edits_part)

@@ -35,6 +35,9 @@ pub enum Refused {
     EscapedSlash,
     /// What the route's regular expression makes of it is no canonical path.
     Unusable,
+    /// The route's regular expression has too much to do on it, or makes too much of it
+    /// ([`WORK_MAX`](crate::route::rewrite::WORK_MAX)).
+    Costly,
 }
 
 impl Refused {
@@ -47,6 +50,7 @@ impl Refused {
             Self::Escapes => "path.escapes_rewrite",
             Self::EscapedSlash => "path.escaped_slash",
             Self::Unusable => "path.unusable_rewrite",
+            Self::Costly => "path.costly_rewrite",
         }
     }
 }
@@ -60,6 +64,7 @@ impl fmt::Display for Refused {
             Self::Escapes => "the path leads out of the prefix that it is rewritten to",
             Self::EscapedSlash => "the path holds an escaped slash or backslash",
             Self::Unusable => "what the path is rewritten to is not a canonical path",
+            Self::Costly => "the path is too much for the regular expression that rewrites it",
         })
     }
 }

@@ -21,7 +21,7 @@ pub struct Policy {
     pub per_try_timeout: Option<Duration>,
     /// Endpoints that were tried are avoided as long as there are others.
     pub avoids_previous_endpoints: bool,
-    back_off: Duration,
+    back_off: BackOff,
     on: Words,
     /// Statuses that [`RetryOn::RetriableStatusCodes`] speaks of; empty without that word.
     status_codes: Box<[u16]>,
@@ -107,7 +107,10 @@ impl Policy {
             attempts,
             per_try_timeout: source.per_try_timeout,
             avoids_previous_endpoints: source.avoids_previous_endpoints,
-            back_off: source.back_off,
+            back_off: match source.back_off_is_minimum {
+                true => BackOff::AtLeast(source.back_off),
+                false => BackOff::Growing(source.back_off),
+            },
             on,
             status_codes,
             written: source.on.as_slice().into(),
@@ -210,21 +213,15 @@ impl Policy {
         matches!(ended, Ended::Failed { failure, on } if is_stale(failure, on))
     }
 
-    /// How long to wait before further try number `number`, which is 1 for the first: evenly
-    /// distributed from zero to (2^number - 1) times the base, at most 10 times the base.
+    /// How long to wait before further try number `number`, which is 1 for the first.
+    /// `random`: 64 evenly distributed bits.
     pub fn back_off(&self, number: u32, random: u64) -> Duration {
-        let times = 1_u32
-            .checked_shl(number)
-            .map_or(u32::MAX, |power| power - 1);
-        let longest = self.back_off.saturating_mul(times.min(BACK_OFF_TIMES_MAX));
-        let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
-        let drawn = (u128::from(nanos) * u128::from(random)) >> 64;
-        Duration::from_nanos(drawn as u64)
+        self.back_off.wait(number, random)
     }
 
-    /// Base of [`Self::back_off`].
-    pub fn back_off_base(&self) -> Duration {
-        self.back_off
+    /// Shortest and longest [`Self::back_off`] before further try number `number`.
+    pub fn back_off_bounds(&self, number: u32) -> (Duration, Duration) {
+        self.back_off.bounds(number)
     }
 
     /// What is worth another try, as it was written.
@@ -235,6 +232,38 @@ impl Policy {
     /// Statuses that are, when a word says so.
     pub fn status_codes(&self) -> &[u16] {
         &self.status_codes
+    }
+}
+
+/// How long tries are apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BackOff {
+    /// Before further try N up to (2^N - 1) times this, at most ten times this: Envoy's.
+    Growing(Duration),
+    /// This, and up to half of it more, so that those who failed together do not come back
+    /// together (`HTTPRouteRetry.backoff`).
+    AtLeast(Duration),
+}
+
+impl BackOff {
+    fn bounds(self, number: u32) -> (Duration, Duration) {
+        match self {
+            Self::Growing(base) => {
+                let power = 1_u32.checked_shl(number);
+                let times = power.map_or(u32::MAX, |power| power - 1);
+                let longest = base.saturating_mul(times.min(BACK_OFF_TIMES_MAX));
+                (Duration::ZERO, longest)
+            }
+            Self::AtLeast(shortest) => (shortest, shortest.saturating_add(shortest / 2)),
+        }
+    }
+
+    /// Evenly distributed between the bounds.
+    fn wait(self, number: u32, random: u64) -> Duration {
+        let (shortest, longest) = self.bounds(number);
+        let spread = u64::try_from((longest - shortest).as_nanos()).unwrap_or(u64::MAX);
+        let drawn = (u128::from(spread) * u128::from(random)) >> 64;
+        shortest.saturating_add(Duration::from_nanos(drawn as u64))
     }
 }
 

@@ -39,7 +39,8 @@ pub fn path<'a>(route: &Route, forward: &Forward, path: &'a str) -> Result<Cow<'
         PathRewrite::Regex(regex) => match regex.replaced(path) {
             Ok(None) => Ok(Cow::Borrowed(path)),
             Ok(Some(made)) if path::is_canonical(&made) => Ok(Cow::Owned(made)),
-            Ok(Some(_)) | Err(Unusable) => Err(Refused::Unusable),
+            Ok(Some(_)) | Err(Unusable::NotText) => Err(Refused::Unusable),
+            Err(Unusable::TooMuch) => Err(Refused::Costly),
         },
     }
 }

@@ -9,10 +9,12 @@ use ringmain_config::{
     cluster::{Balancer, HashCookie, HashKey, Protocol},
     document::{Document, Part},
     filter::{Abort, AbortWith, Cors, Delay, Fault, Filters, Mirror, Share},
-    retry::{RetryOn, RetryPolicy},
+    retry::{RetryBudget, RetryOn, RetryPolicy},
     route::{Action, Route},
+    tuning::Http,
 };
 use ringmain_core::{
+    balance::{self, State},
     explain::{Compiled, Described, Explanation, Outcome, explain},
     route::{self, Decision},
     snapshot::{ClusterIndex, Snapshot},
@@ -154,6 +156,16 @@ fn explained(
     path: &str,
     headers: &[(&str, &str)],
 ) -> Explanation {
+    explained_from(None, document, method, path, headers)
+}
+
+fn explained_from(
+    source: Option<&str>,
+    document: &Document,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Explanation {
     let snapshot = compile(document);
     let compiled = Compiled {
         document,
@@ -167,8 +179,9 @@ fn explained(
         authority: "a".to_owned(),
         target: path.to_owned(),
         headers: fields(headers),
+        source: source.map(|source| source.parse().expect("an address")),
     };
-    explain(compiled, listener, table, &described)
+    explain(compiled, &Http::default(), (listener, table), &described)
 }
 
 #[test]
@@ -246,11 +259,97 @@ fn everything_is_explained() {
     let found: Value =
         serde_json::to_value(explained(&document, "GET", "/r", &with_cookie)).unwrap();
     let hash = &found["outcome"]["forward"][0]["hash"];
-    assert_eq!(*hash, json!({"by": "cookie \"session\"", "is_there": true}));
+    let expected = json!({
+        "by": "cookie \"session\"", "is_there": true, "endpoint": "127.0.0.1:1",
+    });
+    assert_eq!(*hash, expected);
     assert_eq!(
         found["route"]["filters"]["cors"],
         "the request names no origin"
     );
+}
+
+/// The endpoint is the one that workers pick for this key, which is the same in every process.
+#[test]
+fn the_endpoint_of_a_key_is_named() {
+    let addresses = ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"];
+    let mut document = document_of(vec![forwarding("r", |_| {})]);
+    for part in cluster("c", &addresses.map(|address| (address, 1))) {
+        document.upsert(part);
+    }
+    let mut change = |key: HashKey| {
+        let Part::Cluster(mut cluster) = cluster_alone("c") else {
+            unreachable!()
+        };
+        let changed = Arc::make_mut(&mut cluster);
+        changed.balancer = Balancer::RingHash { entries_min: 1024 };
+        changed.hash = Some(key);
+        document.upsert(Part::Cluster(cluster));
+        document.clone()
+    };
+    let by_header = change(HashKey::Header("x-user".to_owned()));
+    let by_source = change(HashKey::SourceAddress);
+    let asked = |document: &Document, fields: &[(&str, &str)], source: Option<&str>| {
+        let explanation = explained_from(source, document, "GET", "/r", fields);
+        let found = serde_json::to_value(&explanation).unwrap();
+        found["outcome"]["forward"][0]["hash"].clone()
+    };
+    let picked = |document: &Document, key: &[u8]| {
+        let snapshot = compile(document);
+        let (_, entry) = snapshot.cluster_named("c").unwrap();
+        let mut state = State::new(entry.cluster.balancer);
+        let hash = Some(balance::hash(key));
+        let none = &mut || panic!("a choice by hash is no draw");
+        let position = state.pick(&entry.endpoints, hash, |_| 0, |_| false, none);
+        entry.endpoints[position.unwrap()].address.to_string()
+    };
+    let mut chosen = std::collections::BTreeSet::new();
+    for user in ["ann", "ben", "cat", "dan", "eve", "fay", "gil", "hal"] {
+        let found = asked(&by_header, &[("x-user", user)], None);
+        assert_eq!(found["endpoint"], picked(&by_header, user.as_bytes()));
+        chosen.insert(found["endpoint"].to_string());
+    }
+    assert!(chosen.len() > 1, "{chosen:?}");
+    let found = asked(&by_header, &[], None);
+    assert_eq!(found, json!({"by": "header \"x-user\"", "is_there": false}));
+    assert_eq!(
+        asked(&by_source, &[], None),
+        json!({"by": "source address"})
+    );
+    let found = asked(&by_source, &[], Some("10.1.2.3"));
+    let expected = picked(&by_source, &[10, 1, 2, 3]);
+    let expected = json!({"by": "source address", "is_there": true, "endpoint": expected});
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn what_bounds_requests_is_explained() {
+    let mut document = document_of(vec![forwarding("r", |_| {})]);
+    let limits = |document: &Document| {
+        let explanation = explained(document, "GET", "/r", &[]);
+        let found = serde_json::to_value(&explanation).unwrap();
+        found["outcome"]["forward"][0]["limits"].clone()
+    };
+    assert_eq!(limits(&document), Value::Null);
+    let Part::Cluster(mut cluster) = cluster_alone("c") else {
+        unreachable!()
+    };
+    let changed = Arc::make_mut(&mut cluster);
+    changed.connections.requests_max = 9;
+    changed.connections.http.active_max = Some(1);
+    changed.connections.http.pending_max = Some(2);
+    changed.connections.http.retries_max = Some(3);
+    changed.connections.http.streams_max = Some(4);
+    changed.retry_budget = Some(RetryBudget {
+        share: 1250,
+        concurrency_min: 3,
+    });
+    document.upsert(Part::Cluster(cluster));
+    let expected = json!({
+        "pending": 2, "requests": 1, "retries": 3, "streams": 4, "per_connection": 9,
+        "retry_budget": {"percent": 12.5, "minimum": 3},
+    });
+    assert_eq!(limits(&document), expected);
 }
 
 #[test]

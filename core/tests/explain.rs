@@ -3,9 +3,12 @@
 mod document;
 
 use document::*;
-use ringmain_config::route::{
-    Action, Forward, HeaderEdits, PathMatch, Redirect, RedirectPath, RedirectPort, Rewrite, Route,
-    RouteMatch,
+use ringmain_config::{
+    route::{
+        Action, Forward, HeaderEdits, PathMatch, Redirect, RedirectPath, RedirectPort, Rewrite,
+        Route, RouteMatch,
+    },
+    tuning::{EscapedSlashes, Http, PathNormalization, UnderscoresInHeaders},
 };
 use ringmain_core::{
     explain::{Compiled, Described, Explanation, Outcome, explain},
@@ -14,6 +17,10 @@ use ringmain_core::{
 use serde_json::{Value, json};
 
 fn explained(described: &Described) -> Explanation {
+    explained_as_tuned(&Http::default(), described)
+}
+
+fn explained_as_tuned(http: &Http, described: &Described) -> Explanation {
     let mut jason = route_to("jason", prefix("/reviews"), forward(&[("v2", 1)]));
     jason.matches.headers = vec![header_match("end-user", is("jason"), false)];
     let mut split = route_to(
@@ -57,16 +64,13 @@ fn explained(described: &Described) -> Explanation {
         },
         ..route_to("post", PathMatch::Any, forward_to_v1())
     };
+    explained_among(http, vec![jason, split, old, post], described)
+}
+
+fn explained_among(http: &Http, routes: Vec<Route>, described: &Described) -> Explanation {
     let parts = [
         listener("web", "127.0.0.1:8080", "t"),
-        table(
-            "t",
-            vec![virtual_host(
-                "shop",
-                &["shop.example"],
-                vec![jason, split, old, post],
-            )],
-        ),
+        table("t", vec![virtual_host("shop", &["shop.example"], routes)]),
     ];
     let clusters = ["v1", "v2", "v3"]
         .into_iter()
@@ -81,7 +85,7 @@ fn explained(described: &Described) -> Explanation {
     let ListenerProtocol::Http(table) = &listener.protocol else {
         panic!("{listener:?}")
     };
-    explain(compiled, listener, table, described)
+    explain(compiled, http, (listener, table), described)
 }
 
 fn forward_to_v1() -> Action {
@@ -95,6 +99,7 @@ fn described(authority: &str, target: &str, headers: &[(&str, &str)]) -> Describ
         authority: authority.to_owned(),
         target: target.to_owned(),
         headers: fields(headers),
+        source: None,
     }
 }
 
@@ -149,6 +154,116 @@ fn forwarded() {
     });
     let found: Value = serde_json::to_value(explanation).unwrap();
     assert_eq!(found, expected, "{found:#}");
+}
+
+/// As the proxy does, by what its tuning file says of paths.
+#[test]
+fn paths_are_made_as_tuned() {
+    use EscapedSlashes::{Keep, Reject, UnescapeAndRedirect};
+    use PathNormalization::{Base, DecodeAndMergeSlashes, MergeSlashes};
+    let grpc = ("content-type", "application/grpc");
+    let answered = |status, location: &str| (None, None, format!("{status} {location}"));
+    let routed = |path: &str, route: &str| {
+        let (path, route) = (Some(path.to_owned()), Some(route.to_owned()));
+        (path, route, "forward".to_owned())
+    };
+    for (normalization, slashes, target, field, expected) in [
+        (
+            Base,
+            Keep,
+            "/reviews/7",
+            None,
+            routed("/reviews/7", "split"),
+        ),
+        (
+            MergeSlashes,
+            Keep,
+            "//reviews",
+            None,
+            routed("/reviews", "split"),
+        ),
+        (
+            DecodeAndMergeSlashes,
+            Keep,
+            "/%2Freviews%2f7",
+            None,
+            routed("/reviews/7", "split"),
+        ),
+        (Base, Reject, "/reviews%2f7", None, answered(400, "DPE")),
+        (
+            Base,
+            UnescapeAndRedirect,
+            "/reviews%2f7?a",
+            None,
+            answered(307, "/reviews/7?a"),
+        ),
+        (
+            Base,
+            UnescapeAndRedirect,
+            "/reviews%2f7?a",
+            Some(grpc),
+            answered(400, "DPE"),
+        ),
+    ] {
+        let http = Http {
+            path_normalization: normalization,
+            escaped_slashes: slashes,
+            ..Http::default()
+        };
+        let asked = described("shop.example", target, field.as_slice());
+        let explanation = explained_as_tuned(&http, &asked);
+        let outcome = match explanation.outcome {
+            Outcome::Forward(_) => "forward".to_owned(),
+            Outcome::Redirect {
+                status, location, ..
+            } => format!("{status} {location}"),
+            Outcome::Refused(part) => format!("{} {}", part.status, part.flag),
+            other => panic!("{target}: {other:?}"),
+        };
+        let found = (
+            explanation.path,
+            explanation.route.map(|route| route.name),
+            outcome,
+        );
+        assert_eq!(found, expected, "{http:?} {target}");
+    }
+    let explanation = explained(&described("shop.example", "//reviews", &[]));
+    assert!(matches!(explanation.outcome, Outcome::Refused(_)));
+}
+
+/// As the proxy does, by what its tuning file says of names with `_`. `host` is a field, too.
+#[test]
+fn fields_that_routes_see() {
+    use UnderscoresInHeaders::{Allow, Drop, Reject};
+    let jason = ("end_user", "jason");
+    let conditions = |http: &Http, fields| {
+        let explanation = explained_with(http, &described("shop.example", "/by-field", fields));
+        match explanation.outcome {
+            Outcome::Refused(part) => (part.by, part.status),
+            _ => (explanation.route.unwrap().name, 200),
+        }
+    };
+    for (underscores, fields, expected) in [
+        (Allow, &[jason][..], ("underscored", 200)),
+        (Drop, &[jason], ("hosted", 200)),
+        (Reject, &[jason], ("header \"end_user\"", 400)),
+        (Reject, &[("end-user", "jason")], ("hosted", 200)),
+    ] {
+        let http = Http {
+            underscores_in_headers: underscores,
+            ..Http::default()
+        };
+        let expected = (expected.0.to_owned(), expected.1);
+        assert_eq!(conditions(&http, fields), expected, "{underscores:?}");
+    }
+}
+
+fn explained_with(http: &Http, described: &Described) -> Explanation {
+    let mut underscored = route_to("underscored", PathMatch::Any, forward_to_v1());
+    underscored.matches.headers = vec![header_match("end_user", is("jason"), false)];
+    let mut hosted = route_to("hosted", PathMatch::Any, forward_to_v1());
+    hosted.matches.headers = vec![header_match("host", is("shop.example"), false)];
+    explained_among(http, vec![underscored, hosted], described)
 }
 
 #[test]

@@ -29,6 +29,7 @@ use self::{connection::Connection, request::Request, stand::Stand};
 use crate::{
     fault::{Exit, Fault},
     output::{self, Format},
+    tuning,
 };
 
 /// Say what would happen to a request or a TCP connection, and which line of which file decided it.
@@ -68,9 +69,14 @@ pub(crate) struct Arguments {
     /// The workload that makes it: NAME, or NAMESPACE/NAME.
     #[arg(long, value_name = "WORKLOAD")]
     from: Option<String>,
-    /// The client's address, for rules that look at the source of a connection.
+    /// The client's address, for rules that look at the source of a connection, and for endpoints
+    /// that are chosen by it.
     #[arg(long, value_name = "ADDRESS")]
     source: Option<IpAddr>,
+    /// Tuning file of the proxy: its section [http] says what is made of paths and which header
+    /// fields routes see. Without it /etc/ringmain/ringmain.toml if it is there, else the defaults.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// How to print it.
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
@@ -95,6 +101,7 @@ struct Answer<E> {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Fault> {
     let subject = subject(arguments)?;
+    let tuning = tuning::load(arguments.config.as_deref())?;
     let world = world(&arguments.resources)?;
     let stand = Stand::find(
         &world,
@@ -111,9 +118,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Fault> {
     let served = match &subject {
         Subject::Request(request) => {
             let (listener, table) = stand.listener_of_request(&snapshot, request)?;
+            let http = &tuning.http;
             let answer = Answer {
                 at,
-                explanation: explain(compiled, listener, table, &request.described),
+                explanation: explain(compiled, http, (listener, table), &request.described),
                 warnings,
             };
             let text = || text::of_request(&request.described, &answer);
@@ -152,10 +160,11 @@ fn subject(arguments: &Arguments) -> Result<Subject, Fault> {
         }
         (Some(connection), None) => connection.map(Subject::Connection),
         (None, None) => usage("name METHOD and URL of a request, or tcp://HOST:PORT"),
-        (None, Some(_)) if source.is_some() => {
-            usage("no rule for requests looks at the client's address; leave --source out")
+        (None, Some(url)) => {
+            let mut request = request::parse(method, url, headers)?;
+            request.described.source = *source;
+            Ok(Subject::Request(request))
         }
-        (None, Some(url)) => request::parse(method, url, headers).map(Subject::Request),
     }
 }
 

@@ -4,7 +4,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    hash::Hash,
     net::IpAddr,
     sync::Arc,
 };
@@ -14,6 +13,7 @@ use ringmain_config::{
     route::PathMatch,
 };
 
+use super::hidden::{Earlier, Hides};
 use crate::resource::{
     Resource,
     destination_rule::DestinationRule,
@@ -22,7 +22,7 @@ use crate::resource::{
     port::Protocol,
     service_entry::ServiceEntry,
     span::{Span, Spanned},
-    virtual_service::{HttpMatch, HttpRoute, TcpMatch, TcpRoute, VirtualService},
+    virtual_service::{HttpMatch, HttpRoute, TcpMatch, VirtualService},
 };
 
 /// Every warning of this kind.
@@ -68,112 +68,99 @@ fn warn(
     findings.push(problem.hint(hint));
 }
 
-/// What is looked at of a rule, whatever it is for.
-struct Rule<M> {
-    span: Span,
-    /// Meaning and place of each of its conditions.
-    conditions: Vec<(M, Span)>,
-    /// One of its conditions always holds, or it has none.
-    takes_all: bool,
-}
-
-/// `IST0130`: rules after one that takes everything; `IST0131`: conditions that stand in an earlier
-/// rule. Requests and connections come in at different listeners, so their rules do not meet.
+/// `IST0130`: rules after one that takes everything; `IST0131`: conditions that hold only where one
+/// of an earlier rule does. Requests and connections come in at different listeners, so their rules
+/// do not meet.
 fn unreachable_rules(service: &VirtualService, findings: &mut Vec<Problem>) {
-    let http = service.http.iter().map(http_rule);
-    unreachable(&service.metadata, "http", "request", http, findings);
-    let tcp = service.tcp.iter().map(tcp_rule);
-    unreachable(&service.metadata, "tcp", "connection", tcp, findings);
+    unreachable_http(service, findings);
+    unreachable_tcp(service, findings);
 }
 
-/// `section`: where the rules stand; `what`: what they are for.
-fn unreachable<M: Eq + Hash>(
-    metadata: &Metadata,
-    section: &str,
-    what: &str,
-    rules: impl Iterator<Item = Rule<M>>,
-    findings: &mut Vec<Problem>,
-) {
-    let mut earlier: HashMap<M, Span> = HashMap::new();
+/// `what` a rule in line `first` takes every one of.
+fn behind_all(first: Span, what: &str) -> (String, &'static str) {
+    let message = format!(
+        "the rule is never used: the one in line {} takes every {what} [IST0130]",
+        first.line
+    );
+    (message, "move that one to the end, or give it a `match`")
+}
+
+/// Of a condition that stands in line `first`.
+fn again(first: Span) -> (String, &'static str) {
+    let message = format!(
+        "the condition is never used: the same stands in line {} [IST0131]",
+        first.line
+    );
+    (message, "remove it, or the other one")
+}
+
+fn unreachable_http(service: &VirtualService, findings: &mut Vec<Problem>) {
+    let metadata = &service.metadata;
+    let mut earlier: Earlier<'_, (usize, Span)> = Earlier::default();
     let mut takes_all: Option<Span> = None;
-    for (index, rule) in rules.enumerate() {
-        let path = || format!("spec.{section}[{index}]");
-        if let Some(span) = takes_all {
-            let message = format!(
-                "the rule is never used: the one in line {} takes every {what} [IST0130]",
-                span.line
-            );
-            let hint = "move that one to the end, or give it a `match`";
-            warn(metadata, rule.span, &path(), message, hint, findings);
+    for (index, rule) in service.http.iter().enumerate() {
+        let path = format!("spec.http[{index}]");
+        if let Some(first) = takes_all {
+            let (message, hint) = behind_all(first, "request");
+            warn(metadata, rule.span, &path, message, hint, findings);
             continue;
         }
-        for (number, (meaning, span)) in rule.conditions.into_iter().enumerate() {
-            let Some(first) = earlier.get(&meaning) else {
-                earlier.insert(meaning, span);
-                continue;
+        for (number, condition) in rule.matches.iter().enumerate() {
+            let (message, hint) = match earlier.hides(condition) {
+                Some(Hides::Same((_, first))) => again(*first),
+                // Of one rule, it says the same with more words.
+                Some(Hides::More((of_rule, first))) if *of_rule != index => {
+                    let message = format!(
+                        "the condition is never used: the one in line {} takes all of its requests \
+                         [IST0131]",
+                        first.line
+                    );
+                    (message, "move it before that one, or remove it")
+                }
+                Some(Hides::More(_)) | None => {
+                    earlier.add(condition, (index, condition.span));
+                    continue;
+                }
             };
-            let message = format!(
-                "the condition is never used: the same stands in line {} [IST0131]",
-                first.line
-            );
-            let path = format!("{}.match[{number}]", path());
-            let hint = "remove it, or the other one";
-            warn(metadata, span, &path, message, hint, findings);
+            let path = format!("{path}.match[{number}]");
+            warn(metadata, condition.span, &path, message, hint, findings);
         }
-        if rule.takes_all {
+        if is_unconditional(rule) {
             takes_all = Some(rule.span);
         }
     }
 }
 
-fn http_rule(rule: &Spanned<HttpRoute>) -> Rule<impl Eq + Hash> {
-    let conditions = rule.matches.iter();
-    Rule {
-        span: rule.span,
-        conditions: conditions
-            .map(|condition| (meaning(condition), condition.span))
-            .collect(),
-        takes_all: is_unconditional(rule),
-    }
-}
-
-/// All but the name.
-fn meaning(condition: &HttpMatch) -> impl Eq + Hash {
-    let HttpMatch {
-        name: _,
-        uri,
-        ignore_uri_case,
-        scheme,
-        method,
-        authority,
-        headers,
-        query_params,
-        port,
-        source_labels,
-        source_namespace,
-        gateways,
-    } = condition;
-    (
-        (uri, ignore_uri_case, scheme, method, authority),
-        (headers, query_params),
-        (port, source_labels, source_namespace, gateways),
-    )
-}
-
-fn tcp_rule(rule: &Spanned<TcpRoute>) -> Rule<&TcpMatch> {
+fn unreachable_tcp(service: &VirtualService, findings: &mut Vec<Problem>) {
+    let metadata = &service.metadata;
     let everything = TcpMatch::default();
-    let mut matches = rule.matches.iter();
-    let conditions = rule.matches.iter();
-    Rule {
-        span: rule.span,
-        conditions: conditions
-            .map(|condition| (&condition.value, condition.span))
-            .collect(),
-        takes_all: rule.matches.is_empty() || matches.any(|written| written.value == everything),
+    let mut earlier: HashMap<&TcpMatch, Span> = HashMap::new();
+    let mut takes_all: Option<Span> = None;
+    for (index, rule) in service.tcp.iter().enumerate() {
+        let path = format!("spec.tcp[{index}]");
+        if let Some(first) = takes_all {
+            let (message, hint) = behind_all(first, "connection");
+            warn(metadata, rule.span, &path, message, hint, findings);
+            continue;
+        }
+        for (number, condition) in rule.matches.iter().enumerate() {
+            let Some(first) = earlier.get(&condition.value) else {
+                earlier.insert(&condition.value, condition.span);
+                continue;
+            };
+            let (message, hint) = again(*first);
+            let path = format!("{path}.match[{number}]");
+            warn(metadata, condition.span, &path, message, hint, findings);
+        }
+        let mut matches = rule.matches.iter();
+        if rule.matches.is_empty() || matches.any(|written| written.value == everything) {
+            takes_all = Some(rule.span);
+        }
     }
 }
 
-fn is_unconditional(rule: &HttpRoute) -> bool {
+/// Such a rule takes every request.
+pub(super) fn is_unconditional(rule: &HttpRoute) -> bool {
     let takes_all = |condition: &Spanned<HttpMatch>| {
         let every_path = match &condition.uri {
             PathMatch::Any => true,
@@ -361,6 +348,16 @@ mod tests {
         );
         check(
             &[("VirtualService", &http("{uri: {exact: /a}, port: 80}"))],
+            &[
+                "2 VirtualService default/n0 > spec.http[1].match[0]: the condition is never used: \
+               the one in line 2 takes all of its requests [IST0131]",
+            ],
+        );
+        check(
+            &[(
+                "VirtualService",
+                &http("{uri: {prefix: /a}}, {uri: {exact: /a/b}}"),
+            )],
             &[],
         );
     }

@@ -20,6 +20,7 @@ use crate::{
             BackendReference, Gateway, Match, Parent, ParentKind, Route, RouteKind, RuleAction,
         },
         host::full_name,
+        port::Protocol,
         span::Spanned,
         virtual_service::VirtualService,
     },
@@ -199,11 +200,38 @@ impl Findings<'_> {
             self.warn_missing(metadata, host.span, &format!("{path}.name"), message, hint);
             return;
         };
-        if service.port(port.value).is_none() {
-            let message = format!("{} has no port {}; {fate}", service.host, port.value);
-            let hint = Some(format!("its ports are {}", ports(service)));
-            self.warn(metadata, port.span, &format!("{path}.port"), message, hint);
+        let path = format!("{path}.port");
+        match service.port(port.value) {
+            None => {
+                let message = format!("{} has no port {}; {fate}", service.host, port.value);
+                let hint = Some(format!("its ports are {}", ports(service)));
+                self.warn(metadata, port.span, &path, message, hint);
+            }
+            Some(found) if route.kind == RouteKind::Grpc && found.protocol == Protocol::Http => {
+                self.grpc_port(route, service, port, &path);
+            }
+            Some(_) => {}
         }
+    }
+
+    /// A port of which HTTP/1.1 is said, and calls that are sent in HTTP/2.
+    fn grpc_port(&mut self, route: &Route, service: &Service, port: &Spanned<u16>, path: &str) {
+        let metadata = &route.metadata;
+        let client = &metadata.namespace;
+        let rules = self
+            .world
+            .rules_of(client, &service.namespace, &service.host);
+        let in_force = rules.first().map(|rule| rule.settings(None, port.value));
+        if in_force.is_some_and(|rule| rule.upgrades || rule.follows_client) {
+            return;
+        }
+        let message = format!(
+            "port {} of {} is said to speak HTTP/1.1, which carries no gRPC: calls of this route \
+             are sent in HTTP/2 all the same",
+            port.value, service.host
+        );
+        let hint = "write `appProtocol: kubernetes.io/h2c` at the port if it speaks HTTP/2";
+        self.warn(metadata, port.span, path, message, Some(hint.to_owned()));
     }
 
     /// What shows only where routes meet.
@@ -213,8 +241,10 @@ impl Findings<'_> {
         let gateways: Vec<_> = world.api_gateways().collect();
         for (address, bounds) in listeners(&gateways) {
             self.same_listeners(&bounds, address.port());
-            for (host, attached) in attach::by_host(world, &bounds) {
-                self.meeting(attached, host);
+            let (by_host, rejected) = attach::by_host(world, &bounds);
+            self.problems.extend(rejected.iter().map(two_kinds));
+            for (host, attached) in by_host {
+                self.meeting(&attached, host);
             }
         }
         for host in world.hosts_with_routes() {
@@ -257,7 +287,9 @@ impl Findings<'_> {
             for namespace in &namespaces {
                 let attached = attach::for_client(world, service, port.number, namespace);
                 self.rules_beside(service, namespace, &attached);
-                self.meeting(attached, &service.host);
+                let (attached, rejected) = attach::of_one_kind(attached, &service.host);
+                self.problems.extend(rejected.iter().map(two_kinds));
+                self.meeting(&attached, &service.host);
             }
         }
     }
@@ -290,15 +322,11 @@ impl Findings<'_> {
         );
     }
 
-    /// Routes of one host: of another kind than the first, and matches that another always goes
-    /// before.
-    fn meeting(&mut self, attached: Vec<Attached<'_>>, host: &str) {
-        let (_, attached) = attach::of_one_kind(attached, |other, first| {
-            self.problems.insert(two_kinds(&other, first, host));
-        });
+    /// Routes of one host: matches that another always goes before.
+    fn meeting(&mut self, attached: &[Attached<'_>], host: &str) {
         let mut earlier: HashMap<&Match, Place<'_>> = HashMap::new();
         let mut everything: Option<Place<'_>> = None;
-        for place in in_order(&attached) {
+        for place in in_order(attached) {
             let before = earlier.get(&place.matched.value);
             let (first, reason) = match (before, &everything) {
                 (Some(first), _) => (first, "asks for the same and goes before it"),

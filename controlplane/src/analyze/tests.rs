@@ -56,6 +56,63 @@ spec:
 ---
 ";
 
+/// Of one host at one gateway; the VirtualService `sound` is for a.test as well.
+#[test]
+fn rules_of_several_virtual_services_at_a_gateway() {
+    let service = |name: &str, host: &str, conditions: &[&str]| {
+        let route = "route: [{destination: {host: web, port: {number: 80}}}]";
+        let rules = conditions.iter().map(|condition| match *condition {
+            "" => format!("{{{route}}}"),
+            condition => format!("{{match: [{condition}], {route}}}"),
+        });
+        let rules = rules.collect::<Vec<_>>().join(", ");
+        rules_of(
+            name,
+            &format!("hosts: [{host}], gateways: [edge], http: [{rules}]"),
+        )
+    };
+    let (x, xz, y) = (
+        "{uri: {prefix: /x}}",
+        "{uri: {prefix: /x/z}}",
+        "{uri: {prefix: /y}}",
+    );
+    let three = service("a", "b.test", &[x, ""])
+        + &service("b", "b.test", &[y, xz])
+        + &service("c", "b.test", &[""]);
+    check(
+        &three,
+        &[
+            "VirtualService default/b > spec.http[1].match[0]: the condition is never used for \
+             b.test at port 80: VirtualService default/a (test.yaml:28) takes all of its requests \
+             and goes before it; rules of one host go by the age and name",
+            "VirtualService default/c > spec.http[0]: the rule is never used for b.test at port \
+             80: VirtualService default/a (test.yaml:28) takes all of its requests",
+        ],
+    );
+    for other in [
+        service("a", "b.test", &[x]) + &service("b", "c.test", &[xz]),
+        service("a", "b.test", &[xz]) + &service("b", "b.test", &[x, ""]),
+        service(
+            "a",
+            "b.test",
+            &["{uri: {prefix: /x}, headers: {a: {exact: b}}}"],
+        ) + &service("b", "b.test", &[x]),
+        service("z", "a.test", &[x]),
+    ] {
+        check(&other, &[]);
+    }
+    let everything = service("z", "a.test", &[""]);
+    check(
+        &everything,
+        &["spec.http[0]: the rule is never used for a.test at port 80"],
+    );
+}
+
+fn rules_of(name: &str, spec: &str) -> String {
+    let kind = "apiVersion: networking.istio.io/v1, kind: VirtualService";
+    format!("---\n{{{kind}, metadata: {{name: {name}}}, spec: {{{spec}}}}}\n")
+}
+
 fn rules(name: &str, spec: &str) -> String {
     format!(
         "apiVersion: networking.istio.io/v1
@@ -157,7 +214,7 @@ fn gateways_that_are_not_there_or_serve_other_hosts() {
             "spec.gateways[0]: there is no Gateway default/egde; did you mean default/edge?",
         ),
         (
-            "hosts: [a.test, a.org], gateways: [edge]",
+            "hosts: [q.test, a.org], gateways: [edge]",
             "spec.hosts[1]: no server of Gateway default/edge (test.yaml:2) serves the host a.org \
              for namespace default; its servers serve */*.test, other/*.org",
         ),
@@ -180,8 +237,12 @@ fn rules_for_the_mesh_that_give_way() {
              rules for the mesh in VirtualService default/a",
         ],
     );
-    let at_edge = "{hosts: [b.test], gateways: [edge], http: [{directResponse: {status: 200}}]}";
-    let merged = format!("{}{}", rules("b", at_edge), rules("a", at_edge));
+    let at_edge = |path: &str| {
+        let rule =
+            format!("{{match: [{{uri: {{exact: {path}}}}}], directResponse: {{status: 200}}}}");
+        format!("{{hosts: [b.test], gateways: [edge], http: [{rule}]}}")
+    };
+    let merged = rules("b", &at_edge("/b")) + &rules("a", &at_edge("/a"));
     check(&merged, &[]);
 }
 

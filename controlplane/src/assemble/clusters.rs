@@ -58,12 +58,28 @@ impl<'a> Clusters<'a> {
         self.named(&service.host, "", port)
     }
 
-    /// Lets the cluster of this name speak HTTP/2, whatever its port is declared to: gRPC has no
-    /// other.
-    pub(super) fn speak_http2(&mut self, name: &str) {
-        if let Some((cluster, _)) = self.by_name.get_mut(name) {
-            cluster.protocol = Protocol::Http2;
+    /// As [`Self::of_service`], for gRPC, which has no other protocol than HTTP/2. Where a port is
+    /// spoken to in HTTP/1.1, that is a cluster of its own: the requests of others stay as they
+    /// are.
+    pub(super) fn of_grpc_service(&mut self, service: &Service, port: u16) -> String {
+        let shared = cluster_name(&service.host, "", port);
+        let own = own_of_grpc(&shared);
+        if self.by_name.contains_key(&own) {
+            return own;
         }
+        let (mut cluster, mut endpoints) = match self.by_name.get(&shared) {
+            Some((cluster, _)) if cluster.protocol != Protocol::Http1 => return shared,
+            Some(made) => made.clone(),
+            None => self.make(&shared, &service.host, "", port),
+        };
+        if cluster.protocol == Protocol::Http1 {
+            cluster.protocol = Protocol::Http2;
+            cluster.name.clone_from(&own);
+            endpoints.cluster = own;
+        }
+        let name = cluster.name.clone();
+        self.insert(cluster, endpoints);
+        name
     }
 
     /// Each of these clusters chooses endpoints by hash.
@@ -193,7 +209,8 @@ pub(super) fn endpoint_sets(
     for port in &service.ports {
         for subset in std::iter::once("").chain(named.iter().copied()) {
             let cluster = cluster_name(host, subset, port.number);
-            if wanted(&cluster) {
+            let of_grpc = own_of_grpc(&cluster);
+            for cluster in [cluster, of_grpc].into_iter().filter(|name| wanted(name)) {
                 let endpoints = endpoints(Some(service), &rules, subset, port.number);
                 sets.push(EndpointSet { cluster, endpoints });
             }
@@ -204,6 +221,11 @@ pub(super) fn endpoint_sets(
 
 pub(super) fn cluster_name(host: &str, subset: &str, port: u16) -> String {
     format!("outbound|{port}|{subset}|{host}")
+}
+
+/// The cluster beside the one of this `name` that GRPCRoutes lead to.
+fn own_of_grpc(name: &str) -> String {
+    format!("{name}|grpc")
 }
 
 /// Who answers for a subset of a service at a port; without a subset, for the service.

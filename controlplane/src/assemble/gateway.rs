@@ -136,18 +136,18 @@ fn open_tcp(assembly: &mut Assembly<'_>, address: SocketAddr, servers: &[Bound<'
 
 /// A server of a Gateway.
 #[derive(Clone, Copy)]
-pub(super) struct Bound<'a> {
-    pub(super) gateway: &'a Gateway,
-    pub(super) server: &'a Spanned<Server>,
+pub(crate) struct Bound<'a> {
+    pub(crate) gateway: &'a Gateway,
+    pub(crate) server: &'a Spanned<Server>,
     /// Its place in the Gateway.
-    pub(super) index: usize,
+    pub(crate) index: usize,
 }
 
 /// A VirtualService that answers for a host at a gateway.
-pub(super) struct Bearer<'a> {
-    pub(super) service: &'a VirtualService,
+pub(crate) struct Bearer<'a> {
+    pub(crate) service: &'a VirtualService,
     gateway: &'a GatewayReference,
-    pub(super) host: &'a Spanned<String>,
+    pub(crate) host: &'a Spanned<String>,
 }
 
 /// A virtual host for each host of the VirtualServices that are bound to `servers`, but for those
@@ -213,7 +213,7 @@ fn add_hosts(
 }
 
 /// Adds `service` to the hosts that it has in common with the server, each once.
-pub(super) fn bind<'a>(
+pub(crate) fn bind<'a>(
     by_host: &mut BTreeMap<&'a str, Vec<Bearer<'a>>>,
     service: &'a VirtualService,
     bound: &Bound<'a>,

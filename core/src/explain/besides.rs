@@ -1,6 +1,8 @@
 //! What a route does besides its action, for [`super::explain()`]: filters, retries, copies, and
 //! what keeps a client at an endpoint.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use ringmain_config::{
     cluster::{Cluster, HashKey},
     duration,
@@ -11,10 +13,12 @@ use serde::Serialize;
 
 use super::{Compiled, DescribedRequest};
 use crate::{
-    affinity::parameter,
+    affinity::Affinity,
+    balance,
     filter::{Filters, Then},
     header::Headers,
     route::{Extras, Mirror, Route},
+    snapshot::ClusterEntry,
 };
 
 /// What a request meets before the route's action.
@@ -74,8 +78,11 @@ pub struct RetryPart {
     /// For each try, as `1.5s`; absent when there is no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_try_timeout: Option<String>,
-    /// Base of the wait between tries, as `0.025s`.
+    /// Longest wait before the first further try, as `0.025s`.
     pub back_off: String,
+    /// Shortest wait before any further try, as `0.5s`; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub back_off_minimum: Option<String>,
     /// Endpoints that were tried are avoided.
     pub avoids_previous_endpoints: bool,
 }
@@ -101,6 +108,64 @@ pub struct HashPart {
     /// A client without the cookie is given one for so long, as `60s`; `0s` for its session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gives_cookie: Option<String>,
+    /// The address that the request goes to as long as it is there; absent when that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+}
+
+/// What bounds the requests to a cluster, of one proxy. What is absent has no limit.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct LimitsPart {
+    /// That wait for a connection (`http1MaxPendingRequests`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending: Option<u32>,
+    /// At a time (`http2MaxRequests`); one more is answered 503 with flag UO.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u32>,
+    /// Further tries at a time (`maxRetries`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
+    /// Further tries at a time, by the number of requests (`retryBudget`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_budget: Option<RetryBudgetPart>,
+    /// On one HTTP/2 connection at a time (`maxConcurrentStreams`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub streams: Option<u32>,
+    /// On one connection in all (`maxRequestsPerConnection`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_connection: Option<u32>,
+}
+
+/// How many further tries are allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct RetryBudgetPart {
+    /// Of the requests under way, in percent.
+    pub percent: f64,
+    /// So many always.
+    pub minimum: u32,
+}
+
+impl LimitsPart {
+    /// Those of `cluster`.
+    pub fn of(cluster: &Cluster) -> Self {
+        let (http, budget) = (&cluster.connections.http, cluster.retry_budget);
+        Self {
+            pending: http.pending_max,
+            requests: http.active_max,
+            retries: http.retries_max,
+            retry_budget: budget.map(|budget| RetryBudgetPart {
+                percent: f64::from(budget.share) / 100.0,
+                minimum: budget.concurrency_min,
+            }),
+            streams: http.streams_max,
+            per_connection: Some(cluster.connections.requests_max).filter(|max| *max > 0),
+        }
+    }
+
+    /// There is none.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 pub(super) fn filters(extras: Option<&Extras>, request: &DescribedRequest<'_>) -> FiltersPart {
@@ -151,6 +216,7 @@ fn of_cors(then: &Then, request: &DescribedRequest<'_>) -> String {
 
 pub(super) fn retry(route: &Route) -> Option<RetryPart> {
     let policy = route.retry.as_deref()?;
+    let (shortest, longest) = policy.back_off_bounds(1);
     Some(RetryPart {
         by: match route.details.retries_itself {
             true => "route",
@@ -160,7 +226,8 @@ pub(super) fn retry(route: &Route) -> Option<RetryPart> {
         on: policy.words().to_vec(),
         status_codes: policy.status_codes().to_vec(),
         per_try_timeout: policy.per_try_timeout.map(duration::format),
-        back_off: duration::format(policy.back_off_base()),
+        back_off: duration::format(longest),
+        back_off_minimum: (!shortest.is_zero()).then(|| duration::format(shortest)),
         avoids_previous_endpoints: policy.avoids_previous_endpoints,
     })
 }
@@ -177,46 +244,49 @@ pub(super) fn mirrors(compiled: Compiled<'_>, extras: Option<&Extras>) -> Vec<Mi
     mirrors.filter_map(part).collect()
 }
 
-pub(super) fn hash(cluster: &Cluster, request: &DescribedRequest<'_>) -> Option<HashPart> {
+/// `source`: the client's address, where it is known.
+pub(super) fn hash(
+    entry: &ClusterEntry,
+    request: &DescribedRequest<'_>,
+    source: Option<IpAddr>,
+) -> Option<HashPart> {
+    let cluster = &entry.cluster;
     let key = cluster
         .hash
         .as_ref()
         .filter(|_| cluster.balancer.hashes())?;
-    let cookie = |name: &str| {
-        let cookies = request.headers.value("cookie").unwrap_or_default();
-        let cookies = String::from_utf8_lossy(&cookies).into_owned();
-        let mut names = cookies.split([';', ',']).filter_map(|pair| {
-            let (name, _) = pair.split_once('=')?;
-            Some(name.trim().to_owned())
-        });
-        names.any(|found| found == name)
+    let (by, needs_source, ttl) = match key {
+        HashKey::SourceAddress => ("source address".to_owned(), true, None),
+        HashKey::Header(name) => (format!("header {name:?}"), false, None),
+        HashKey::QueryParameter(name) => (format!("query parameter {name:?}"), false, None),
+        HashKey::Cookie(key) => (format!("cookie {:?}", key.name), false, key.ttl),
     };
-    let (by, is_there, ttl) = match key {
-        HashKey::SourceAddress => ("source address".to_owned(), None, None),
-        HashKey::Header(name) => {
-            let is_there = request.headers.value(name).is_some();
-            (format!("header {name:?}"), Some(is_there), None)
-        }
-        HashKey::QueryParameter(name) => {
-            let found = request.query.and_then(|query| parameter(query, name));
-            (
-                format!("query parameter {name:?}"),
-                Some(found.is_some()),
-                None,
-            )
-        }
-        HashKey::Cookie(key) => {
-            let by = format!("cookie {:?}", key.name);
-            (by, Some(cookie(&key.name)), key.ttl)
-        }
-    };
+    let address = source.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+    let affinity = Affinity::of(key, request, address, &mut || 0);
+    // A cookie that is only given now is another one each time.
+    let known = affinity.hash.filter(|_| affinity.set_cookie.is_none());
+    let is_known = !needs_source || source.is_some();
     Some(HashPart {
         by,
-        is_there,
-        gives_cookie: ttl
-            .filter(|_| is_there == Some(false))
-            .map(duration::format),
+        is_there: is_known.then_some(known.is_some()),
+        gives_cookie: ttl.filter(|_| known.is_none()).map(duration::format),
+        endpoint: known
+            .filter(|_| is_known)
+            .and_then(|hash| chosen(entry, hash)),
     })
+}
+
+/// The address that `hash` belongs to, as every worker of every proxy finds it. `None` where names
+/// are to be looked up first.
+fn chosen(entry: &ClusterEntry, hash: u64) -> Option<String> {
+    if entry.has_names() {
+        return None;
+    }
+    let mut state = balance::State::new(entry.cluster.balancer);
+    let endpoints = &entry.endpoints;
+    let position = state.pick(endpoints, Some(hash), |_| 0, |_| false, &mut || 0)?;
+    let endpoint = endpoints.get(position)?;
+    Some(endpoint.address.to_string())
 }
 
 fn percent(share: Share) -> f64 {

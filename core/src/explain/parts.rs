@@ -10,7 +10,7 @@ use ringmain_config::{
 };
 use serde::Serialize;
 
-use super::{FiltersPart, HashPart, MirrorPart, RetryPart};
+use super::{FiltersPart, HashPart, LimitsPart, MirrorPart, RetryPart};
 use crate::snapshot::Listener;
 
 /// What would happen to it.
@@ -138,7 +138,7 @@ pub enum Outcome {
 /// Which part refused the request.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RefusedPart {
-    /// `method`, `path`, `route table "x"`, `virtual host "y"` or `route "z"`.
+    /// `method`, `path`, `header "x_y"`, `route table "x"`, `virtual host "y"` or `route "z"`.
     pub by: String,
     /// One sentence without a full stop.
     pub reason: String,
@@ -169,6 +169,9 @@ pub struct DestinationPart {
     /// What keeps a client at one of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hash: Option<HashPart>,
+    /// What bounds requests to it, of one proxy.
+    #[serde(skip_serializing_if = "LimitsPart::is_empty")]
+    pub limits: LimitsPart,
     /// Nothing is there to send to: its share is answered with this status, flagged NC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<u16>,

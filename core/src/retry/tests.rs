@@ -284,6 +284,21 @@ fn back_off_grows_and_is_spread() {
         assert!(millis(number, u64::MAX) < longest + 0.001);
         assert!(millis(number, u64::MAX) > longest - 0.01);
     }
+    let least = Duration::from_millis(500);
+    let with_minimum = RetryPolicy {
+        attempts: 9,
+        on: vec![Reset],
+        back_off: least,
+        back_off_is_minimum: true,
+        ..RetryPolicy::default()
+    };
+    let with_minimum = Policy::compile(&with_minimum).unwrap();
+    for number in [1, 2, 40] {
+        assert_eq!(with_minimum.back_off(number, 0), least);
+        assert_eq!(with_minimum.back_off(number, 1 << 63), least * 5 / 4);
+        assert!(with_minimum.back_off(number, u64::MAX) < least * 3 / 2);
+        assert_eq!(with_minimum.back_off_bounds(number), (least, least * 3 / 2));
+    }
     let endless = RetryPolicy {
         attempts: 1,
         on: vec![Reset],

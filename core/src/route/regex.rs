@@ -6,7 +6,9 @@
 //! usual patterns (a sparse automaton needs a seventh of it and five times the time), and that a
 //! pattern whose automaton would be too large is refused (see [`AUTOMATON_BYTES_MAX`]).
 
-use std::fmt;
+mod re2;
+
+use std::{borrow::Cow, fmt};
 
 use regex_automata::{
     Anchored, Input,
@@ -14,15 +16,15 @@ use regex_automata::{
     nfa::thompson::{self, WhichCaptures},
 };
 use regex_syntax::{
-    ParserBuilder,
-    hir::{self, Hir, Look, literal::Extractor},
+    ast,
+    hir::{Hir, Look, literal::Extractor, translate::TranslatorBuilder},
 };
 
 /// Largest automaton of one pattern. Usual patterns need 1 to 20 KiB; one that needs more than this
 /// repeats something ambiguous many times.
 pub const AUTOMATON_BYTES_MAX: usize = 1 << 20;
 /// Memory for building it, released afterwards.
-const BUILD_BYTES_MAX: usize = 8 << 20;
+pub(super) const BUILD_BYTES_MAX: usize = 8 << 20;
 /// Depth of groups in a pattern: the parser recurses.
 const NESTING_MAX: u32 = 100;
 
@@ -41,11 +43,7 @@ impl Regex {
         let literal_prefix = literal_prefix(&parsed);
         let whole = Hir::concat(vec![Hir::look(Look::Start), parsed, Hir::look(Look::End)]);
         let automaton = automaton(&whole).map_err(|reason| match reason {
-            Refusal::TooLarge => format!(
-                "regular expression {} needs an automaton of more than {} KiB",
-                shown(pattern),
-                AUTOMATON_BYTES_MAX >> 10
-            ),
+            Refusal::TooLarge => too_large(pattern, AUTOMATON_BYTES_MAX),
             Refusal::Other(reason) => {
                 let pattern = shown(pattern);
                 format!("regular expression {pattern} is not supported: {reason}")
@@ -84,39 +82,61 @@ impl fmt::Debug for Regex {
     }
 }
 
-/// `\d`, `\w`, `\s` and `(?i)` are about ASCII, as `\d` and its like are in RE2; only a pattern
-/// that cannot be read so is read as Unicode.
+/// In RE2's UTF-8 mode, which is Envoy's: `.` is a character, so a value that is not UTF-8 is matched
+/// by nothing that asks about it; `\d`, `\w`, `\s` and `\b` are about ASCII.
 pub(super) fn parse(pattern: &str) -> Result<Hir, String> {
-    let read = |unicode| {
-        ParserBuilder::new()
-            .unicode(unicode)
-            .utf8(false)
-            .nest_limit(NESTING_MAX)
-            .build()
-            .parse(pattern)
-            .map_err(Box::new)
-    };
-    let needs_unicode = |error: &regex_syntax::Error| match error {
-        regex_syntax::Error::Translate(error) => *error.kind() == hir::ErrorKind::UnicodeNotAllowed,
-        _ => false,
-    };
-    let parsed = match read(false) {
-        Err(error) if needs_unicode(&error) => read(true),
-        parsed => parsed,
-    };
-    parsed.map_err(|error| {
-        let (reason, column) = match &*error {
-            regex_syntax::Error::Parse(error) => {
-                (error.kind().to_string(), error.span().start.column)
-            }
-            regex_syntax::Error::Translate(error) => {
-                (error.kind().to_string(), error.span().start.column)
-            }
-            other => (other.to_string(), 0),
-        };
+    let refused = |reason: String, column: usize| {
         let pattern = shown(pattern);
         format!("{pattern} is not a regular expression: {reason} at character {column}")
-    })
+    };
+    let unquoted = unquoted(pattern);
+    let parsed = ast::parse::ParserBuilder::new()
+        .nest_limit(NESTING_MAX)
+        .build()
+        .parse(&unquoted);
+    let mut parsed =
+        parsed.map_err(|error| refused(error.kind().to_string(), error.span().start.column))?;
+    re2::adopt(&mut parsed);
+    let translated = TranslatorBuilder::new()
+        .unicode(true)
+        .utf8(false)
+        .build()
+        .translate(&unquoted, &parsed);
+    translated.map_err(|error| refused(error.kind().to_string(), error.span().start.column))
+}
+
+/// `\Q...\E` as the text between them, which means nothing else.
+fn unquoted(pattern: &str) -> Cow<'_, str> {
+    if !pattern.contains(r"\Q") {
+        return Cow::Borrowed(pattern);
+    }
+    let mut made = String::with_capacity(pattern.len() + 16);
+    let mut rest = pattern;
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        made.push_str(before);
+        if let Some(quoted) = escape.strip_prefix(r"\Q") {
+            let (text, behind) = quoted.split_once(r"\E").unwrap_or((quoted, ""));
+            made.push_str(&regex_syntax::escape(text));
+            rest = behind;
+        } else {
+            let escaped = escape[1..].chars().next().map_or(0, char::len_utf8);
+            made.push_str(&escape[..1 + escaped]);
+            rest = &escape[1 + escaped..];
+        }
+    }
+    made.push_str(rest);
+    Cow::Owned(made)
+}
+
+/// Of a pattern that could be written otherwise.
+pub(super) fn too_large(pattern: &str, bytes: usize) -> String {
+    format!(
+        "regular expression {} needs an automaton of more than {} KiB: of what it repeats a counted \
+         number of times, like `{{1,64}}`, let it repeat less, or any number (`+`, `*`)",
+        shown(pattern),
+        bytes >> 10
+    )
 }
 
 /// As much of a pattern as a message can bear.
@@ -185,6 +205,22 @@ mod tests {
             (".*", "", true),
             (".*", "/a\u{e9}", true),
             (".*", "a\nb", false),
+            ("a.b", "a\u{e9}b", true),
+            ("a..b", "a\u{e9}b", false),
+            ("a[^/]b", "a\u{e9}b", true),
+            (r"a\Db", "a\u{e9}b", true),
+            (r"\w", "\u{e9}", false),
+            (r"[\W]", "\u{e9}", true),
+            (r"\s", "\u{a0}", false),
+            ("(?i)\u{e9}", "\u{c9}", true),
+            (r"\p{L}+", "\u{e9}a", true),
+            (r"\pN", "7", true),
+            (r"\p{Greek}", "\u{3b1}", true),
+            (r"\Qa.b\E.", "a.bc", true),
+            (r"\Qa.b\E", "axb", false),
+            (r"\\Qa", r"\Qa", true),
+            (r"\Q(", "(", true),
+            (r"\u{e9}\b-", "\u{e9}-", false),
             ("(?s).*", "a\nb", true),
             ("^/a$", "/a", true),
             (r"\d", "\u{661}", false),
@@ -204,6 +240,16 @@ mod tests {
                 expected,
                 "{pattern} {text}"
             );
+        }
+    }
+
+    /// As RE2: what is not UTF-8 is matched by no character.
+    #[test]
+    fn bytes_that_are_no_text() {
+        for pattern in ["a.b", ".*", "a[^/]b", r"a\Db", r"a\Wb", r"a\Sb"] {
+            let regex = Regex::compile(pattern).unwrap();
+            assert!(!regex.is_match(b"a\xe9b"), "{pattern}");
+            assert!(regex.is_match(b"a-b"), "{pattern}");
         }
     }
 

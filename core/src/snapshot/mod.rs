@@ -129,6 +129,13 @@ pub struct ClusterEntry {
     has_names: bool,
 }
 
+impl ClusterEntry {
+    /// Some endpoint is a host's name, which has the addresses that were last looked up.
+    pub(crate) fn has_names(&self) -> bool {
+        self.has_names
+    }
+}
+
 impl Snapshot {
     /// Nothing is listened on. Generation 0.
     pub fn empty() -> Self {

@@ -1,10 +1,9 @@
 //! What a route does besides its action, and a cluster besides naming endpoints, in a line each.
 
-use ringmain_config::cluster::Protocol;
-use ringmain_core::explain::{AbortPart, HashPart, RetryPart, RoutePart};
+use ringmain_core::explain::{HashPart, RetryPart, RoutePart};
 
 use super::lines::{Lines, share, with_share};
-use crate::command::words::retry_on;
+use crate::command::words;
 
 /// Timeout, faults, CORS, retries and copies, in the order in which they matter to a request.
 pub(super) fn besides(lines: &mut Lines, route: &RoutePart) {
@@ -17,10 +16,8 @@ pub(super) fn besides(lines: &mut Lines, route: &RoutePart) {
     }
     if let Some(abort) = &route.filters.abort {
         let of = share(abort.share);
-        lines.fact(
-            "abort",
-            format!("{of} % of the requests, with {}", with(abort)),
-        );
+        let with = words::answer(abort.status, abort.grpc_status);
+        lines.fact("abort", format!("{of} % of the requests, with {with}"));
     }
     if let Some(cors) = &route.filters.cors {
         lines.fact("cors", cors);
@@ -33,22 +30,16 @@ pub(super) fn besides(lines: &mut Lines, route: &RoutePart) {
     }
 }
 
-fn with(abort: &AbortPart) -> String {
-    match abort.grpc_status {
-        Some(code) => format!("{} and grpc-status {code}", abort.status),
-        None => abort.status.to_string(),
-    }
-}
-
 /// What most routes have is the table's, and is said to be.
 fn retries(retry: &RetryPart) -> String {
-    let reasons = retry_on(&retry.on, &retry.status_codes);
-    let mut text = match retry.attempts {
-        0 => "none".to_owned(),
-        attempts => format!("{attempts} on {reasons}"),
-    };
-    if let Some(timeout) = &retry.per_try_timeout {
-        text.push_str(&format!(", each try {timeout}"));
+    let on = (&*retry.on, &*retry.status_codes);
+    let mut text = words::retries(retry.attempts, on, retry.per_try_timeout.as_deref());
+    if let Some(wait) = retry
+        .back_off_minimum
+        .as_ref()
+        .filter(|_| retry.attempts > 0)
+    {
+        text.push_str(&format!(", {wait} apart or more"));
     }
     if retry.attempts > 0 && !retry.avoids_previous_endpoints {
         text.push_str(", also at the same endpoint");
@@ -59,18 +50,12 @@ fn retries(retry: &RetryPart) -> String {
     text
 }
 
-/// What is spoken to a cluster, where that is not HTTP/1.1.
-pub(super) fn protocol(protocol: Protocol) -> Option<&'static str> {
-    match protocol {
-        Protocol::Http1 => None,
-        Protocol::Http2 => Some("HTTP/2"),
-        Protocol::AsClient => Some("what the client speaks"),
-    }
-}
-
 /// What keeps a client at an endpoint, and whether it does so here.
 pub(super) fn chosen_by(hash: &HashPart) -> String {
     let by = &hash.by;
+    if let Some(endpoint) = &hash.endpoint {
+        return format!("{by}: {endpoint}");
+    }
     match (hash.is_there, &hash.gives_cookie) {
         (None | Some(true), _) => by.clone(),
         (Some(false), Some(time)) if time == "0s" => {
@@ -97,12 +82,14 @@ mod tests {
             status_codes: vec![],
             per_try_timeout: None,
             back_off: "0.025s".to_owned(),
+            back_off_minimum: None,
             avoids_previous_endpoints: true,
         };
         let route = RetryPart {
             by: "route",
             status_codes: vec![503, 429],
             per_try_timeout: Some("1s".to_owned()),
+            back_off_minimum: Some("0.5s".to_owned()),
             avoids_previous_endpoints: false,
             ..table.clone()
         };
@@ -112,8 +99,8 @@ mod tests {
         );
         assert_eq!(
             retries(&route),
-            "2 on connect-failure,retriable-status-codes,503,429, each try 1s, also at the same \
-             endpoint"
+            "2 on connect-failure,retriable-status-codes,503,429, each try 1s, 0.5s apart or \
+             more, also at the same endpoint"
         );
     }
 
@@ -130,8 +117,11 @@ mod tests {
                 by: "x".to_owned(),
                 is_there,
                 gives_cookie: gives.map(str::to_owned),
+                endpoint: None,
             };
             assert_eq!(chosen_by(&hash), expected);
+            let endpoint = Some("10.0.0.1:80".to_owned());
+            assert_eq!(chosen_by(&HashPart { endpoint, ..hash }), "x: 10.0.0.1:80");
         }
     }
 }

@@ -70,6 +70,7 @@ pub(super) fn parse(method: &str, url: &str, headers: &[String]) -> Result<Reque
             format!("/{target}")
         },
         headers: Vec::new(),
+        source: None,
     };
     for field in headers {
         let (name, value) = self::field(field)?;

@@ -1,5 +1,6 @@
 //! An explanation for people: one fact a line, each with the file and line it comes from.
 
+use ringmain_config::cluster::Protocol;
 use ringmain_core::explain::{
     Described, DestinationPart, EditsPart, Explanation, Outcome,
     tcp::{TcpDestinationPart, TcpExplanation, TcpOutcome},
@@ -7,10 +8,11 @@ use ringmain_core::explain::{
 
 use super::{
     Answer,
-    besides::{besides, chosen_by, protocol},
+    besides::{besides, chosen_by},
     connection::Connection,
     lines::{Lines, endpoints, passed_over, with_share},
 };
+use crate::command::words;
 
 /// The whole story of a request, from listener to answer.
 pub(super) fn of_request(request: &Described, answer: &Answer<Explanation>) -> String {
@@ -146,13 +148,17 @@ fn forwarded(lines: &mut Lines, destination: &DestinationPart) {
         "  sent as",
         format!("{} for {}", destination.target, destination.authority),
     );
-    if let Some(protocol) = protocol(destination.protocol) {
-        lines.fact("  protocol", protocol);
+    if destination.protocol != Protocol::Http1 {
+        lines.fact("  protocol", words::protocol(destination.protocol));
     }
     edits(lines, "  request", &destination.request_headers);
     edits(lines, "  response", &destination.response_headers);
     if let Some(hash) = &destination.hash {
         lines.fact("  chosen by", chosen_by(hash));
+    }
+    let limits = words::limits(&destination.limits);
+    if !limits.is_empty() {
+        lines.fact("  at most", limits.join(", "));
     }
     if let Some(status) = destination.answer {
         let answer = format!("{status}: nothing is there to send to, response flag NC");

@@ -12,7 +12,10 @@ use ringmain_config::{
 };
 use ringmain_controlplane::status::{ProxyStatus, ResourceSummary, Sync};
 
-use crate::output::{self, table};
+use crate::{
+    command::words::protocol,
+    output::{self, table},
+};
 
 /// Where the proxy accepts connections.
 pub(super) fn listeners(document: &Document) -> String {
@@ -92,7 +95,7 @@ pub(super) fn clusters(document: &Document) -> String {
         let count = endpoints.map_or(0, |set| set.value.endpoints.len());
         [
             cluster.name.clone(),
-            words::protocol(cluster.protocol).to_owned(),
+            protocol(cluster.protocol).to_owned(),
             words::balancer(cluster),
             words::limits(cluster),
             count.to_string(),

@@ -54,18 +54,19 @@ fn retry_policy() -> BoxedStrategy<RetryPolicy> {
         option::of(duration()),
         vec(on, 0..4),
         vec(any::<u16>(), 0..3),
-        any::<bool>(),
+        any::<[bool; 2]>(),
         prop_oneof![Just(RetryPolicy::default().back_off), duration()],
     )
         .prop_map(
-            |(attempts, per_try_timeout, on, status_codes, avoids_previous_endpoints, back_off)| {
+            |(attempts, per_try_timeout, on, status_codes, [avoids, is_minimum], back_off)| {
                 RetryPolicy {
                     attempts,
                     per_try_timeout,
                     on,
                     status_codes,
-                    avoids_previous_endpoints,
+                    avoids_previous_endpoints: avoids,
                     back_off,
+                    back_off_is_minimum: is_minimum,
                 }
             },
         )
@@ -96,8 +97,7 @@ fn cors() -> BoxedStrategy<Cors> {
         list(),
         list(),
         option::of(duration()),
-        any::<bool>(),
-        any::<bool>(),
+        any::<[bool; 3]>(),
     )
         .prop_map(
             |(
@@ -106,8 +106,11 @@ fn cors() -> BoxedStrategy<Cors> {
                 allow_headers,
                 expose_headers,
                 max_age,
-                allow_credentials,
-                answers_unmatched_preflights,
+                [
+                    allow_credentials,
+                    answers_unmatched_preflights,
+                    wildcards_are_echoed,
+                ],
             )| Cors {
                 allow_origins,
                 allow_methods,
@@ -116,6 +119,7 @@ fn cors() -> BoxedStrategy<Cors> {
                 max_age,
                 allow_credentials,
                 answers_unmatched_preflights,
+                wildcards_are_echoed,
             },
         )
         .boxed()

@@ -55,7 +55,7 @@ const SOUND: [(&str, &str, &str); 3] = [
     (
         "Service",
         "web",
-        "ports: [{name: http, port: 80}, {name: db, port: 3306}]",
+        "ports: [{name: http, port: 80}, {name: grpc, port: 90}, {name: db, port: 3306}]",
     ),
     (
         "HTTPRoute",
@@ -112,13 +112,13 @@ fn parents() {
             "r",
             "group: '', kind: Service, name: web, port: 82, namespace: default",
             "the route is not attached to port 82 of web.default.svc.cluster.local: it has no such \
-             port; its ports are 80, 3306",
+             port; its ports are 80, 90, 3306",
         ),
         (
             "r",
             "group: '', kind: Service, name: web, port: 3306",
             "the route is not attached to port 3306 of web.default.svc.cluster.local: what is \
-             spoken there is not HTTP; its ports are 80, 3306",
+             spoken there is not HTTP; its ports are 80, 90, 3306",
         ),
         (
             "r",
@@ -148,8 +148,23 @@ fn parents() {
             "8 GRPCRoute default/g > spec.parentRefs[0]: the route is not attached to listener \
              `shop` of Gateway default/edge (f:2): it takes no GRPCRoute; add GRPCRoute to its \
              `allowedRoutes.kinds`",
+            &calls_over_http1(8),
         ],
     );
+}
+
+/// What is said of calls to port 80 of `web`, by a document in this line.
+fn calls_over_http1(line: u32) -> String {
+    let kind_and_name = match line {
+        8 => "GRPCRoute default/g",
+        _ => "GRPCRoute default/a",
+    };
+    format!(
+        "{line} {kind_and_name} > spec.rules[0].backendRefs[0].port: port 80 of \
+         web.default.svc.cluster.local is said to speak HTTP/1.1, which carries no gRPC: calls of \
+         this route are sent in HTTP/2 all the same; write `appProtocol: kubernetes.io/h2c` at the \
+         port if it speaks HTTP/2"
+    )
 }
 
 #[test]
@@ -194,16 +209,16 @@ fn backends() {
         ),
         (
             "GRPCRoute",
-            "backendRefs: [{name: web, port: 80}, {name: web, port: 82}]",
+            "backendRefs: [{name: web, port: 90}, {name: web, port: 82}]",
             "backendRefs[1].port: web.default.svc.cluster.local has no port 82; its share of calls \
-             is answered UNAVAILABLE; its ports are 80, 3306",
+             is answered UNAVAILABLE; its ports are 80, 90, 3306",
         ),
         (
             "HTTPRoute",
             "backendRefs: [{name: web, port: 80}], filters: [{type: RequestMirror, requestMirror: \
              {backendRef: {name: web, port: 82}}}]",
             "filters.requestMirror[0].port: web.default.svc.cluster.local has no port 82; no copy \
-             is sent to it; its ports are 80, 3306",
+             is sent to it; its ports are 80, 90, 3306",
         ),
     ] {
         let spec = format!("hostnames: [a.x], parentRefs: [{{name: edge}}], rules: [{{{rule}}}]");
@@ -272,9 +287,10 @@ fn routes_that_meet() {
             ("GRPCRoute", "a", &at_gateway),
         ],
         &[
-            "8 HTTPRoute default/b > spec: a.x has routes of kind GRPCRoute already, from \
-             GRPCRoute default/a (f:10): this HTTPRoute is not used for it; give the two kinds \
-             hosts of their own",
+            "8 HTTPRoute default/b > spec: a.x is a host of GRPCRoute default/a (f:10) already, \
+             and listener `*` takes routes of one kind for a host: none of this HTTPRoute is used \
+             there; give the two kinds hosts of their own",
+            &calls_over_http1(10),
         ],
     );
     let spec = "gatewayClassName: a, listeners: [{name: http, port: 80, protocol: HTTP}]";

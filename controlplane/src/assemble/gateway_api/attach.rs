@@ -78,36 +78,100 @@ pub(crate) fn hosts<'a>(
     }
 }
 
-/// The routes at each host of listeners that share an address, by precedence. A host belongs to the
-/// listener with the most specific hostname that covers it, and others leave it alone
-/// (`Listener.hostname`).
+/// A route that a place does not take because it takes an older one of the other kind.
+#[derive(Clone, Debug)]
+pub(crate) struct Rejected<'a> {
+    pub(crate) route: &'a Route,
+    /// Where it says that it is for the host.
+    pub(crate) span: Span,
+    /// One of its hosts.
+    pub(crate) host: &'a str,
+    /// The route that has this host.
+    pub(crate) first: &'a Route,
+    /// The host under which it has it.
+    pub(crate) first_host: &'a str,
+    /// `listener "http"`, `the service`.
+    pub(crate) place: String,
+}
+
+/// The routes at each host of listeners that share an address, by precedence, and those that are
+/// not taken. A host belongs to the listener with the most specific hostname that covers it, and
+/// others leave it alone (`Listener.hostname`).
 pub(crate) fn by_host<'a>(
     world: &'a World,
     bounds: &[Bound<'a>],
-) -> BTreeMap<&'a str, Vec<Attached<'a>>> {
-    let mut by_host: BTreeMap<&str, Vec<Attached<'_>>> = BTreeMap::new();
+) -> (BTreeMap<&'a str, Vec<Attached<'a>>>, Vec<Rejected<'a>>) {
+    let mut by_listener: BTreeMap<&str, Vec<Meant<'_>>> = BTreeMap::new();
     let mut gateways: Vec<&Gateway> = bounds.iter().map(|bound| bound.gateway).collect();
     gateways.dedup_by(|left, right| std::ptr::eq(*left, *right));
     for gateway in gateways {
         for (route, parent) in world.routes_at_gateway(gateway) {
             let of_gateway = bounds.iter();
             for bound in of_gateway.filter(|bound| std::ptr::eq(bound.gateway, gateway)) {
-                for (host, span) in hosts(bound, route, parent).unwrap_or_default() {
-                    if is_of_another(bound, bounds, host) {
-                        continue;
-                    }
-                    let routes = by_host.entry(host).or_default();
-                    routes.push(Attached { route, span });
-                }
+                let mut hosts = hosts(bound, route, parent).unwrap_or_default();
+                hosts.retain(|(host, _)| !is_of_another(bound, bounds, host));
+                let meant = by_listener.entry(bound.listener.host()).or_default();
+                meant.push(Meant { route, hosts });
             }
         }
     }
-    for routes in by_host.values_mut() {
+    let mut by_host: BTreeMap<&str, Vec<Attached<'_>>> = BTreeMap::new();
+    let mut rejected = Vec::new();
+    for (listener, mut meant) in by_listener {
         // Those of several Gateways; stable.
-        routes.sort_by(|left, right| age(left.route).cmp(&age(right.route)));
-        each_once(routes);
+        meant.sort_by(|left, right| age(left.route).cmp(&age(right.route)));
+        rejected.extend(reject(&mut meant, &format!("listener `{listener}`")));
+        for Meant { route, hosts } in meant {
+            for (host, span) in hosts {
+                let routes = by_host.entry(host).or_default();
+                routes.push(Attached { route, span });
+            }
+        }
     }
-    by_host
+    by_host.values_mut().for_each(each_once);
+    (by_host, rejected)
+}
+
+/// A route and the hosts that a place would give it, with the place of each in the route.
+struct Meant<'a> {
+    route: &'a Route,
+    hosts: Vec<(&'a str, Span)>,
+}
+
+/// HTTPRoutes and GRPCRoutes are not merged: of two with a host in common, the first is taken and
+/// all of the other is not (`GRPCRouteSpec.hostnames`). `routes` are in the order of their age.
+fn reject<'a>(routes: &mut Vec<Meant<'a>>, place: &str) -> Vec<Rejected<'a>> {
+    let mut rejected = Vec::new();
+    let mut kinds = routes.iter().map(|meant| meant.route.kind);
+    if kinds
+        .next()
+        .is_none_or(|first| kinds.all(|kind| kind == first))
+    {
+        return rejected;
+    }
+    let mut taken: Vec<(&'a Route, &'a str)> = Vec::new();
+    routes.retain(|Meant { route, hosts }| {
+        let in_common = hosts.iter().find_map(|(host, span)| {
+            let is_same = |(first, first_host): &&(&Route, &str)| {
+                first.kind != route.kind && intersection(first_host, host).is_some()
+            };
+            Some((taken.iter().find(is_same)?, *host, *span))
+        });
+        let Some((&(first, first_host), host, span)) = in_common else {
+            taken.extend(hosts.iter().map(|(host, _)| (*route, *host)));
+            return true;
+        };
+        rejected.push(Rejected {
+            route,
+            span,
+            host,
+            first,
+            first_host,
+            place: place.to_owned(),
+        });
+        false
+    });
+    rejected
 }
 
 /// A route may name a parent twice, or be taken by several listeners. Its entries are neighbours.
@@ -164,21 +228,22 @@ pub(crate) fn for_client<'a>(
     }
 }
 
-/// HTTPRoutes and GRPCRoutes are not merged: of one host, those of the kind of the first are used.
-/// The others are given to `left_out` with the first.
+/// Those of `routes`, which are for the clients of one `host`, that are taken, and the others.
 pub(crate) fn of_one_kind<'a>(
-    mut routes: Vec<Attached<'a>>,
-    mut left_out: impl FnMut(Attached<'a>, &'a Route),
-) -> (RouteKind, Vec<Attached<'a>>) {
-    let Some(first) = routes.first().map(|attached| attached.route) else {
-        return (RouteKind::Http, routes);
-    };
-    routes.retain(|attached| {
-        let is_same = attached.route.kind == first.kind;
-        if !is_same {
-            left_out(*attached, first);
-        }
-        is_same
+    routes: Vec<Attached<'a>>,
+    host: &'a str,
+) -> (Vec<Attached<'a>>, Vec<Rejected<'a>>) {
+    let mut meant: Vec<Meant<'_>> = routes
+        .iter()
+        .map(|attached| Meant {
+            route: attached.route,
+            hosts: vec![(host, attached.span)],
+        })
+        .collect();
+    let rejected = reject(&mut meant, "a service");
+    let taken = meant.into_iter().flat_map(|Meant { route, hosts }| {
+        let hosts = hosts.into_iter();
+        hosts.map(move |(_, span)| Attached { route, span })
     });
-    (first.kind, routes)
+    (taken.collect(), rejected)
 }

@@ -17,7 +17,7 @@ use ringmain_config::{
     route::{Route, RouteTable, VirtualHost},
 };
 
-use self::attach::{Attached, Bound};
+use self::attach::{Attached, Bound, Rejected};
 use super::{
     Assembly, Wanted,
     domains::{VirtualHosts, with_port},
@@ -105,7 +105,10 @@ pub(super) fn add_hosts(
         };
         hosts.push(virtual_host, Vec::new());
     };
-    let by_host = attach::by_host(assembly.world, bounds);
+    let (by_host, rejected) = attach::by_host(assembly.world, bounds);
+    for rejected in &rejected {
+        assembly.warn(two_kinds(rejected));
+    }
     let unused = bounds.iter().filter_map(|bound| {
         let host = bound.listener.hostname.as_ref()?;
         let is_unused = !by_host.contains_key(host.value.as_str());
@@ -116,7 +119,6 @@ pub(super) fn add_hosts(
         add(host, Vec::new(), Some(origin));
     }
     for (host, attached) in by_host {
-        let attached = of_one_kind(assembly, attached, host);
         let routes = rules::routes(assembly, &attached);
         add(host, routes, origin_of(&attached));
     }
@@ -128,7 +130,10 @@ pub(super) fn add_hosts(
 pub(super) fn mesh_routes(assembly: &mut Assembly<'_>, service: &Service, port: u16) -> Vec<Route> {
     let namespace = &assembly.node.namespace;
     let attached = attach::for_client(assembly.world, service, port, namespace);
-    let attached = of_one_kind(assembly, attached, &service.host);
+    let (attached, rejected) = attach::of_one_kind(attached, &service.host);
+    for rejected in &rejected {
+        assembly.warn(two_kinds(rejected));
+    }
     rules::routes(assembly, &attached)
 }
 
@@ -137,33 +142,29 @@ pub(crate) fn origin_of(attached: &[Attached<'_>]) -> Option<Origin> {
     Some(first.route.metadata.origin_at(first.span))
 }
 
-/// As [`attach::of_one_kind`]; what is left out is reported.
-fn of_one_kind<'a>(
-    assembly: &mut Assembly<'_>,
-    attached: Vec<Attached<'a>>,
-    host: &str,
-) -> Vec<Attached<'a>> {
-    attach::of_one_kind(attached, |other, first| {
-        assembly.warn(two_kinds(&other, first, host));
-    })
-    .1
-}
-
-/// Of a route that is not used for `host` because `first` is of the other kind.
-pub(crate) fn two_kinds(
-    attached: &Attached<'_>,
-    first: &crate::resource::gateway_api::Route,
-    host: &str,
-) -> Problem {
-    let route = attached.route;
+/// Of a route that is left out because an older one is of the other kind.
+pub(crate) fn two_kinds(rejected: &Rejected<'_>) -> Problem {
+    let Rejected {
+        route,
+        span,
+        host,
+        first,
+        first_host,
+        place,
+    } = rejected;
+    let covered = match host == first_host {
+        true => String::new(),
+        false => format!(" (as {first_host})"),
+    };
     let message = format!(
-        "{host} has routes of kind {} already, from {}: this {} is not used for it",
-        first.kind.name(),
+        "{host} is a host of {}{covered} already, and {place} takes routes of one kind for a host: \
+         none of this {} is used there",
         first.metadata.origin,
         route.kind.name(),
     );
-    let metadata = &route.metadata;
-    let problem = metadata.problem(Severity::Warning, attached.span, "spec", message);
+    let problem = route
+        .metadata
+        .problem(Severity::Warning, *span, "spec", message);
     problem.hint("give the two kinds hosts of their own")
 }
 
@@ -189,7 +190,7 @@ pub(crate) fn contested(world: &World) -> Vec<Problem> {
             for service in world.virtual_services() {
                 gateway::bind(&mut bearers, service, &bound);
             }
-            for (host, attached) in attach::by_host(world, bounds) {
+            for (host, attached) in attach::by_host(world, bounds).0 {
                 let holder = origin_of(&attached);
                 for bearer in bearers.get(host).into_iter().flatten() {
                     let (service, span) = (bearer.service, bearer.host.span);

@@ -173,11 +173,10 @@ fn cluster(
         .service(reference.host.as_deref()?)?;
     let port = reference.port.as_deref()?;
     service.port(*port)?;
-    let cluster = assembly.clusters.of_service(service, *port);
-    if kind == RouteKind::Grpc {
-        assembly.clusters.speak_http2(&cluster);
-    }
-    Some(cluster)
+    Some(match kind {
+        RouteKind::Http => assembly.clusters.of_service(service, *port),
+        RouteKind::Grpc => assembly.clusters.of_grpc_service(service, *port),
+    })
 }
 
 /// What is not there has a name in logs all the same.
@@ -249,6 +248,7 @@ fn retry(rule: &Rule, chosen_by_hash: bool) -> Option<RetryPolicy> {
         on,
         status_codes: retry.status_codes.clone(),
         back_off: retry.back_off.unwrap_or(default.back_off),
+        back_off_is_minimum: retry.back_off.is_some(),
         ..default
     })
 }

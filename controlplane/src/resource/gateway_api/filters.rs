@@ -157,7 +157,7 @@ impl Filters {
             "RequestMirror" => self.mirrors.extend(backends::mirror(at, metadata, report)),
             "RequestRedirect" => self.redirect = Some(redirect(at, report)),
             "URLRewrite" => self.rewrite = Some(rewrite(at, report)),
-            _ => self.cors = Some(cors(at)),
+            _ => self.cors = Some(cors(at, report)),
         }
     }
 }
@@ -287,7 +287,7 @@ fn path_modifier(at: &Cursor<'_>, report: &mut Report) -> Option<PathModifier> {
 
 /// `HTTPCORSFilter`. A preflight from an origin that is not allowed gets no permission, and is not
 /// for the backend to answer.
-fn cors(at: &Cursor<'_>) -> Cors {
+fn cors(at: &Cursor<'_>, report: &mut Report) -> Cors {
     let texts = |name| -> Vec<String> {
         let items = at.each_of_list(name);
         items
@@ -296,6 +296,15 @@ fn cors(at: &Cursor<'_>) -> Cors {
     };
     let origins = at.each_of_list("allowOrigins");
     let max_age = at.integer_of("maxAge").unwrap_or(MAX_AGE_SECONDS);
+    let credentials = at.field("allowCredentials");
+    let allow_credentials = credentials
+        .and_then(|field| field.boolean())
+        .unwrap_or_default();
+    let mut exposed = at.each_of_list("exposeHeaders");
+    if let Some(any) = exposed.find(|item| allow_credentials && item.text() == Some("*")) {
+        let fault = Fault::new("beside `allowCredentials`, `*` exposes nothing and is not sent");
+        report.warning(&any, fault.hint("name the headers"));
+    }
     Cors {
         allow_origins: origins
             .filter_map(|item| Some(origin(item.text()?)))
@@ -304,11 +313,9 @@ fn cors(at: &Cursor<'_>) -> Cors {
         allow_headers: texts("allowHeaders"),
         expose_headers: texts("exposeHeaders"),
         max_age: Some(Duration::from_secs(max_age)),
-        allow_credentials: at
-            .field("allowCredentials")
-            .and_then(|field| field.boolean())
-            .unwrap_or_default(),
+        allow_credentials,
         answers_unmatched_preflights: true,
+        wildcards_are_echoed: allow_credentials,
     }
 }
 

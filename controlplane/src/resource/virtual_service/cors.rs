@@ -21,6 +21,17 @@ pub(super) fn read(at: &Cursor<'_>, report: &mut Report) -> Cors {
         let fault = Fault::new("no origin is allowed to read an answer");
         report.warning(at, fault.hint("add `allowOrigins`"));
     }
+    let allow_credentials = at.boolean_of("allowCredentials").unwrap_or_default();
+    for name in ["allowMethods", "allowHeaders", "exposeHeaders"] {
+        let mut items = at.each_of_list(name);
+        if let Some(any) = items.find(|item| allow_credentials && item.text() == Some("*")) {
+            let fault = Fault::new("browsers take `*` for a name beside `allowCredentials`");
+            report.warning(
+                &any,
+                fault.hint("write each one, or leave out `allowCredentials`"),
+            );
+        }
+    }
     let texts = |name| {
         let items = at.each_of_list(name);
         items
@@ -43,8 +54,9 @@ pub(super) fn read(at: &Cursor<'_>, report: &mut Report) -> Cors {
             }
             Some(duration)
         }),
-        allow_credentials: at.boolean_of("allowCredentials").unwrap_or_default(),
+        allow_credentials,
         answers_unmatched_preflights: at.text_of("unmatchedPreflights") == Some("IGNORE"),
+        wildcards_are_echoed: false,
     }
 }
 

@@ -73,9 +73,14 @@ fn read_values(
         };
         let value = expand(&value_at, value, report);
         if is_authority(name) && side == Side::Request {
-            match format::authority(&value) {
-                Ok(()) => authority = Some(value),
-                Err(fault) => report.error(&value_at, fault),
+            if let Err(fault) = format::authority(&value) {
+                report.error(&value_at, fault);
+            } else if authority.as_ref().is_some_and(|other| *other != value) {
+                let fault = Fault::new("the authority is said twice, and not the same");
+                let hint = "leave one of `authority`, `:authority` and `host`";
+                report.error(&value_at, fault.hint(hint));
+            } else {
+                authority = Some(value);
             }
         } else if check_name(&value_at, name, check_writable, report) {
             values.push(HeaderValue {
@@ -87,8 +92,10 @@ fn read_values(
     (authority, values)
 }
 
+/// Istio's names for the authority of a request, and the one that it has on the wire.
 fn is_authority(name: &str) -> bool {
-    name.eq_ignore_ascii_case("host") || name.eq_ignore_ascii_case(":authority")
+    let mut names = ["authority", ":authority", "host"].into_iter();
+    names.any(|authority| name.eq_ignore_ascii_case(authority))
 }
 
 /// Headers that say how long a message is and where it ends are the proxy's own (RFC 9112

@@ -216,6 +216,27 @@ fn headers_and_the_authority_among_them() {
     assert_eq!(rule.headers.response().remove, ["server"]);
 }
 
+/// `authority` is Istio's name for it, the others are its names on the wire.
+#[test]
+fn every_name_of_the_authority() {
+    for (edits, expected) in [
+        ("set: {authority: a}", "a"),
+        ("set: {Authority: a}", "a"),
+        ("add: {authority: a}", "a"),
+        ("add: {authority: a}\n    set: {':authority': b}", "b"),
+        ("set: {':authority': a, host: a, authority: a}", "a"),
+    ] {
+        let text = format!("headers:\n  request:\n    {edits}\nroute:\n- destination: {{host: a}}");
+        let expected = HeaderEdits {
+            authority: Some(expected.to_owned()),
+            ..HeaderEdits::default()
+        };
+        assert_eq!(*rule(&text).headers.request(), expected, "{edits}");
+    }
+    let response = "headers: {response: {set: {authority: a}}}\nroute:\n- destination: {host: a}";
+    assert_eq!(rule(response).headers.response().set[0].name, "authority");
+}
+
 #[test]
 fn redirects() {
     let keep = Redirect {
@@ -546,7 +567,8 @@ not the name of a header; use `authority`",
         (
             "match: [{headers: {x: {regex: 'a{9999999}'}}}]",
             "3:33 error: spec.http[0].match[0].headers.x.regex: regular expression \
-\"a{9999999}\" needs an automaton of more than 1024 KiB",
+\"a{9999999}\" needs an automaton of more than 1024 KiB: of what it repeats a counted \
+number of times, like `{1,64}`, let it repeat less, or any number (`+`, `*`)",
         ),
         (
             "match: [{headers: {'@request.auth.claims.sub': {exact: a}}}]",
@@ -558,6 +580,16 @@ claim would be let through; remove the rule",
             "headers: {request: {remove: [host]}}",
             "3:32 error: spec.http[0].headers.request.remove[0]: a request cannot be \
 without its host; remove it here, or `set` another one",
+        ),
+        (
+            "headers: {request: {remove: [authority]}}",
+            "3:32 error: spec.http[0].headers.request.remove[0]: a request cannot be \
+without its host; remove it here, or `set` another one",
+        ),
+        (
+            "headers: {request: {set: {authority: a, host: b}}}",
+            "3:49 error: spec.http[0].headers.request.set.host: the authority is said twice, and \
+not the same; leave one of `authority`, `:authority` and `host`",
         ),
         (
             "headers: {request: {set: {':path': /}}}",
@@ -655,7 +687,8 @@ fn what_no_proxy_would_take_is_told_where_it_is_written() {
         (
             "match: [{uri: {regex: '[^/]*a[^/]{18}'}}]",
             "3:25 error: spec.http[0].match[0].uri.regex: regular expression \"[^/]*a[^/]{18}\" \
-             needs an automaton of more than 1024 KiB",
+             needs an automaton of more than 1024 KiB: of what it repeats a counted \
+number of times, like `{1,64}`, let it repeat less, or any number (`+`, `*`)",
         ),
     ] {
         check_rule(

@@ -88,6 +88,13 @@ metadata: {name: entered}
 spec:
   address: 10.1.0.1
   labels: {app: web, version: v1}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: {name: calls}
+spec:
+  parentRefs: [{group: '', kind: Service, name: web}]
+  rules: [{backendRefs: [{name: web, port: 80}]}]
 ";
 
 fn resources(yaml: &str) -> Vec<Arc<Resource>> {

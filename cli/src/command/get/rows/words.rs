@@ -1,14 +1,15 @@
 //! What routes and clusters do besides naming where requests go, in a few words each.
 
 use ringmain_config::{
-    cluster::{Balancer, Cluster, HashKey, Protocol},
+    cluster::{Balancer, Cluster, HashKey},
     duration,
     filter::{AbortWith, Fault, Share},
     retry::RetryPolicy,
     route::{Forward, Route},
 };
+use ringmain_core::explain::LimitsPart;
 
-use crate::command::words::retry_on;
+use crate::command::words;
 
 /// Of a route, whatever it does: a line each.
 pub(super) fn of_route(route: &Route) -> Vec<String> {
@@ -42,15 +43,10 @@ pub(super) fn of_forward(forward: &Forward) -> Vec<String> {
 }
 
 fn retry(policy: &RetryPolicy) -> String {
-    if policy.attempts == 0 {
-        return "no retries".to_owned();
-    }
-    let reasons = retry_on(&policy.on, &policy.status_codes);
-    let mut text = format!("retry {} on {reasons}", policy.attempts);
-    if let Some(timeout) = policy.per_try_timeout {
-        text.push_str(&format!(", each try {}", duration::format(timeout)));
-    }
-    text
+    let timeout = policy.per_try_timeout.map(duration::format);
+    let on = (&*policy.on, &*policy.status_codes);
+    let tries = words::retries(policy.attempts, on, timeout.as_deref());
+    format!("retries {tries}")
 }
 
 fn fault(fault: &Fault) -> Vec<String> {
@@ -61,8 +57,8 @@ fn fault(fault: &Fault) -> Vec<String> {
     }
     if let Some(abort) = &fault.abort {
         let with = match abort.with {
-            AbortWith::Http(status) => status.to_string(),
-            AbortWith::Grpc(code) => format!("grpc-status {code}"),
+            AbortWith::Http(status) => words::answer(status, None),
+            AbortWith::Grpc(code) => words::answer(200, Some(code)),
         };
         lines.push(format!("abort {} with {with}", share(abort.share)));
     }
@@ -72,15 +68,6 @@ fn fault(fault: &Fault) -> Vec<String> {
 /// In percent, without needless decimals.
 fn share(share: Share) -> String {
     format!("{} %", f64::from(share.0) / 10_000.0)
-}
-
-/// What is spoken to endpoints.
-pub(super) fn protocol(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Http1 => "http/1.1",
-        Protocol::Http2 => "http/2",
-        Protocol::AsClient => "as client",
-    }
 }
 
 /// How an endpoint is chosen, and by what.
@@ -103,25 +90,10 @@ pub(super) fn balancer(cluster: &Cluster) -> String {
 
 /// How much is sent there at a time; `-` when nothing is limited.
 pub(super) fn limits(cluster: &Cluster) -> String {
-    let (tcp, http) = (&cluster.connections.tcp, &cluster.connections.http);
-    let requests_max = Some(cluster.connections.requests_max).filter(|max| *max > 0);
-    let limits = [
-        ("connections", tcp.connections_max),
-        ("pending", http.pending_max),
-        ("requests", http.active_max),
-        ("retries", http.retries_max),
-        ("streams", http.streams_max),
-        ("per connection", requests_max),
-    ];
-    let named = limits
-        .into_iter()
-        .filter_map(|(name, max)| Some((name, max?)));
-    let mut words: Vec<_> = named.map(|(name, max)| format!("{name} {max}")).collect();
-    if let Some(budget) = cluster.retry_budget {
-        let percent = f64::from(budget.share) / 100.0;
-        let least = budget.concurrency_min;
-        words.push(format!("retries {percent} % or {least}"));
-    }
+    let connections = cluster.connections.tcp.connections_max;
+    let connections = connections.map(|max| format!("connections {max}"));
+    let of_requests = words::limits(&LimitsPart::of(cluster));
+    let words: Vec<_> = connections.into_iter().chain(of_requests).collect();
     match words.is_empty() {
         true => "-".to_owned(),
         false => words.join(", "),
@@ -201,11 +173,11 @@ mod tests {
             ..Forward::default()
         };
         let rest = ["path ~a+ becomes b", "copy 50 % to c"];
-        let retried = "retry 2 on 5xx,retriable-status-codes,409, each try 1s";
+        let retried = "retries 2 on 5xx,retriable-status-codes,409, each try 1s";
         assert_eq!(of_forward(&forward(2)), [&[retried][..], &rest].concat());
         assert_eq!(
             of_forward(&forward(0)),
-            [&["no retries"][..], &rest].concat()
+            [&["retries none, each try 1s"][..], &rest].concat()
         );
     }
 
@@ -242,7 +214,7 @@ mod tests {
         assert_eq!(balancer(&limited), "maglev of cookie user");
         assert_eq!(
             limits(&limited),
-            "pending 1, requests 2, retries 3, streams 4, per connection 9, retries 12.5 % or 3"
+            "pending 1, requests 2, retries 3, streams 4, per connection 9, retry budget 12.5 % or 3"
         );
     }
 }

@@ -198,18 +198,64 @@ fn a_host_has_routes_of_one_kind() {
         resource("GRPCRoute", "a", &spec("a"))
     );
     let (document, _) = assemble(&world(&yaml), &edge());
-    assert_eq!(
-        hosts(&document, "http.80"),
-        ["a.x: a", "b.x: b", "both.x: a"]
-    );
+    assert_eq!(hosts(&document, "http.80"), ["a.x: a", "both.x: a"]);
     assert_eq!(
         warnings(&yaml, &edge()),
         [
-            "test.yaml:30:126: warning: HTTPRoute default/b > spec: both.x has routes of kind \
-             GRPCRoute already, from GRPCRoute default/a (test.yaml:32): this HTTPRoute is not \
-             used for it; give the two kinds hosts of their own"
+            "test.yaml:30:126: warning: HTTPRoute default/b > spec: both.x is a host of GRPCRoute \
+             default/a (test.yaml:32) already, and listener `*` takes routes of one kind for a \
+             host: none of this HTTPRoute is used there; give the two kinds hosts of their own"
         ]
     );
+}
+
+/// Hosts need not be equal; the older route is taken, else the first by namespace and name; a route
+/// that is not taken stands in nobody's way.
+#[test]
+fn routes_of_two_kinds_whose_hosts_meet() {
+    let spec = |name: &str, hosts: &str| {
+        format!(
+            "hostnames: [{hosts}], parentRefs: [{{name: edge}}], rules: [{{name: {name}, \
+             {BACKEND}}}]"
+        )
+    };
+    for (routes, expected) in [
+        (
+            &[("HTTPRoute", "a", "'*.x'"), ("GRPCRoute", "b", "a.x")][..],
+            &["*.x: a"][..],
+        ),
+        (
+            &[("HTTPRoute", "b", "'*.x'"), ("GRPCRoute", "a", "a.x")],
+            &["a.x: a"],
+        ),
+        (
+            &[
+                ("HTTPRoute", "a", "'*.x'"),
+                ("GRPCRoute", "b", "'*.a.x', y"),
+            ],
+            &["*.x: a"],
+        ),
+        (
+            &[("HTTPRoute", "a", "'*.x'"), ("GRPCRoute", "b", "x, a.y")],
+            &["*.x: a", "a.y: b", "x: b"],
+        ),
+        (
+            &[
+                ("HTTPRoute", "a", "a.x"),
+                ("GRPCRoute", "b", "'*.x'"),
+                ("HTTPRoute", "c", "c.x"),
+            ],
+            &["a.x: a", "c.x: c"],
+        ),
+    ] {
+        let yaml = routes.iter().map(|(kind, name, hosts)| {
+            let spec = spec(name, hosts);
+            resource(kind, name, &spec)
+        });
+        let yaml = format!("{MESH}{}", yaml.collect::<String>());
+        let (document, _) = assemble(&world(&yaml), &edge());
+        assert_eq!(hosts(&document, "http.80"), expected, "{routes:?}");
+    }
 }
 
 #[test]

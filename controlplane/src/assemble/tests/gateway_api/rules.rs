@@ -200,6 +200,7 @@ fn time_and_retries() {
                         "retriable-status-codes", "stale-connection", "reset"],
                     "status_codes": [503],
                     "back_off": "1s",
+                    "back_off_is_minimum": true,
                 }),
             ),
         ],
@@ -270,9 +271,60 @@ fn calls() {
             &edge(),
             &[
                 (&format!("{ROUTES}/0/match/path"), expected),
-                (&format!("clusters/{WEB}/protocol"), json!("http2")),
+                (&format!("clusters/{WEB}|grpc/protocol"), json!("http2")),
             ],
         );
+    }
+}
+
+/// Calls are sent in HTTP/2, and requests of others to the same port as its declaration says.
+#[test]
+fn calls_leave_the_clusters_of_others_as_they_are() {
+    let route = |kind: &str, host: &str| {
+        let spec =
+            format!("hostnames: [{host}], parentRefs: [{{name: edge}}], rules: [{{{BACKEND}}}]");
+        resource(kind, &host[..1], &spec)
+    };
+    let both = route("HTTPRoute", "a.x") + &route("GRPCRoute", "b.x");
+    let upgraded = "---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: web}
+spec: {host: web, trafficPolicy: {connectionPool: {http: {h2UpgradePolicy: UPGRADE}}}}
+";
+    let own = format!("{WEB}|grpc");
+    for (port, more, expected) in [
+        ("name: http", "", &[(WEB, "http1"), (&own, "http2")][..]),
+        ("name: x", "", &[(WEB, "http1"), (&own, "http2")]),
+        ("name: http2", "", &[(WEB, "http2")]),
+        (
+            "name: x, appProtocol: kubernetes.io/h2c",
+            "",
+            &[(WEB, "http2")],
+        ),
+        ("name: http", upgraded, &[(WEB, "http2")]),
+    ] {
+        let mesh = MESH.replacen(
+            "name: http, port: 80, targetPort",
+            &format!("{port}, port: 80, targetPort"),
+            1,
+        );
+        let (document, _) = assemble(&world(&format!("{mesh}{both}{more}")), &edge());
+        let found: Vec<_> = document
+            .clusters
+            .values()
+            .map(|part| {
+                let protocol = serde_json::to_value(part.value.protocol).unwrap();
+                let name = part.value.name.clone();
+                assert!(!document.endpoint_sets[&name].value.endpoints.is_empty());
+                (name, protocol.as_str().unwrap().to_owned())
+            })
+            .collect();
+        let found: Vec<_> = found
+            .iter()
+            .map(|(name, protocol)| (&**name, &**protocol))
+            .collect();
+        assert_eq!(found, expected, "{port}");
     }
 }
 

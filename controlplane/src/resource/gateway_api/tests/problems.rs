@@ -106,6 +106,15 @@ fn what_is_wrong_with_a_rule() {
             &["error: spec.rules[0].filters[0].cors: `cors` is missing"],
         ),
         (
+            filter("type: CORS, cors: {exposeHeaders: ['*'], allowCredentials: true}"),
+            &["warning: spec.rules[0].filters[0].cors.exposeHeaders[0]: beside \
+               `allowCredentials`, `*` exposes nothing and is not sent; name the headers"],
+        ),
+        (
+            filter("type: CORS, cors: {exposeHeaders: ['*'], allowMethods: ['*']}"),
+            &[],
+        ),
+        (
             filter("type: CORS, cors: {}, urlRewrite: {hostname: a}"),
             &["error: spec.rules[0].filters[0].urlRewrite: `urlRewrite` has no meaning in a filter \
                of type CORS; remove it, or change `type`"],

@@ -260,8 +260,18 @@ fn cross_origin_requests() {
             max_age: Some(std::time::Duration::from_secs(60)),
             allow_credentials: true,
             answers_unmatched_preflights: true,
+            wildcards_are_echoed: true,
         })
     );
+    let public = rule_with_cors("{allowOrigins: ['*'], allowMethods: ['*']}");
+    assert!(!public.wildcards_are_echoed);
+}
+
+fn rule_with_cors(text: &str) -> Cors {
+    let rule = rule(&format!(
+        "{BACKEND}, filters: [{{type: CORS, cors: {text}}}]"
+    ));
+    rule.cors.unwrap()
 }
 
 #[test]

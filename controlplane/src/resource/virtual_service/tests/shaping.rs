@@ -130,6 +130,7 @@ fn cors_policies() {
         max_age: Some(Duration::from_secs(24 * 3600)),
         allow_credentials: true,
         answers_unmatched_preflights: true,
+        wildcards_are_echoed: false,
     };
     let found = cors(
         "\n  allowOrigins:\n  - exact: https://a.example\n  - prefix: https://b.\n  \
@@ -169,6 +170,11 @@ fn what_is_wrong_with_cors() {
             "{}".to_owned(),
             "3:15 warning: spec.http[0].corsPolicy: no origin is allowed to read an answer; add \
              `allowOrigins`",
+        ),
+        (
+            format!("{{{origins}, allowCredentials: true, allowMethods: [GET, '*']}}"),
+            "3:90 warning: spec.http[0].corsPolicy.allowMethods[1]: browsers take `*` for a name \
+             beside `allowCredentials`; write each one, or leave out `allowCredentials`",
         ),
         (
             format!("{{{origins}, allowOrigin: [a]}}"),
@@ -281,7 +287,8 @@ fn what_is_wrong_with_a_regular_expression_that_rewrites() {
         (
             "rewrite: {uriRegexRewrite: {match: 'a{9999}', rewrite: b}}",
             "3:30 error: spec.http[0].rewrite.uriRegexRewrite: regular expression \"a{9999}\" \
-             needs an automaton of more than 16 KiB",
+             needs an automaton of more than 64 KiB: of what it repeats a counted \
+             number of times, like `{1,64}`, let it repeat less, or any number (`+`, `*`)",
         ),
         (
             "rewrite: {uriRegexRewrite: {match: a}}",
