@@ -67,8 +67,8 @@ pub async fn check_out(
     }
     let _waiting = waiting(worker, lease)?;
     // In a box of its own: its timer makes it large, and most requests do without.
-    let connected = Box::pin(connect(worker, lease, until.saturating_sub(now)));
-    let connected = call.unless_gone(connected).await;
+    let connected = connect(worker, lease, until.saturating_sub(now));
+    let connected = Box::pin(call.unless_gone(connected)).await;
     connected.map_err(|Gone| Unreached::new(Failure::DownstreamGone))?
 }
 

@@ -65,7 +65,9 @@ fn requests_at_a_time(io: Io) {
         let held = [client.get("/"), client.get("/")];
         origin.wait_for_requests(2);
         let third = client.get("/");
-        assert_eq!(client.response(third).status(), 503, "{upstream:?}");
+        let answer = client.response(third);
+        assert_eq!(answer.status(), 503, "{upstream:?}");
+        assert_eq!(answer.get("x-envoy-overloaded"), Some("true"));
         assert_eq!(mesh.client().get("/").status(), 503, "{upstream:?}");
         gate.open();
         for stream in held {

@@ -8,6 +8,7 @@ on_both!(
     aborts,
     delays,
     who_has_gone_is_not_delayed,
+    who_sends_no_more_is_answered,
     of_some_requests
 );
 
@@ -66,6 +67,20 @@ fn who_has_gone_is_not_delayed(io: Io) {
     let line = mesh.finish_one();
     assert_eq!(line.verdict(), "0 DI,DC", "{}", line.text);
     assert_eq!(origin.connections(), 0);
+}
+
+/// A client that has finished sending still wants its answer.
+fn who_sends_no_more_is_answered(io: Io) {
+    let origin = Origin::saying("hello");
+    let fault = "fault: {delay: {fixedDelay: 300ms, percentage: {value: 100}}}";
+    let mesh = ruled(io, &[&origin], fault).start();
+    let mut client = mesh.client();
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    mesh.proxy.wait_for_metric("ringmain_requests_active", 1);
+    client.finish();
+    assert_eq!(client.response("GET").text(), "hello");
+    drop(client);
+    assert_eq!(mesh.finish_one().verdict(), "200 DI");
 }
 
 fn of_some_requests(io: Io) {

@@ -32,7 +32,7 @@ fn check(mesh: Mesh, fields: &[(&str, &str)], code: &str, flags: &str) {
     assert_eq!(answer.get("grpc-status"), Some(code));
     assert!(answer.body.is_empty());
     let line = mesh.finish_one();
-    assert_eq!(line.get("response_flags"), flags, "{}", line.text);
+    assert_eq!(line.verdict(), format!("200 {flags}"), "{}", line.text);
 }
 
 fn no_route(io: Io) {
