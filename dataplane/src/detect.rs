@@ -21,8 +21,9 @@ use crate::{
 /// Between the first two looks at a beginning that says too little: there is more in the next
 /// packet, and as long as nothing is taken the kernel does not say that it has come.
 const PAUSE_MIN: Duration = Duration::from_millis(2);
-/// Each pause is twice as long as the one before, up to this: whoever is slow waits twice as long as
-/// it made us wait at most, and one that says a byte and no more is looked at a few times a second.
+/// Each pause is twice as long as the one before, up to this: whoever is slow waits twice as long
+/// as it made us wait at most, and one that says a byte and no more is looked at a few times a
+/// second.
 const PAUSE_MAX: Duration = Duration::from_millis(250);
 
 /// Serves a connection to its end. `place` is that of [`Worker::open`].

@@ -82,8 +82,8 @@ impl fmt::Debug for Regex {
     }
 }
 
-/// In RE2's UTF-8 mode, which is Envoy's: `.` is a character, so a value that is not UTF-8 is matched
-/// by nothing that asks about it; `\d`, `\w`, `\s` and `\b` are about ASCII.
+/// In RE2's UTF-8 mode, which is Envoy's: `.` is a character, so a value that is not UTF-8 is
+/// matched by nothing that asks about it; `\d`, `\w`, `\s` and `\b` are about ASCII.
 pub(super) fn parse(pattern: &str) -> Result<Hir, String> {
     let refused = |reason: String, column: usize| {
         let pattern = shown(pattern);

@@ -224,7 +224,7 @@ fn turned_away() -> Unreached {
     Unreached {
         failure: Failure::StreamRefused,
         error: Some(Rc::new(io::Error::other(format!(
-            "{OPENINGS_MAX} HTTP/2 connections were opened, and the endpoint took no request on them"
+            "{OPENINGS_MAX} HTTP/2 connections were opened, and none of them took the request"
         )))),
     }
 }
