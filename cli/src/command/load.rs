@@ -30,8 +30,9 @@ use crate::{
 /// several.
 ///
 /// Ctrl-C ends the run early and prints what was measured until then. Exits with 0 when the
-/// objectives (--max-..., --min-rate) were held, with 1 when one was missed or nothing was answered
-/// at all, with 2 on wrong usage. Failed requests decide only by --max-errors.
+/// objectives (--max-..., --min-rate) were held, with 1 when one was missed, when a run with
+/// objectives was interrupted, or when nothing was answered at all, with 2 on wrong usage. Failed
+/// requests decide only by --max-errors.
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,

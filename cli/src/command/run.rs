@@ -30,14 +30,16 @@ use crate::{
 /// Starts a control plane and one proxy that serves every Gateway of the resources. Prints a line
 /// for each listener, then `ready`. Changes of the files take effect at once; a file with errors
 /// changes nothing until it is mended. SIGTERM or Ctrl-C lets requests under way end
-/// (limits.drain_timeout), a second Ctrl-C does not.
+/// (limits.drain_timeout), a second one does not.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: ringmain run --resources examples/quickstart")]
 pub(crate) struct Arguments {
-    /// Directory of YAML resources.
+    /// Directory of YAML resources, or a single file.
     #[arg(long, value_name = "DIR")]
     resources: PathBuf,
-    /// Tuning file of the proxy.
+    /// Tuning file of the proxy; without it /etc/ringmain/ringmain.toml if it is there, else the
+    /// defaults. Where control.socket and control.snapshot are the defaults, the socket lies in a
+    /// directory of this run's own, and no configuration is kept on disk.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
