@@ -42,8 +42,8 @@ pub enum Outgoing {
 /// A request for a stream of HTTP/2.
 #[derive(Clone, Debug)]
 pub struct Message {
-    /// Its head.
-    pub head: Request<()>,
+    /// Its head, which copies share.
+    pub head: Rc<Request<()>>,
     /// Its body, as far as it was taken.
     pub payload: Vec<u8>,
     /// Lines that end with CRLF.
@@ -175,11 +175,7 @@ impl Outgoing {
             Self::Http1(buffer) => Self::Http1(buffer.take()),
             Self::Http2(message) => Self::Http2(std::mem::replace(
                 message,
-                Box::new(Message {
-                    head: Request::new(()),
-                    payload: Vec::new(),
-                    trailers: Vec::new(),
-                }),
+                Box::new(Message::new(Request::new(()))),
             )),
         }
     }
@@ -200,7 +196,7 @@ impl Outgoing {
         match self {
             Self::Http1(buffer) => set_attempt(buffer, digits, after_timeout),
             Self::Http2(message) => {
-                let fields = message.head.headers_mut();
+                let fields = Rc::make_mut(&mut message.head).headers_mut();
                 if let Ok(value) = HeaderValue::from_bytes(digits) {
                     fields.insert(Known::XEnvoyAttemptCount.name(), value);
                 }
@@ -254,10 +250,19 @@ fn set_attempt(buffer: &mut Buffer, digits: &[u8], after_timeout: bool) {
 }
 
 impl Message {
+    /// One of which nothing but the head is taken yet.
+    pub fn new(head: Request<()>) -> Self {
+        Self {
+            head: Rc::new(head),
+            payload: Vec::new(),
+            trailers: Vec::new(),
+        }
+    }
+
     /// Its payload is short: it may wait in the connection for room.
     fn send(&self, loan: &mut http2::client::Loan, ends: bool) -> Result<(), Failure> {
         let has_body = !self.payload.is_empty() || !self.trailers.is_empty();
-        loan.send(self.head.clone(), ends && !has_body)?;
+        loan.send((*self.head).clone(), ends && !has_body)?;
         let Some(outlet) = loan.outlet.as_ref().filter(|_| has_body) else {
             return Ok(());
         };

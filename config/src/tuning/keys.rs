@@ -206,7 +206,8 @@ section! {
 section! {
     /// What the proxy writes down.
     log: Log {
-        /// The program's own messages, on standard error. `RINGMAIN_LOG` wins over it.
+        /// The program's own messages, on standard error. `RINGMAIN_LOG` wins over it. In a release
+        /// build `trace` says no more than `debug`.
         level: Level = Level::Info;
         /// Where the access log goes: `off`, `/dev/stdout`, `/dev/stderr` or the path of a file to
         /// append to. Its format is Istio's default text format.

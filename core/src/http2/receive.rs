@@ -245,7 +245,7 @@ impl Text<'_> {
         if !matches!(target, [b'/', ..] | b"*") && !matches!(shape, Shape::Tunnel) {
             return Err(Reject::TargetForm);
         }
-        if target.iter().copied().any(block::is_not_in_target) {
+        if !block::are_all(target, |byte| !block::is_not_in_target(byte)) {
             return Err(Reject::TargetByte);
         }
         let method = match shape {
@@ -279,7 +279,7 @@ impl Text<'_> {
             // Lower-case tokens, by their type; of values it is checked again here, since what
             // would get through could begin another field, or another message.
             let (name, value) = (name.as_str(), value.as_bytes());
-            if value.iter().copied().any(is_control_byte) {
+            if !block::are_all(value, |byte| !is_control_byte(byte)) {
                 return Err(Reject::HeaderValue);
             }
             if value.trim_ascii().len() != value.len() {

@@ -194,11 +194,7 @@ impl Outbound<'_> {
                 if let Some(upgrade) = upgrade {
                     head.extensions_mut().insert(upgrade.extension());
                 }
-                Ok(Outgoing::Http2(Box::new(Message {
-                    head,
-                    payload: Vec::new(),
-                    trailers: Vec::new(),
-                })))
+                Ok(Outgoing::Http2(Box::new(Message::new(head))))
             }
         }
     }
