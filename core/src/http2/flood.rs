@@ -16,11 +16,10 @@
 //!
 //! Four are left. Requests that are accepted and reset at once (rapid reset) are counted by
 //! [`Resets`]. PING, SETTINGS, PRIORITY, WINDOW_UPDATE, resets and unknown frames without end are
-//! counted by [`IdleFrames`], from the bytes that arrive, since h2 does not tell of them. A head that
-//! does not end, behind which nothing else can come, is bounded by time: [`IdleFrames`] knows that
-//! there is one. A peer
-//! that lets us send nothing, by its windows or by not reading, meets the deadlines of streams and
-//! of the bridge.
+//! counted by [`IdleFrames`], from the bytes that arrive, since h2 does not tell of them. A head
+//! that does not end, behind which nothing else can come, is bounded by time: [`IdleFrames`] knows
+//! that there is one. A peer that lets us send nothing, by its windows or by not reading, meets the
+//! deadlines of streams and of the bridge.
 
 use super::frame::{Frames, Kind};
 
@@ -153,9 +152,9 @@ impl IdleFrames {
         self.received.opened()
     }
 
-    /// The number of the head that the peer has begun and not ended; 0: it has not said hello, which
-    /// its first frame is. `None`: all is said that was begun. However often it says something else
-    /// meanwhile, nothing of it is heard: time is what bounds it.
+    /// The number of the head that the peer has begun and not ended; 0: it has not said hello,
+    /// which its first frame is. `None`: all is said that was begun. Whatever it says meanwhile,
+    /// nothing of it is heard: time is what bounds it.
     pub fn unfinished_head(&self) -> Option<u32> {
         self.received.unfinished()
     }
