@@ -72,8 +72,8 @@ struct Opening {
     waiting: RefCell<Vec<Waker>>,
 }
 
-/// Connections that are opened for one request. Another one than the first is when that took no
-/// request: an upstream may say goodbye behind its hello, again and again.
+/// Connections that a request waits for and that take none at all: an upstream may say goodbye
+/// behind its hello, again and again.
 const OPENINGS_MAX: u32 = 2;
 
 impl Shared {
@@ -184,9 +184,9 @@ pub async fn check_out(
     let streams_max = settings.http.streams_max.unwrap_or(u32::MAX);
     let shared = &lease.state().shared;
     let mut reused = true;
-    let mut opened = 0;
+    let mut in_vain = 0;
     // What was waited for stays open until it is used.
-    let mut _awaited = None;
+    let mut awaited: Option<Rc<Multiplexed>> = None;
     loop {
         if let Some(connection) = shared.spare(streams_max) {
             if reused {
@@ -195,19 +195,20 @@ pub async fn check_out(
             return Ok(Loan::new(connection, settings.requests_max, reused));
         }
         reused = false;
+        // Another request may have been faster, which is nobody's fault.
+        in_vain += u32::from(awaited.is_some_and(|connection| connection.carried.get() == 0));
+        if in_vain == OPENINGS_MAX {
+            return Err(turned_away());
+        }
         let _waiting = pool::waiting(worker, lease)?;
         let opening = shared.opening.borrow().clone();
         let opening = match opening {
             Some(opening) => opening,
-            None if opened == OPENINGS_MAX => return Err(turned_away()),
-            None => {
-                opened += 1;
-                begin_to_open(worker, lease)?
-            }
+            None => begin_to_open(worker, lease)?,
         };
         let ended = alarm.guard(opening.ended()).await;
         let ended = ended.map_err(|Late(why)| Unreached::new(given_up(why)));
-        _awaited = Some(ended??);
+        awaited = Some(ended??);
     }
 }
 

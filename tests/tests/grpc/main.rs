@@ -7,13 +7,20 @@ mod sidecars;
 use std::net::{IpAddr, SocketAddr};
 
 use ringmain_tests::{
-    Io, access_log::Line, mesh::Mesh, on_both, place, process::Process, python, yaml,
+    Io,
+    access_log::Line,
+    mesh::{Builder, Mesh},
+    on_both, place,
+    process::Process,
+    python, yaml,
 };
 
 on_both!(
     calls_of_all_kinds,
     errors_of_the_server,
     cancels_and_deadlines,
+    a_cancel_before_an_answer,
+    out_of_time,
     a_server_that_is_gone,
     no_route,
     a_server_that_dies_within_its_answer,
@@ -29,12 +36,15 @@ fn serve(address: IpAddr) -> (Process, SocketAddr) {
 
 /// A mesh that says `grpc` of the server's port.
 fn mesh(io: Io, server: SocketAddr) -> Mesh {
+    let routes = yaml::all_to("peer.test");
+    builder(io, server).routes(&routes).start()
+}
+
+/// The same without routes.
+fn builder(io: Io, server: SocketAddr) -> Builder {
     let service = yaml::service("peer", &[server]);
     let service = service.replace("name: http, protocol: HTTP}", "name: http, protocol: GRPC}");
-    Mesh::builder(io)
-        .resource("service-peer", &service)
-        .routes(&yaml::all_to("peer.test"))
-        .start()
+    Mesh::builder(io).resource("service-peer", &service)
 }
 
 fn call(mesh: &Mesh, cases: &[&str]) -> Process {
@@ -82,18 +92,37 @@ fn errors_of_the_server(io: Io) {
 
 fn cancels_and_deadlines(io: Io) {
     let lines = run(io, &["cancel", "deadline", "unary"]);
-    assert_eq!(lines.len(), 8);
+    assert_eq!(lines.len(), 7);
     for line in lines {
-        let expected: &[_] = match line.get("path") {
+        let expected = match line.get("path") {
             // Cancelled within its answer.
-            "/test.Peer/Hang" => &["200 DC"],
-            // The client, the proxy and the server all know when its time is over; whoever is the
-            // first to say so.
-            "/test.Peer/Sleep" => &["0 DC", "504 UT", "200 UT", "200 DC", "200 -"],
-            _ => &["200 -"],
+            "/test.Peer/Hang" => "200 DC",
+            _ => "200 -",
         };
-        assert!(expected.contains(&line.verdict().as_str()), "{}", line.text);
+        assert_eq!(line.verdict(), expected, "{}", line.text);
     }
+}
+
+fn a_cancel_before_an_answer(io: Io) {
+    for line in run(io, &["cancel_before_an_answer"]) {
+        let expected = match line.get("path") {
+            "/test.Peer/Sleep" => "0 DC",
+            _ => "200 -",
+        };
+        assert_eq!(line.verdict(), expected, "{}", line.text);
+    }
+}
+
+/// The time is over for the proxy alone: neither the client nor the server has one that is so short.
+fn out_of_time(io: Io) {
+    let (_server, address) = serve(place::address());
+    let routes = format!("{}  timeout: 200ms\n", yaml::all_to("peer.test"));
+    let mesh = builder(io, address).routes(&routes).start();
+    let mut client = call(&mesh, &["out_of_time"]);
+    let status = client.wait();
+    assert!(status.success(), "{}\n{}", client.out(), client.error());
+    let line = mesh.finish_one();
+    assert_eq!(line.verdict(), "200 UT", "{}", line.text);
 }
 
 fn a_server_that_is_gone(io: Io) {

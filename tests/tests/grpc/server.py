@@ -7,6 +7,7 @@ from concurrent import futures
 import grpc
 
 cancelled = threading.Event()
+asleep = threading.Event()
 
 
 def echo(request, context):
@@ -51,8 +52,13 @@ def remaining(request, context):
 def sleep(request, context):
     ended = threading.Event()
     context.add_callback(ended.set)
+    asleep.set()
     ended.wait(20)
     return b""
+
+
+def is_asleep(request, context):
+    return b"yes" if asleep.wait(20) else b"no"
 
 
 def fail(request, context):
@@ -77,6 +83,7 @@ def main():
         "WasCancelled": unary(was_cancelled),
         "Remaining": unary(remaining),
         "Sleep": unary(sleep),
+        "IsAsleep": unary(is_asleep),
         "Fail": unary(fail),
         "FailLate": stream(fail_late),
     }

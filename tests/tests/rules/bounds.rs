@@ -8,11 +8,7 @@ use ringmain_tests::{
 
 use crate::place::{destination_rule, ruled};
 
-on_both!(
-    requests_at_a_time,
-    requests_that_wait,
-    requests_of_a_connection
-);
+on_both!(requests_at_a_time, requests_of_a_connection);
 
 /// Holds its answers until the gate is open.
 fn held(gate: &Gate) -> Origin {
@@ -51,23 +47,6 @@ fn requests_at_a_time(io: Io) {
     let mut verdicts: Vec<_> = mesh.finish().iter().map(|line| line.verdict()).collect();
     verdicts.sort();
     assert_eq!(verdicts, ["200 -", "200 -", "200 -", "503 UO"]);
-}
-
-/// Requests that find no connection wait for one that is being opened; no limit of those is
-/// reached by requests that come one after the other.
-fn requests_that_wait(io: Io) {
-    let origin = Origin::saying("hello");
-    let mesh = ruled(io, &[&origin], "")
-        .resource(
-            "rule",
-            &destination_rule("connectionPool: {http: {http1MaxPendingRequests: 1}}"),
-        )
-        .start();
-    for _ in 0..20 {
-        assert_eq!(mesh.client().get("/").status(), 200);
-    }
-    assert_eq!(mesh.proxy.metric("ringmain_upstream_overflows_total"), 0);
-    mesh.finish();
 }
 
 fn requests_of_a_connection(io: Io) {

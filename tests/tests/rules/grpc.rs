@@ -12,7 +12,7 @@ use ringmain_tests::{
 
 use crate::place::{TO_S, ruled, silent};
 
-on_both!(no_route, no_endpoint, out_of_time, aborted);
+on_both!(no_route, no_endpoint, refused, out_of_time, aborted);
 
 fn call(mesh: &Mesh, fields: &[(&str, &str)]) -> Message {
     let mut client: Peer = mesh.http2_client();
@@ -43,6 +43,16 @@ fn no_route(io: Io) {
 }
 
 fn no_endpoint(io: Io) {
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: empty}\nspec:\n  \
+        selector: {app: empty}\n  ports: [{name: http, port: 80}]\n";
+    let mesh = Mesh::builder(io)
+        .resource("service", service)
+        .routes("- route: [{destination: {host: empty}}]\n")
+        .start();
+    check(mesh, &[], "14", "UH");
+}
+
+fn refused(io: Io) {
     let nobody = places::free(places::address());
     let fields = "retries: {attempts: 0}";
     let mesh = ruled(io, &[&Origin::saying("")], fields)
