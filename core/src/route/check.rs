@@ -143,7 +143,7 @@ impl<C: Clusters> Compiler<'_, C> {
         let regex = regex.and_then(|regex| self.regex_rewrite(regex, &place));
         Rewrite {
             path: match (&source.path, regex) {
-                (_, Some(regex)) => PathRewrite::Regex(regex),
+                (_, Some(regex)) => PathRewrite::Regex(Box::new(regex)),
                 (Some(path), None) => PathRewrite::Matched(path.as_str().into()),
                 (None, None) => PathRewrite::Keep,
             },

@@ -38,7 +38,7 @@ pub enum PathRewrite {
     /// What the route's path condition matched is replaced by this.
     Matched(Box<str>),
     /// What a regular expression matches is replaced.
-    Regex(RegexRewrite),
+    Regex(Box<RegexRewrite>),
 }
 
 /// Largest simulated automaton of a pattern: a thousand states. Usual ones need 1 to 8 KiB.
