@@ -77,6 +77,10 @@ pub enum RetryOn {
     ResetBeforeRequest,
     /// The upstream could not be connected to, or not in time.
     ConnectFailure,
+    /// A connection that was kept turned out to be closed: it ended before a byte of the answer had
+    /// come, and the method may be sent twice (RFC 9110 section 9.2.2), or the request was refused.
+    /// Not a word of Envoy's.
+    StaleConnection,
     /// HTTP/2 REFUSED_STREAM.
     RefusedStream,
     /// 409.

@@ -224,7 +224,7 @@ mod tests {
                 "::1",
                 Some(b"\""),
             ),
-            (&session, None, &[("cookie", "session=")], "::1", Some(b"")),
+            (&session, None, &[("cookie", "session=")], "::1", None),
             (
                 &session,
                 None,

@@ -8,8 +8,16 @@
 //! and leave them as they are.
 
 use std::{
+    borrow::Cow,
     net::{IpAddr, Ipv4Addr},
     str,
+};
+
+use ringmain_config::listener::Direction;
+
+use crate::{
+    header::{Headers, Names},
+    http1::{Known, View},
 };
 
 /// The client of a request, and what is believed of it.
@@ -17,14 +25,9 @@ use std::{
 pub struct Client {
     /// Its address.
     pub address: IpAddr,
-    /// To append to `x-forwarded-for`: who opened the connection.
-    pub appended: IpAddr,
     /// For `x-envoy-external-address`, in place of what the request has: the client's address,
     /// when it is one of the world outside.
     pub external: Option<IpAddr>,
-    /// The request's `x-forwarded-proto`, when it is `http` or `https`, is a trusted proxy's and
-    /// stays; without this the field is set to the scheme of the connection.
-    pub keeps_proto: bool,
 }
 
 impl Client {
@@ -38,20 +41,71 @@ impl Client {
         let address = address.unwrap_or(peer);
         Self {
             address,
-            appended: peer,
             external: (!is_internal(address)).then_some(address),
-            keeps_proto: hops > 0,
         }
     }
+}
 
-    /// The scheme that those behind are told of: that of `x-forwarded-proto`, if it is believed,
-    /// else that of the connection.
-    pub fn scheme(&self, forwarded_proto: Option<&[u8]>, connection: &'static str) -> &'static str {
-        match forwarded_proto.filter(|_| self.keeps_proto) {
-            Some(b"http") => "http",
-            Some(b"https") => "https",
-            Some(_) | None => connection,
+/// The fields of a request as those behind will see them, which is how routes and hash keys see
+/// them, too: what its client may not say is not there, and what the proxy says itself is.
+#[derive(Clone, Copy, Debug)]
+pub struct Presented<'a> {
+    /// As they were received.
+    pub received: View<'a>,
+    /// Names that do not go on: see [`RequestWrite::untrusted`](crate::http1::RequestWrite).
+    pub untrusted: Option<&'a Names>,
+    /// Further ones.
+    pub dropped: Option<&'a Names>,
+    /// See [`RequestWrite::set`](crate::http1::RequestWrite).
+    pub set: &'a [(Known, &'a [u8])],
+    /// See [`RequestWrite::append`](crate::http1::RequestWrite).
+    pub append: &'a [(Known, &'a [u8])],
+}
+
+impl Headers for Presented<'_> {
+    fn value(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        let known = Known::of(name.as_bytes());
+        if let Some(value) = own(self.set, known) {
+            return Some(Cow::Borrowed(value));
         }
+        let left_behind = [self.untrusted, self.dropped].into_iter().flatten();
+        let mut left_behind = left_behind.map(|names| names.hold_field(known, name.as_bytes()));
+        let received = match left_behind.any(|holds| holds) {
+            true => None,
+            false => self.received.value(name),
+        };
+        match (received, own(self.append, known)) {
+            (Some(mut list), Some(value)) => {
+                list.to_mut().extend_from_slice(b", ");
+                list.to_mut().extend_from_slice(value);
+                Some(list)
+            }
+            (received, value) => received.or(value.map(Cow::Borrowed)),
+        }
+    }
+}
+
+fn own<'a>(fields: &[(Known, &'a [u8])], name: Option<Known>) -> Option<&'a [u8]> {
+    let mut fields = fields.iter();
+    let own = fields.find(|(known, _)| Some(*known) == name);
+    own.map(|(_, value)| *value)
+}
+
+/// The scheme of a request (RFC 9110 section 4.2), for routes, redirects and those behind: that of
+/// `x-forwarded-proto` where it is believed, which is at a sidecar, whose peers are of the mesh, and
+/// at a gateway behind trusted proxies (`hops`); else that of the connection. What the client wrote
+/// in an absolute target or `:scheme` is no proof of anything.
+pub fn scheme(
+    direction: Direction,
+    hops: u32,
+    forwarded_proto: Option<&[u8]>,
+    connection: &'static str,
+) -> &'static str {
+    let is_believed = direction != Direction::Gateway || hops > 0;
+    match forwarded_proto.filter(|_| is_believed) {
+        Some(b"http") => "http",
+        Some(b"https") => "https",
+        Some(_) | None => connection,
     }
 }
 
@@ -87,7 +141,9 @@ fn is_internal(address: IpAddr) -> bool {
 mod tests {
     use std::net::IpAddr;
 
-    use super::Client;
+    use ringmain_config::listener::Direction;
+
+    use super::{Client, scheme};
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -126,9 +182,7 @@ mod tests {
             let found = Client::of(ip(peer), hops, field.map(str::as_bytes));
             let expected = Client {
                 address: ip(address),
-                appended: ip(peer).to_canonical(),
                 external: is_external.then(|| ip(address)),
-                keeps_proto: hops > 0,
             };
             assert_eq!(found, expected, "{peer} {hops} {field:?}");
         }
@@ -136,18 +190,22 @@ mod tests {
 
     #[test]
     fn schemes() {
-        for (hops, field, connection, expected) in [
-            (0, None, "http", "http"),
-            (0, Some("https"), "http", "http"),
-            (1, Some("https"), "http", "https"),
-            (1, Some("http"), "https", "http"),
-            (1, Some("ftp"), "https", "https"),
-            (1, Some("https,http"), "http", "http"),
-            (1, None, "https", "https"),
+        use Direction::{Gateway, Inbound, Outbound};
+        for (direction, hops, field, connection, expected) in [
+            (Gateway, 0, None, "http", "http"),
+            (Gateway, 0, Some("https"), "http", "http"),
+            (Gateway, 1, Some("https"), "http", "https"),
+            (Gateway, 1, Some("http"), "https", "http"),
+            (Gateway, 1, Some("ftp"), "https", "https"),
+            (Gateway, 1, Some("https,http"), "http", "http"),
+            (Gateway, 1, None, "https", "https"),
+            (Outbound, 0, Some("https"), "http", "https"),
+            (Inbound, 0, Some("https"), "http", "https"),
+            (Inbound, 0, Some("gopher"), "http", "http"),
+            (Inbound, 0, None, "http", "http"),
         ] {
-            let client = Client::of(ip("10.0.0.1"), hops, None);
-            let found = client.scheme(field.map(str::as_bytes), connection);
-            assert_eq!(found, expected, "{hops} {field:?}");
+            let found = scheme(direction, hops, field.map(str::as_bytes), connection);
+            assert_eq!(found, expected, "{direction:?} {hops} {field:?}");
         }
     }
 }

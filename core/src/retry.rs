@@ -32,15 +32,27 @@ pub struct Policy {
 /// How a try ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// Without a response. `sent`: something of the request was sent to the upstream.
+    /// Without a response.
     Failed {
         /// Why.
         failure: Failure,
-        /// Something of the request was given to the connection.
-        sent: bool,
+        /// What is known of the connection and of what was sent on it.
+        on: Connection,
     },
     /// With the head of a response, of which nothing has gone to the client.
     Answered(Head),
+}
+
+/// The connection of a try that failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connection {
+    /// Something of the request was given to it.
+    pub sent: bool,
+    /// It had carried others before, and nothing came from it, so its peer may have closed it
+    /// before it saw the request.
+    pub is_stale: bool,
+    /// The method may be sent twice (RFC 9110 section 9.2.2).
+    pub is_idempotent: bool,
 }
 
 /// What of a response's head decides about retries.
@@ -112,7 +124,7 @@ impl Policy {
             return Verdict::Final;
         }
         let is_wanted = match ended {
-            Ended::Failed { failure, sent } => self.wants_after_failure(failure, sent),
+            Ended::Failed { failure, on } => self.wants_after_failure(failure, on),
             Ended::Answered(head) => self.wants_after_head(head),
         };
         match (is_wanted, is_replayable) {
@@ -135,14 +147,15 @@ impl Policy {
     }
 
     /// Every failure in a try is a reset to Envoy, except those that another try cannot mend.
-    fn wants_after_failure(&self, failure: Failure, sent: bool) -> bool {
+    fn wants_after_failure(&self, failure: Failure, on: Connection) -> bool {
         if failure.facts().retry == Retry::Never || is_of_the_whole(failure) {
             return false;
         }
         let any_reset = [RetryOn::Reset, RetryOn::ServerError, RetryOn::GatewayError];
         let is_unconnected = matches!(failure, Failure::ConnectFailed | Failure::ConnectTimeout);
         any_reset.into_iter().any(|word| self.on.has(word))
-            || (!sent && self.on.has(RetryOn::ResetBeforeRequest))
+            || (!on.sent && self.on.has(RetryOn::ResetBeforeRequest))
+            || (is_stale(failure, on) && self.on.has(RetryOn::StaleConnection))
             || (is_unconnected && self.on.has(RetryOn::ConnectFailure))
             || (failure == Failure::StreamRefused && self.on.has(RetryOn::RefusedStream))
     }
@@ -182,7 +195,10 @@ impl Policy {
             | RetryOn::EnvoyRatelimited => true,
             RetryOn::RetriableStatusCodes => !self.status_codes.is_empty(),
             RetryOn::RefusedStream => to_http2,
-            RetryOn::ResetBeforeRequest | RetryOn::ConnectFailure => false,
+            // A body that is still arriving when its connection is found closed is not kept for it.
+            RetryOn::ResetBeforeRequest | RetryOn::ConnectFailure | RetryOn::StaleConnection => {
+                false
+            }
             RetryOn::Cancelled
             | RetryOn::DeadlineExceeded
             | RetryOn::Internal
@@ -190,6 +206,11 @@ impl Policy {
             | RetryOn::Unavailable => is_grpc,
         });
         self.attempts > 0 && is_worth_it
+    }
+
+    /// The next try needs no wait: the endpoint is well, only a connection had been closed.
+    pub fn is_at_once(ended: Ended) -> bool {
+        matches!(ended, Ended::Failed { failure, on } if is_stale(failure, on))
     }
 
     /// How long to wait before further try number `number`, which is 1 for the first.
@@ -256,6 +277,17 @@ fn is_of_the_whole(failure: Failure) -> bool {
         failure,
         Failure::RouteTimeout | Failure::UpstreamIdle | Failure::NoEndpoint | Failure::Overflow
     )
+}
+
+/// See [`RetryOn::StaleConnection`].
+fn is_stale(failure: Failure, on: Connection) -> bool {
+    on.is_stale
+        && match failure {
+            Failure::UpstreamClosed => on.is_idempotent,
+            // It did nothing with the request.
+            Failure::StreamRefused => true,
+            _ => false,
+        }
 }
 
 /// A set of [`RetryOn`].

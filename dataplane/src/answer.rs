@@ -78,8 +78,8 @@ pub struct Answer<'a> {
     pub sent_at: Micros,
     /// When the route's timeout passes.
     pub until: &'a Cell<Micros>,
-    /// When the timeout of this try passes.
-    pub try_until: Micros,
+    /// When the timeout of this try passes, which holds up to the head of the answer.
+    pub try_until: &'a Cell<Micros>,
     /// How far it has come.
     pub progress: &'a Progress,
     /// The request, kept for as long as it may have to be sent once more.
@@ -124,6 +124,7 @@ impl Answer<'_> {
         let ends = self.send_head(head, framing, &mut outgoing, record)?;
         received.consume(head_bytes);
         if self.switches() {
+            received.release();
             // In a box of its own: hardly an answer gets here.
             return Box::pin(self.switch(received, outgoing)).await;
         }
@@ -141,7 +142,11 @@ impl Answer<'_> {
                 self.relay_body(&mut body, &mut received, outgoing).await
             }
             // In a box of its own: it is large, and most answers go from socket to socket.
-            _ => Box::pin(self.carry_body(framing, &mut received, outgoing, &bytes)).await,
+            _ => {
+                // Nothing is held while the body is awaited.
+                received.release();
+                Box::pin(self.carry_body(framing, &mut received, outgoing, &bytes)).await
+            }
         };
         record.sent(bytes.get());
         result?;
@@ -250,6 +255,8 @@ impl Answer<'_> {
         let mut decoder = BodyDecoder::new(self.head.framing());
         let carried = match &mut *self.upstream {
             Upstream::Http1(loan) => {
+                // From here on it is the call's alarm that bounds the waits.
+                loan.stream().deadline().clear();
                 let mut source = Source::Http1 {
                     stream: loan.stream(),
                     received,
@@ -277,7 +284,7 @@ impl Answer<'_> {
         self.head.reset();
         if self.complete.get() {
             let late = self.sent_at + micros(self.worker.limits.stream_idle_timeout);
-            let late = late.min(self.until.get()).min(self.try_until);
+            let late = late.min(self.until.get()).min(self.try_until.get());
             self.upstream.set_late(self.call, late);
         }
         match self.upstream {
@@ -469,7 +476,7 @@ impl Answer<'_> {
         match self.is_over() {
             _ if self.call.is_gone() => Failure::DownstreamGone,
             true => Failure::RouteTimeout,
-            false if !self.progress.begun.get() && self.worker.now() >= self.try_until => {
+            false if !self.progress.begun.get() && self.worker.now() >= self.try_until.get() => {
                 Failure::PerTryTimeout
             }
             false => Failure::UpstreamIdle,

@@ -3,13 +3,19 @@
 use std::{
     cell::{Cell, OnceCell, RefCell},
     rc::Rc,
+    time::Duration,
 };
 
 use crate::io::{
+    self,
     alarm::Alarm,
     deadline::{Deadlines, Micros},
     stream::Stream,
 };
+
+/// There is nobody to take the answer of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone;
 
 /// One request under way; of an HTTP/1 connection, the one that is.
 #[derive(Default)]
@@ -24,16 +30,33 @@ pub struct Call {
 
 impl Call {
     /// It waits for its answer from now on, which comes from this connection of HTTP/1, if from
-    /// one.
+    /// one. When nobody is there to take it, the connection is of no use to anybody.
     pub fn wait_for(&self, upstream: Option<Rc<Stream>>) {
+        if let (true, Some(upstream)) = (self.is_gone.get(), &upstream) {
+            upstream.abort();
+        }
         *self.upstream.borrow_mut() = upstream;
         self.is_waiting.set(true);
     }
 
-    /// It waits for nobody any more.
+    /// It waits for nobody any more. What bounded its waits is not to bound those of the next
+    /// request on the connection.
     pub fn end_wait(&self) {
         *self.upstream.borrow_mut() = None;
         self.is_waiting.set(false);
+        if let Some(alarm) = self.alarm.get() {
+            alarm.clear();
+        }
+    }
+
+    /// Waits so long.
+    ///
+    /// # Errors
+    /// [`Gone`] as soon as there is nobody to take its answer.
+    pub async fn sleep(&self, deadlines: &Rc<Deadlines>, wait: Duration) -> Result<(), Gone> {
+        let alarm = self.alarm(deadlines);
+        alarm.clear();
+        alarm.guard(io::sleep(wait)).await.map_err(|_| Gone)
     }
 
     /// It waits for somebody other than its client.
@@ -43,7 +66,13 @@ impl Call {
 
     /// What bounds its waits for streams of HTTP/2, of its client or its upstream.
     pub fn alarm(&self, deadlines: &Rc<Deadlines>) -> &Alarm {
-        self.alarm.get_or_init(|| deadlines.alarm())
+        self.alarm.get_or_init(|| {
+            let alarm = deadlines.alarm();
+            if self.is_gone.get() {
+                alarm.ring();
+            }
+            alarm
+        })
     }
 
     /// Nobody is there to take its answer: whatever it waits for ends now.

@@ -170,7 +170,7 @@ impl Carry<'_> {
                 Ok(())
             }
             Sink::Http2(outlet) => {
-                self.call.moved(self.late());
+                self.moved();
                 while !payload.is_empty() || is_last {
                     let room = match payload.len() {
                         0 => 0,
@@ -182,7 +182,7 @@ impl Carry<'_> {
                     let part = payload.split_to(payload.len().min(room));
                     let ends = is_last && payload.is_empty();
                     outlet.send(part, ends).map_err(|_| Broken::Target)?;
-                    self.call.moved(self.late());
+                    self.moved();
                     if ends {
                         break;
                     }
@@ -211,14 +211,14 @@ impl Carry<'_> {
         (sent, *outgoing) = stream.send(outgoing.take()).await;
         stream.deadline().clear();
         outgoing.release();
-        self.call.moved(self.late());
+        self.moved();
         sent.map_err(|_| Broken::Target)
     }
 
     async fn wait_for(&self, source: &mut Source<'_>) -> Result<Piece, Broken> {
         match source {
             Source::Http2(incoming) => {
-                self.call.moved(self.late());
+                self.moved();
                 let next = incoming.next(self.alarm());
                 self.unless_stopped(next).await
             }
@@ -248,6 +248,11 @@ impl Carry<'_> {
             wait.as_mut().poll(context)
         })
         .await
+    }
+
+    /// Something has moved: until the next thing has to, it is a while.
+    fn moved(&self) {
+        self.alarm().set(self.late());
     }
 
     fn late(&self) -> Micros {
@@ -280,7 +285,7 @@ impl Source<'_> {
         else {
             return Ok(());
         };
-        carry.call.moved(carry.late());
+        carry.moved();
         let arrival = async {
             let received = carry.alarm().guard(stream.receive(received)).await;
             received
@@ -288,7 +293,7 @@ impl Source<'_> {
                 .map_err(|_| Broken::Source)
         };
         let arrived = carry.unless_stopped(arrival).await?;
-        carry.call.moved(carry.late());
+        carry.moved();
         match arrived {
             Received::Bytes(_) => Ok(()),
             Received::End if stream.was_stopped() => Err(Broken::Ended),

@@ -7,7 +7,7 @@ use http::Request;
 use ringmain_core::{
     access_log::Protocol,
     failure::Failure,
-    http1::{Known, Reject, RequestHead, ResponseHead},
+    http1::{Known, MethodKind, Reject, RequestHead, ResponseHead},
     http2::{self, Extended, ReceivedRequest},
 };
 
@@ -78,6 +78,8 @@ pub struct Downstream {
     pub received: Buffer,
     /// Length of the head in `received`; 0 once it is consumed.
     pub head_bytes: usize,
+    /// `request` is the head of a request, rather than of what could not be read.
+    pub is_understood: bool,
     /// It asks for another protocol behind its answer, so until then nothing may stand behind it.
     pub wants_upgrade: bool,
     /// When the request's first byte was there.
@@ -106,6 +108,7 @@ impl Downstream {
             response,
             received,
             head_bytes: 0,
+            is_understood: false,
             wants_upgrade: false,
             started: now,
             head_at: now,
@@ -156,6 +159,7 @@ impl Downstream {
         let arrival = match head {
             Ok(Some(length)) => {
                 downstream.head_bytes = length;
+                downstream.is_understood = true;
                 match protocol.is_some() && !downstream.asks_for_upgrade() {
                     // Behind any other request its bytes would be a body.
                     true => Arrival::Refused(Failure::BadRequest(Reject::ExtendedConnect)),
@@ -202,6 +206,11 @@ impl Downstream {
         let is_silent =
             || self.received.filled().len() == self.head_bytes && self.stream().is_quiet();
         self.request.keep_alive() && (!self.wants_upgrade || is_silent())
+    }
+
+    /// Its answer has no body, whatever it says (RFC 9110 section 9.3.2).
+    pub fn asks_for_head(&self) -> bool {
+        self.is_understood && self.request.method_kind() == MethodKind::Head
     }
 
     /// The head is dealt with; what stands behind it is next.

@@ -23,8 +23,8 @@ use self::{
 };
 use crate::{
     answer::Progress,
+    call::Gone,
     downstream::Downstream,
-    io,
     plan::{Decided, EditsList, Plan},
     record::Record,
     upgrade::Switched,
@@ -132,12 +132,11 @@ async fn delay(
 ) -> Result<(), Failure> {
     record.flag(Flag::Di.into());
     let call = &downstream.call;
-    let alarm = call.alarm(&worker.deadlines);
     // Somebody who has gone is not waited for.
     call.wait_for(None);
-    let waited = alarm.guard(io::sleep(delay)).await;
+    let waited = call.sleep(&worker.deadlines, delay).await;
     call.end_wait();
-    waited.map_err(|_| Failure::DownstreamGone)
+    waited.map_err(|Gone| Failure::DownstreamGone)
 }
 
 /// Answers something that is not a request, or that came too slowly.

@@ -32,6 +32,7 @@ impl Downstream {
     /// Waits for the rest of the head whose beginning was received.
     pub async fn next_request(&mut self, worker: &Worker) -> Arrival {
         self.head_bytes = 0;
+        self.is_understood = false;
         // Of one that stood behind the last, the time is known.
         self.started = self.answered;
         let mut waits = false;
@@ -42,6 +43,7 @@ impl Downstream {
             {
                 Ok(Some(length)) => {
                     self.head_bytes = length;
+                    self.is_understood = true;
                     self.head_at = if waits { worker.now() } else { self.started };
                     // The head's deadline is not the request's.
                     self.stream().deadline().clear();

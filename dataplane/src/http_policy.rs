@@ -19,11 +19,21 @@ pub struct HttpPolicy {
 }
 
 /// What only proxies of the mesh may say of a request: a client of a gateway that says so would be
-/// believed behind it.
-const UNTRUSTED: [&str; 16] = [
+/// believed behind it. Of its certificate, a client of a gateway has shown none.
+const UNTRUSTED: [&str; 26] = [
+    "x-forwarded-client-cert",
     "x-envoy-internal",
     "x-envoy-external-address",
     "x-envoy-original-path",
+    "x-envoy-original-host",
+    "x-envoy-original-url",
+    "x-envoy-downstream-service-cluster",
+    "x-envoy-downstream-service-node",
+    "x-envoy-peer-metadata",
+    "x-envoy-peer-metadata-id",
+    "x-envoy-is-timeout-retry",
+    "x-envoy-overloaded",
+    "x-envoy-upstream-rq-timeout-alt-response",
     "x-envoy-expected-rq-timeout-ms",
     "x-envoy-ip-tags",
     "x-envoy-force-trace",

@@ -8,11 +8,12 @@ mod outbound;
 
 use std::{borrow::Cow, time::Duration};
 
-use ringmain_config::{cluster::Protocol, tuning::UnderscoresInHeaders};
+use ringmain_config::{cluster::Protocol, listener::Direction, tuning::UnderscoresInHeaders};
 use ringmain_core::{
     affinity::Affinity,
     failure::Failure,
     filter::{Passage, Then, cors::Cors},
+    forwarded::{self, Presented},
     grpc,
     header::{Edits, Headers},
     http1::{Framing, Known, MethodKind, Reject},
@@ -29,7 +30,7 @@ pub use local::LocalAnswer;
 use crate::{
     downstream::Downstream, record::Record, upgrade::Wanted, upstream::Outgoing, worker::Worker,
 };
-use outbound::Outbound;
+use outbound::{Outbound, Own};
 
 /// Of a request or a response; seldom more.
 pub type EditsList<'t> = SmallVec<[&'t Edits; 3]>;
@@ -94,6 +95,8 @@ pub struct Forwarding<'t> {
     pub idempotent: bool,
     /// For the whole exchange.
     pub timeout: Option<Duration>,
+    /// Its head says which try it is, and each further one is to say so, too.
+    pub tells_attempt: bool,
     /// What is done about tries that fail.
     pub retry: Option<&'t Policy>,
     /// What the balancers that hash go by.
@@ -169,6 +172,14 @@ impl<'t> Decided<'t> {
     }
 }
 
+/// What goes into the head that an upstream gets, besides what the route says.
+struct Sent<'a> {
+    raw_path: &'a str,
+    underscored: Option<&'a Edits>,
+    own: &'a Own<'a>,
+    scheme: &'static str,
+}
+
 /// What a decision is made of.
 struct Planner<'a, 't> {
     worker: &'a Worker,
@@ -190,10 +201,21 @@ impl<'t> Planner<'_, 't> {
             Made::Path(path) => path,
             Made::Redirect(path) => return self.unescaped(path, decided.is_grpc),
         };
-        let headers = message.view(head);
+        let underscored = self.underscored()?;
+        let direction = self.listener.config.direction;
+        let scheme = self.scheme(direction);
+        let own = Own::of((self.worker, direction), self.downstream, scheme, record);
+        let (set, append) = (own.set(), own.append());
+        let headers = Presented {
+            received: message.view(head),
+            untrusted: own.untrusted(self.worker),
+            dropped: underscored.as_ref().map(|edits| &edits.dropped),
+            set: &set,
+            append: &append,
+        };
         let request = Request {
             method: message.method(head),
-            scheme: "http",
+            scheme,
             authority: message.authority(head),
             path: &path,
             query: message.query(head),
@@ -208,6 +230,9 @@ impl<'t> Planner<'_, 't> {
             return Err(Failure::NoRoute);
         };
         record.route(&route.name);
+        if let Decision::Forward { destination, .. } = decision {
+            self.note_cluster(destination, record);
+        }
         if let Some(extras) = &route.extras
             && let Some(answer) = self.filter(extras, route, &request, decided)?
         {
@@ -224,7 +249,13 @@ impl<'t> Planner<'_, 't> {
                     Cow::Owned(_) => message.path(head),
                 };
                 let to = (route, forward, destination);
-                self.forward(to, &request, raw_path, decided, record)
+                let sent = Sent {
+                    raw_path,
+                    underscored: underscored.as_ref(),
+                    own: &own,
+                    scheme,
+                };
+                self.forward(to, &request, sent, decided)
             }
             Decision::Redirect { redirect, .. } => {
                 let location =
@@ -249,6 +280,21 @@ impl<'t> Planner<'_, 't> {
             false => policy.make(message.path(head)),
         };
         made.map_err(Failure::BadPath)
+    }
+
+    /// For the record, whatever becomes of the request.
+    fn note_cluster(&self, destination: &Destination, record: &mut Record<'_>) {
+        let entry = self.snapshot.cluster(destination.cluster);
+        if let (Some(entry), None) = (entry, &destination.answer) {
+            let state = self.worker.clusters.state(destination.cluster, entry);
+            record.cluster(&state.cluster.name, &state.edge);
+        }
+    }
+
+    fn scheme(&self, direction: Direction) -> &'static str {
+        let (message, head) = (&self.downstream.request, self.downstream.head());
+        let proto = message.header(head, Known::XForwardedProto);
+        forwarded::scheme(direction, self.worker.http.trusted_hops, proto, "http")
     }
 
     /// Sends the client to a path without escaped slashes. Clients of gRPC follow no redirect.
@@ -317,9 +363,8 @@ impl<'t> Planner<'_, 't> {
         &self,
         (route, forward, destination): (&'t Route, &'t Forward, &'t Destination),
         request: &Request<'_, H>,
-        raw_path: &str,
+        sent: Sent<'_>,
         decided: &mut Decided<'t>,
-        record: &mut Record<'_>,
     ) -> Result<Plan<'t>, Failure> {
         if let Some(answer) = &destination.answer {
             return Err(Failure::NoBackend(answer.status));
@@ -329,35 +374,35 @@ impl<'t> Planner<'_, 't> {
         let cluster = self.snapshot.cluster(destination.cluster);
         let entry = cluster.ok_or(Failure::NoCluster)?;
         let path = target::path(route, forward, request.path).map_err(Failure::BadPath)?;
-        let underscored = self.underscored()?;
-        let mut edits = EditsList::new();
-        if let Some(underscored) = &underscored {
-            edits.push(underscored);
+        let mut timeout = route.timeout;
+        if decided.is_grpc
+            && let Some(asked) = request.headers.value("grpc-timeout")
+        {
+            timeout = grpc::timeout_within(grpc::timeout(&asked), timeout);
         }
+        let retry = route.retry.as_deref();
+        let try_timeout = retry.and_then(|policy| policy.per_try_timeout);
+        let mut edits: EditsList<'_> = sent.underscored.into_iter().collect();
         for more in target::request_edits(route, Some(destination)) {
             edits.push(more);
         }
         let outbound = Outbound {
             message,
             head,
-            raw_path,
+            raw_path: sent.raw_path,
+            canonical_path: request.path,
             path: &path,
             query: request.query,
             authority: target::authority(route, forward, destination, request.authority),
             edits,
-            timeout: route.timeout,
-            direction: self.listener.config.direction,
-            peer: self.downstream,
-            request_id: outbound::request_id((message, head), self.worker, record),
+            scheme: sent.scheme,
+            // An upstream has the time of a try.
+            timeout: [try_timeout, timeout].into_iter().flatten().min(),
+            own: sent.own,
         };
         let protocol = self.protocol(entry);
         let upgrade = Wanted::of(message, head, protocol);
         let outgoing = outbound.encode(self.worker, protocol, upgrade.as_deref())?;
-        let is_grpc = decided.is_grpc;
-        let mut timeout = route.timeout;
-        if is_grpc && let Some(asked) = request.headers.value("grpc-timeout") {
-            timeout = grpc::timeout_within(grpc::timeout(&asked), timeout);
-        }
         let mut forwarding = Forwarding {
             cluster: destination.cluster,
             entry,
@@ -371,7 +416,8 @@ impl<'t> Planner<'_, 't> {
             upgrade,
             idempotent: is_idempotent(request.method),
             timeout,
-            retry: route.retry.as_deref(),
+            retry,
+            tells_attempt: sent.own.tells_attempt(),
             hash: None,
             mirrors: Vec::new(),
             response_edits: target::response_edits(route, Some(destination)).collect(),
@@ -380,8 +426,9 @@ impl<'t> Planner<'_, 't> {
             let source = self.downstream.session.peer.ip();
             let affinity = Affinity::of(key, request, source, &mut || self.worker.random());
             forwarding.hash = affinity.hash;
-            let cookie = affinity.set_cookie.into_iter();
-            decided.add_edits(&[], cookie.map(|value| ("set-cookie".to_owned(), value)));
+            if let Some(value) = affinity.set_cookie {
+                decided.add_edits(&[], [("set-cookie".to_owned(), value)].into_iter());
+            }
         }
         if let Some(extras) = &route.extras {
             forwarding.mirrors = self.mirrors(extras, &outbound)?;

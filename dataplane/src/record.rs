@@ -272,6 +272,12 @@ impl<'w> Record<'w> {
         self.outcome = Some(Outcome::Failed(failure));
     }
 
+    /// The client is told so of its failure, which is not always the failure's own status: gRPC's
+    /// stands in other fields.
+    pub fn telling(&mut self, status: u16) {
+        self.status = status;
+    }
+
     /// Something happened to it that the log says beside its outcome.
     pub fn flag(&mut self, flags: Flags) {
         self.further_flags = self.further_flags.and(flags);

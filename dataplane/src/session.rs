@@ -116,6 +116,15 @@ impl Session {
         }
     }
 
+    /// Its client may still send, and so has not closed it.
+    pub fn client_is_open(&self) -> bool {
+        match &*self.serving.borrow() {
+            Serving::Http1 => matches!(self.stream.peer_state(), PeerState::Open),
+            // Its task reads all the time, and ends what has no client.
+            Serving::Http2(_) | Serving::Tunnel(_) => true,
+        }
+    }
+
     /// Ends the connection now, and the requests on it.
     pub fn cut(&self) {
         self.stream.abort();

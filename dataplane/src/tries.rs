@@ -6,6 +6,7 @@
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
+    time::Duration,
 };
 
 use ringmain_core::{
@@ -17,9 +18,10 @@ use ringmain_core::{
 use smallvec::SmallVec;
 
 use crate::{
-    call::Call,
-    io::{self, deadline::Micros},
+    call::{Call, Gone},
+    io::deadline::Micros,
     relay::micros,
+    session::Session,
     worker::Worker,
 };
 
@@ -36,12 +38,19 @@ enum Replayable {
 /// The tries of one request.
 pub struct Tries<'a> {
     worker: &'a Worker,
+    /// Whose request it is.
+    session: Rc<Session>,
     policy: Option<&'a Policy>,
     entry: &'a ClusterEntry,
     /// Positions of the endpoints that were tried.
     tried: RefCell<SmallVec<[usize; 4]>>,
     /// Tries behind the first.
     further: Cell<u32>,
+    /// The next one needs no wait, and a new connection: one that was kept had been closed.
+    is_at_once: Cell<bool>,
+    needs_fresh: Cell<bool>,
+    /// One ended because it took too long.
+    was_late: Cell<bool>,
     /// Held while a further one is under way.
     counted: Cell<Option<Counted>>,
     /// Something was given to the connection of this try.
@@ -54,13 +63,22 @@ pub struct Tries<'a> {
 
 impl<'a> Tries<'a> {
     /// None was made yet.
-    pub fn new(worker: &'a Worker, policy: Option<&'a Policy>, entry: &'a ClusterEntry) -> Self {
+    pub fn new(
+        worker: &'a Worker,
+        session: &Rc<Session>,
+        policy: Option<&'a Policy>,
+        entry: &'a ClusterEntry,
+    ) -> Self {
         Self {
             worker,
+            session: Rc::clone(session),
             policy,
             entry,
             tried: RefCell::default(),
             further: Cell::new(0),
+            is_at_once: Cell::new(false),
+            needs_fresh: Cell::new(false),
+            was_late: Cell::new(false),
             counted: Cell::new(None),
             sent: Cell::new(false),
             replayable: RefCell::new(Replayable::Always),
@@ -78,9 +96,19 @@ impl<'a> Tries<'a> {
         self.further.get() + 1
     }
 
-    /// See [`Tries::flags`] of the field.
+    /// What the log says of them beside how the last one ended.
     pub fn flags(&self) -> Flags {
         self.flags.get()
+    }
+
+    /// One ended because it took too long.
+    pub fn was_late(&self) -> bool {
+        self.was_late.get()
+    }
+
+    /// A connection that was kept is not to be used: one turned out to be closed.
+    pub fn needs_fresh(&self) -> bool {
+        self.needs_fresh.get()
     }
 
     /// Endpoints that the next try is to avoid.
@@ -136,6 +164,10 @@ impl<'a> Tries<'a> {
         // The one that has ended makes room.
         self.counted.set(None);
         let verdict = policy.verdict(ended, self.further.get(), self.is_replayable());
+        // Nobody works for a client that has probably gone.
+        if verdict == Verdict::Again && !self.session.client_is_open() {
+            return false;
+        }
         if verdict != Verdict::Again {
             self.flags.set(verdict.flags());
             return false;
@@ -145,6 +177,18 @@ impl<'a> Tries<'a> {
                 self.counted.set(Some(counted));
                 self.further.set(self.further.get() + 1);
                 self.worker.counters.upstream_retries.increment();
+                if let Ended::Failed {
+                    failure: Failure::PerTryTimeout,
+                    ..
+                } = ended
+                {
+                    self.was_late.set(true);
+                }
+                if Policy::is_at_once(ended) {
+                    self.worker.counters.upstream_stale_retries.increment();
+                    self.is_at_once.set(true);
+                    self.needs_fresh.set(true);
+                }
                 true
             }
             Err(_) => {
@@ -163,13 +207,15 @@ impl<'a> Tries<'a> {
         let Some(policy) = self.policy else {
             return Ok(());
         };
+        if self.is_at_once.take() {
+            return Ok(());
+        }
         let now = self.worker.now();
         let wait = micros(policy.back_off(self.further.get(), self.worker.random()));
         let left = until.saturating_sub(now);
-        io::sleep(std::time::Duration::from_micros(wait.min(left))).await;
-        if call.is_gone() {
-            return Err(Failure::DownstreamGone);
-        }
+        let wait = Duration::from_micros(wait.min(left));
+        let waited = call.sleep(&self.worker.deadlines, wait).await;
+        waited.map_err(|Gone| Failure::DownstreamGone)?;
         match self.worker.now() >= until {
             true => Err(Failure::RouteTimeout),
             false => Ok(()),

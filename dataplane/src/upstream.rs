@@ -192,19 +192,20 @@ impl Outgoing {
         }
     }
 
-    /// Says which try it is.
-    pub fn set_attempt(&mut self, number: u32) {
+    /// Says which try it is, and whether one before it took too long. Its head says so of another
+    /// try already.
+    pub fn set_attempt(&mut self, number: u32, after_timeout: bool) {
         let mut digits = itoa::Buffer::new();
         let digits = digits.format(number).as_bytes();
         match self {
-            Self::Http1(buffer) => set_attempt(buffer, digits),
+            Self::Http1(buffer) => set_attempt(buffer, digits, after_timeout),
             Self::Http2(message) => {
                 let fields = message.head.headers_mut();
-                if let (Some(field), Ok(value)) = (
-                    fields.get_mut(Known::XEnvoyAttemptCount.name()),
-                    HeaderValue::from_bytes(digits),
-                ) {
-                    *field = value;
+                if let Ok(value) = HeaderValue::from_bytes(digits) {
+                    fields.insert(Known::XEnvoyAttemptCount.name(), value);
+                }
+                if after_timeout {
+                    fields.insert(IS_TIMEOUT_RETRY, HeaderValue::from_static("true"));
                 }
             }
         }
@@ -222,15 +223,19 @@ impl Outgoing {
     }
 }
 
-/// Writes a number in the place of the one that the head says. The field stands there as
-/// [`encode_request`](ringmain_core::http1::encode_request) writes it, or not at all.
-fn set_attempt(buffer: &mut Buffer, digits: &[u8]) {
+const IS_TIMEOUT_RETRY: &str = "x-envoy-is-timeout-retry";
+
+/// Writes a number in the place of the one that the head says, which stands there as
+/// [`encode_request`](ringmain_core::http1::encode_request) writes it.
+fn set_attempt(buffer: &mut Buffer, digits: &[u8], after_timeout: bool) {
     const FIELD: &[u8] = b"\r\nx-envoy-attempt-count: ";
     let filled = buffer.filled();
     let head = memmem::find(filled, b"\r\n\r\n").unwrap_or(filled.len());
-    let Some(start) = memmem::find(&filled[..head], FIELD).map(|start| start + FIELD.len()) else {
+    let head = &filled[..head];
+    let Some(start) = memmem::find(head, FIELD).map(|start| start + FIELD.len()) else {
         return;
     };
+    let says_timeout = memmem::find(head, IS_TIMEOUT_RETRY.as_bytes()).is_some();
     let length = filled[start..]
         .iter()
         .take_while(|byte| byte.is_ascii_digit());
@@ -240,6 +245,11 @@ fn set_attempt(buffer: &mut Buffer, digits: &[u8]) {
     let out = buffer.tail();
     out.extend_from_slice(&kept);
     out.extend_from_slice(digits);
+    if after_timeout && !says_timeout {
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(IS_TIMEOUT_RETRY.as_bytes());
+        out.extend_from_slice(b": true");
+    }
     out.extend_from_slice(&rest);
 }
 

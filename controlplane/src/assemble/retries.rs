@@ -23,7 +23,7 @@ pub(super) fn of_table() -> RetryPolicy {
 }
 
 /// Of the table of an inbound port: a request that met a connection which the application was just
-/// closing has another try. There is one endpoint, so none can be avoided. gRPC clients have
+/// closing has another try, if that cannot make it run twice. There is one endpoint, so none can be avoided. gRPC clients have
 /// retries of their own.
 pub(super) fn of_inbound_table(protocol: Protocol) -> Option<RetryPolicy> {
     match protocol {
@@ -31,7 +31,7 @@ pub(super) fn of_inbound_table(protocol: Protocol) -> Option<RetryPolicy> {
         _ if !protocol.is_http() => None,
         _ => Some(RetryPolicy {
             attempts: ATTEMPTS,
-            on: vec![RetryOn::ResetBeforeRequest],
+            on: vec![RetryOn::ResetBeforeRequest, RetryOn::StaleConnection],
             avoids_previous_endpoints: false,
             ..RetryPolicy::default()
         }),

@@ -60,10 +60,15 @@ impl Headers for View<'_> {
                 }
             })
             .map(|field| field.value.of(self.bytes));
+        // A list of cookies is no list of values (RFC 9113 section 8.2.3).
+        let separator: &[u8] = match known {
+            Some(Known::Cookie) => b"; ",
+            _ => b",",
+        };
         let mut joined = Cow::Borrowed(values.next()?);
         for value in values {
             let joined = joined.to_mut();
-            joined.push(b',');
+            joined.extend_from_slice(separator);
             joined.extend_from_slice(value);
         }
         Some(joined)

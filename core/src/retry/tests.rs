@@ -13,6 +13,15 @@ fn policy(on: &[RetryOn]) -> Policy {
     Policy::compile(&source).unwrap()
 }
 
+/// On a connection that was made for it.
+fn failed(failure: Failure, sent: bool) -> Ended {
+    let on = Connection {
+        sent,
+        ..Connection::default()
+    };
+    Ended::Failed { failure, on }
+}
+
 /// The words that ask for another try, each alone.
 fn wanting(ended: Ended) -> Vec<RetryOn> {
     let words = ALL.into_iter();
@@ -23,14 +32,15 @@ fn wanting(ended: Ended) -> Vec<RetryOn> {
 use RetryOn::{
     Cancelled, ConnectFailure, DeadlineExceeded, EnvoyRatelimited, GatewayError, Internal,
     RefusedStream, Reset, ResetBeforeRequest, ResourceExhausted, Retriable4xx,
-    RetriableStatusCodes, ServerError, Unavailable,
+    RetriableStatusCodes, ServerError, StaleConnection, Unavailable,
 };
 
-const ALL: [RetryOn; 14] = [
+const ALL: [RetryOn; 15] = [
     ServerError,
     GatewayError,
     Reset,
     ResetBeforeRequest,
+    StaleConnection,
     ConnectFailure,
     RefusedStream,
     Retriable4xx,
@@ -80,8 +90,34 @@ fn after_a_failure() {
         (Failure::DownstreamGone, true, vec![]),
         (Failure::RequestBodyTimeout, true, vec![]),
     ] {
-        let found = wanting(Ended::Failed { failure, sent });
+        let found = wanting(failed(failure, sent));
         assert_eq!(found, expected, "{failure:?} {sent}");
+    }
+}
+
+/// On a connection that was kept.
+#[test]
+fn after_a_connection_was_found_closed() {
+    for (failure, is_stale, is_idempotent, expected) in [
+        (Failure::UpstreamClosed, true, true, true),
+        (Failure::UpstreamClosed, true, false, false),
+        (Failure::UpstreamClosed, false, true, false),
+        (Failure::StreamRefused, true, false, true),
+        (Failure::UpstreamReset, true, true, false),
+        (Failure::PerTryTimeout, true, true, false),
+        (Failure::UpstreamTruncated, true, true, false),
+    ] {
+        let ended = Ended::Failed {
+            failure,
+            on: Connection {
+                sent: true,
+                is_stale,
+                is_idempotent,
+            },
+        };
+        let is_wanted = wanting(ended).contains(&StaleConnection);
+        assert_eq!(is_wanted, expected, "{ended:?}");
+        assert_eq!(Policy::is_at_once(ended), expected, "{ended:?}");
     }
 }
 
@@ -149,10 +185,7 @@ fn verdicts() {
             ..Head::default()
         })
     };
-    let unconnected = Ended::Failed {
-        failure: Failure::ConnectFailed,
-        sent: false,
-    };
+    let unconnected = failed(Failure::ConnectFailed, false);
     for (ended, further, is_replayable, expected) in [
         (answered(503), 0, true, Verdict::Final),
         (unconnected, 0, true, Verdict::Again),
@@ -187,10 +220,7 @@ fn policies_that_never_try_again_are_none() {
         };
         let timed = Policy::compile(&timed).unwrap();
         assert_eq!(timed.per_try_timeout, Some(Duration::from_secs(1)));
-        let ended = Ended::Failed {
-            failure: Failure::ConnectFailed,
-            sent: false,
-        };
+        let ended = failed(Failure::ConnectFailed, false);
         assert_eq!(timed.verdict(ended, 0, true), Verdict::Final);
         assert!(!timed.needs_replay(true, true));
     }
@@ -200,10 +230,7 @@ fn policies_that_never_try_again_are_none() {
 /// ask for another try after the body was sent when no copy was kept for it.
 #[test]
 fn copies_are_kept_where_they_can_be_needed() {
-    let sent = |failure| Ended::Failed {
-        failure,
-        sent: true,
-    };
+    let sent = |failure| failed(failure, true);
     let mut ends = vec![
         sent(Failure::UpstreamClosed),
         sent(Failure::PerTryTimeout),

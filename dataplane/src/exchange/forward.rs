@@ -11,7 +11,7 @@ use ringmain_core::{
     header::Edits,
     http1::Framing,
     limit::{Counted, Full},
-    retry::Ended,
+    retry::{self, Ended},
 };
 
 use super::{After, streaming::Streamed};
@@ -53,12 +53,24 @@ pub(super) enum Tried {
 pub(super) struct Request<'a> {
     pub(super) cluster: &'a Rc<ClusterState>,
     pub(super) tries: &'a Tries<'a>,
-    /// A new connection is to be used: one that was kept turned out to be closed.
-    pub(super) fresh: Cell<bool>,
     /// When the route's timeout passes.
     pub(super) until: Cell<Micros>,
+    /// When the timeout of the try that is made passes; it begins when the request is complete.
+    pub(super) try_until: Cell<Micros>,
     /// It was sent to its end.
     pub(super) complete: Cell<bool>,
+}
+
+impl<'a> Request<'a> {
+    fn new(cluster: &'a Rc<ClusterState>, tries: &'a Tries<'a>) -> Self {
+        Self {
+            cluster,
+            tries,
+            until: Cell::new(Micros::MAX),
+            try_until: Cell::new(Micros::MAX),
+            complete: Cell::new(false),
+        }
+    }
 }
 
 impl Forward<'_, '_> {
@@ -70,7 +82,6 @@ impl Forward<'_, '_> {
     ) -> Result<After, Failure> {
         let entry = self.forwarding.entry;
         let cluster = self.worker.clusters.state(self.forwarding.cluster, entry);
-        record.cluster(&cluster.cluster.name, &cluster.edge);
         let active = entry.limits.begin(&entry.load).map_err(|Full| {
             self.worker.counters.upstream_overflows.increment();
             Failure::Overflow
@@ -100,14 +111,13 @@ impl Forward<'_, '_> {
         // Nothing is held for the client while the upstream thinks.
         downstream.received.release();
         let call = Rc::clone(&downstream.call);
-        let tries = Tries::new(self.worker, self.forwarding.retry, entry);
-        let request = Request {
-            cluster: &cluster,
-            tries: &tries,
-            fresh: Cell::new(false),
-            until: Cell::new(Micros::MAX),
-            complete: Cell::new(false),
-        };
+        let tries = Tries::new(
+            self.worker,
+            &downstream.session,
+            self.forwarding.retry,
+            entry,
+        );
+        let request = Request::new(&cluster, &tries);
         let result = match staged {
             Ok(true) => {
                 downstream.stream().expect_bulk(false);
@@ -149,14 +159,13 @@ impl Forward<'_, '_> {
         downstream.consume_head();
         downstream.received.release();
         let call = Rc::clone(&downstream.call);
-        let tries = Tries::new(self.worker, self.forwarding.retry, self.forwarding.entry);
-        let request = Request {
-            cluster,
-            tries: &tries,
-            fresh: Cell::new(false),
-            until: Cell::new(Micros::MAX),
-            complete: Cell::new(false),
-        };
+        let tries = Tries::new(
+            self.worker,
+            &downstream.session,
+            self.forwarding.retry,
+            self.forwarding.entry,
+        );
+        let request = Request::new(cluster, &tries);
         let mut result = self.whole(downstream, &request, outgoing, record).await;
         if let Ok(After::Switched(switched)) = &mut result {
             switched.counts(active);
@@ -197,11 +206,19 @@ impl Forward<'_, '_> {
                 Tried::Done(after) => return Ok(after),
                 Tried::Again => self.pause(downstream, request, record).await?,
             }
-            outgoing.set_attempt(request.tries.number());
+            self.set_attempt(&mut outgoing, request);
         }
     }
 
-    /// One try, or two when a pooled connection turns out to be closed before a byte of an answer.
+    /// Tells the upstream which try it is, unless that is the client's to say.
+    pub(super) fn set_attempt(&self, outgoing: &mut Outgoing, request: &Request<'_>) {
+        if self.forwarding.tells_attempt {
+            let tries = request.tries;
+            outgoing.set_attempt(tries.number(), tries.was_late());
+        }
+    }
+
+    /// One try.
     async fn try_whole(
         &self,
         downstream: &mut Downstream,
@@ -209,52 +226,55 @@ impl Forward<'_, '_> {
         outgoing: &mut Outgoing,
         record: &mut Record<'_>,
     ) -> Result<Tried, Failure> {
-        loop {
-            let (lease, mut upstream) = match self.check_out(downstream, request, record).await {
-                Ok(checked_out) => checked_out,
-                Err(failure) => return self.failed(request, failure),
-            };
-            let sent_at = self.sent_at(downstream, request, &upstream);
-            let late = sent_at + micros(self.worker.limits.stream_idle_timeout);
-            let late = late
-                .min(request.until.get())
-                .min(request.tries.late(sent_at));
-            upstream.set_late(&downstream.call, late);
-            request.tries.sent.set(true);
-            let ends = self.forwarding.upgrade.is_none();
-            let sent = upstream.send(outgoing, ends).await;
-            let reused = upstream.reused();
-            let mut answer = self.answer(downstream, request, &mut upstream, sent_at);
-            answer.request = Some(&mut *outgoing);
-            let answered = match sent {
-                Ok(()) => answer.forward(record).await,
-                Err(failure) => Err(answer.late_or(failure)),
-            };
-            match answered {
-                Ok(Forwarded::Sent(keep)) => {
-                    downstream.answered = self.worker.now();
-                    self.give_back(&lease, upstream, keep, downstream.answered);
-                    return Ok(Tried::Done(self.after(downstream)));
-                }
-                Ok(Forwarded::Switched(behind)) => {
-                    let switched = Switched::new(self.worker, downstream, lease, upstream, behind);
-                    return Ok(Tried::Done(After::Switched(Box::new(switched))));
-                }
-                Ok(Forwarded::Refused) => return Ok(Tried::Again),
-                Err(failure) if reused && !request.fresh.get() && self.may_repeat(failure) => {
-                    self.worker.counters.upstream_stale_retries.increment();
-                    request.fresh.set(true);
-                }
-                Err(failure) => return self.failed(request, failure),
+        let (lease, mut upstream) = match self.check_out(downstream, request, record).await {
+            Ok(checked_out) => checked_out,
+            Err(failure) => return self.failed(request, failure, false),
+        };
+        let sent_at = self.sent_at(downstream, request, &upstream);
+        request.try_until.set(request.tries.late(sent_at));
+        let late = sent_at + micros(self.worker.limits.stream_idle_timeout);
+        let late = late.min(request.until.get()).min(request.try_until.get());
+        upstream.set_late(&downstream.call, late);
+        request.tries.sent.set(true);
+        let ends = self.forwarding.upgrade.is_none();
+        let sent = upstream.send(outgoing, ends).await;
+        let reused = upstream.reused();
+        let mut answer = self.answer(downstream, request, &mut upstream, sent_at);
+        answer.request = Some(&mut *outgoing);
+        let answered = match sent {
+            Ok(()) => answer.forward(record).await,
+            Err(failure) => Err(answer.late_or(failure)),
+        };
+        match answered {
+            Ok(Forwarded::Sent(keep)) => {
+                downstream.answered = self.worker.now();
+                self.give_back(&lease, upstream, keep, downstream.answered);
+                Ok(Tried::Done(self.after(downstream)))
             }
+            Ok(Forwarded::Switched(behind)) => {
+                let switched = Switched::new(self.worker, downstream, lease, upstream, behind);
+                Ok(Tried::Done(After::Switched(Box::new(switched))))
+            }
+            Ok(Forwarded::Refused) => Ok(Tried::Again),
+            Err(failure) => self.failed(request, failure, reused),
         }
     }
 
-    /// A try has failed: is there another one?
-    pub(super) fn failed(&self, request: &Request<'_>, failure: Failure) -> Result<Tried, Failure> {
-        let sent = request.tries.sent.get();
+    /// A try has failed, on a connection that had carried others if it was `reused`: is there
+    /// another one?
+    pub(super) fn failed(
+        &self,
+        request: &Request<'_>,
+        failure: Failure,
+        reused: bool,
+    ) -> Result<Tried, Failure> {
+        let on = retry::Connection {
+            sent: request.tries.sent.get(),
+            is_stale: reused && !self.progress.heard.get(),
+            is_idempotent: self.forwarding.idempotent,
+        };
         let may_be_told = !self.progress.begun.get();
-        match may_be_told && request.tries.again(Ended::Failed { failure, sent }) {
+        match may_be_told && request.tries.again(Ended::Failed { failure, on }) {
             true => Ok(Tried::Again),
             false => Err(failure),
         }
@@ -287,7 +307,10 @@ impl Forward<'_, '_> {
         request: &Request<'_>,
         record: &mut Record<'_>,
     ) -> Result<(Lease, Upstream), Failure> {
-        let (fresh, until) = (request.fresh.get(), request.until.get());
+        if downstream.call.is_gone() {
+            return Err(Failure::DownstreamGone);
+        }
+        let (fresh, until) = (request.tries.needs_fresh(), request.until.get());
         let (hash, avoided) = (self.forwarding.hash, request.tries.avoided());
         let lease = request
             .cluster
@@ -366,20 +389,10 @@ impl Forward<'_, '_> {
             method: self.forwarding.method,
             edits: self.edits,
             until: &request.until,
-            try_until: request.tries.late(sent_at),
+            try_until: &request.try_until,
             progress: self.progress,
             request: None,
             tries: request.tries,
-        }
-    }
-
-    /// It was not received, or the upstream cannot have begun to answer it and its method may be
-    /// sent twice (RFC 9110 section 9.2.2).
-    fn may_repeat(&self, failure: Failure) -> bool {
-        match failure {
-            Failure::StreamRefused => true,
-            Failure::UpstreamClosed => !self.progress.heard.get() && self.forwarding.idempotent,
-            _ => false,
         }
     }
 
@@ -404,6 +417,7 @@ impl Forward<'_, '_> {
 /// What a request's body that does not arrive means.
 pub(super) fn request_failure(downstream: &Downstream, broken: &Broken) -> Failure {
     match broken {
+        _ if downstream.call.is_gone() => Failure::DownstreamGone,
         Broken::Malformed(reject) => Failure::BadRequest(*reject),
         Broken::Late => Failure::RequestBodyTimeout,
         Broken::Ended if downstream.stream().deadline().expired() => Failure::RequestBodyTimeout,

@@ -1,19 +1,30 @@
 //! Answers of our own: what a route says, and failures.
 
+use std::cell::Cell;
+
 use bytes::Bytes;
 use h2::Reason;
 use ringmain_core::{
     failure::{Failure, Fault},
     header::Edits,
-    http1::{Framing, MethodKind, encode_local_response},
+    http1::{Framing, encode_local_response},
     http2::local_response,
 };
 
 use super::After;
 use crate::{
-    answer::Progress, downstream::Downstream, http2::server::Client, io::deadline::Expiry,
-    plan::LocalAnswer, record::Record, relay::micros, worker::Worker,
+    answer::Progress,
+    carry::{Carry, Sink},
+    downstream::Downstream,
+    io::deadline::{Expiry, Micros},
+    plan::LocalAnswer,
+    record::Record,
+    relay::micros,
+    worker::Worker,
 };
+
+/// Bytes of a body of ours that wait for the client's room at a time.
+const PART_BYTES: usize = 16 << 10;
 
 /// What answers of our own need to know.
 #[derive(Default)]
@@ -33,10 +44,10 @@ pub(super) async fn respond(
     may_keep: bool,
     record: &mut Record<'_>,
 ) -> Result<After, Failure> {
-    if let Some(client) = downstream.wire.http2() {
-        let is_head = downstream.request.method_kind() == MethodKind::Head;
-        let headers = local.headers(edits, worker.http.server(|| false));
-        let responded = respond_on_stream(client, local, &headers, is_head, record);
+    if downstream.wire.http2().is_some() {
+        // In a box of its own: its body may have to wait.
+        let responded = respond_on_stream(worker, downstream, local, edits, record);
+        let responded = Box::pin(responded).await;
         downstream.answered = worker.now();
         return responded;
     }
@@ -46,7 +57,7 @@ pub(super) async fn respond(
         && downstream.may_go_on()
         && matches!(request.framing(), Framing::None | Framing::Length(0))
         && !worker.is_closing(&downstream.session);
-    let is_head = may_keep && request.method_kind() == MethodKind::Head;
+    let is_head = downstream.asks_for_head();
     downstream.consume_head();
     let mut outgoing = worker.buffers.take();
     let headers = local.headers(edits, worker.http.server(|| false));
@@ -77,27 +88,43 @@ pub(super) async fn respond(
 }
 
 /// The same on a stream of HTTP/2. Its client may send requests on others.
-fn respond_on_stream(
-    client: &Client,
+async fn respond_on_stream(
+    worker: &Worker,
+    downstream: &Downstream,
     local: &LocalAnswer<'_>,
-    headers: &[(&str, &[u8])],
-    is_head: bool,
+    edits: Option<&Edits>,
     record: &mut Record<'_>,
 ) -> Result<After, Failure> {
-    let ends = is_head || local.body.is_empty();
-    let head = local_response(local.status, headers, local.body.len());
-    let sent = client.respond(head, ends).and_then(|()| match ends {
-        true => Ok(()),
-        // It waits in the connection for room, and has a limit where it was written.
-        false => {
-            record.sent(local.body.len() as u64);
-            client
-                .outlet()
-                .send(Bytes::copy_from_slice(&local.body), true)
-        }
-    });
-    sent.map(|()| After::Next)
-        .map_err(|_| Failure::DownstreamGone)
+    let Some(client) = downstream.wire.http2() else {
+        return Err(Failure::DownstreamGone);
+    };
+    let headers = local.headers(edits, worker.http.server(|| false));
+    let ends = downstream.asks_for_head() || local.body.is_empty();
+    let head = local_response(local.status, &headers, local.body.len());
+    let responded = client.respond(head, ends);
+    responded.map_err(|_| Failure::DownstreamGone)?;
+    if ends {
+        return Ok(After::Next);
+    }
+    // The client gives room for it, or is cut off after a while.
+    let (until, bytes) = (Cell::new(Micros::MAX), Cell::new(0));
+    let carry = Carry {
+        worker,
+        call: &downstream.call,
+        until: &until,
+        stopped: None,
+        bytes: &bytes,
+    };
+    let mut sink = Sink::Http2(client.outlet());
+    let mut left: &[u8] = &local.body;
+    while !left.is_empty() {
+        let (part, rest) = left.split_at(left.len().min(PART_BYTES));
+        let part_sent = carry.put(&mut sink, Bytes::copy_from_slice(part), rest.is_empty());
+        part_sent.await.map_err(|_| Failure::DownstreamGone)?;
+        record.sent(part.len() as u64);
+        left = rest;
+    }
+    Ok(After::Next)
 }
 
 /// Answers with a failure, unless an answer was begun or there is nobody to answer.
@@ -122,6 +149,7 @@ pub(super) async fn fail(
     // not understood.
     let may_keep = failure.facts().fault != Fault::Downstream;
     let local = LocalAnswer::failure(failure, ours.is_grpc);
+    record.telling(local.status);
     respond(worker, downstream, &local, ours.edits, may_keep, record)
         .await
         .unwrap_or(After::Close)

@@ -12,7 +12,11 @@ use super::{
 use crate::{
     answer::Forwarded,
     downstream::Downstream,
-    io::{deadline::Expiry, race::join, stream::Stream},
+    io::{
+        deadline::{Expiry, Micros},
+        race::join,
+        stream::Stream,
+    },
     record::Record,
     relay::{Broken, micros},
     replay::Replay,
@@ -38,7 +42,7 @@ impl Forward<'_, '_> {
                 Tried::Again => self.pause(downstream, request, record).await?,
             }
             let is_complete = body.begin_again(request, self.forwarding.framing)?;
-            body.outgoing.set_attempt(request.tries.number());
+            self.set_attempt(&mut body.outgoing, request);
             if is_complete {
                 let outgoing = body.outgoing;
                 return Box::pin(self.whole(downstream, request, outgoing, record)).await;
@@ -55,19 +59,24 @@ impl Forward<'_, '_> {
     ) -> Result<Tried, Failure> {
         // The route's timeout begins when the request is complete.
         let Request {
-            until, complete, ..
+            until,
+            try_until,
+            complete,
+            ..
         } = request;
+        try_until.set(Micros::MAX);
         let (lease, mut upstream) = match self.check_out(downstream, request, record).await {
             Ok(checked_out) => checked_out,
-            Err(failure) => return self.failed(request, failure),
+            Err(failure) => return self.failed(request, failure, false),
         };
+        let reused = upstream.reused();
         request.tries.sent.set(true);
         let lost = body.replay.as_deref().map(Replay::lost);
         request.tries.depends_on_copy(lost);
         if matches!(upstream, Upstream::Http2(_))
             && let Err(failure) = upstream.send(&mut body.outgoing, false).await
         {
-            return self.failed(request, failure);
+            return self.failed(request, failure, reused);
         }
         let (session, call) = (Rc::clone(&downstream.session), Rc::clone(&downstream.call));
         let mut received = downstream.received.take();
@@ -108,8 +117,14 @@ impl Forward<'_, '_> {
                 complete.set(true);
                 let now = self.worker.now();
                 until.set(self.until(now));
-                let late = (now + micros(self.worker.limits.stream_idle_timeout)).min(until.get());
-                target.set_late(&call, late.min(request.tries.late(now)));
+                let mut late =
+                    (now + micros(self.worker.limits.stream_idle_timeout)).min(until.get());
+                // The time of a try ends with the head of its answer, which may be there by now.
+                if !self.progress.heard.get() {
+                    try_until.set(request.tries.late(now));
+                    late = late.min(try_until.get());
+                }
+                target.set_late(&call, late);
             }
             if is_socket {
                 self.hand_over_deadline(&session.stream);
@@ -139,7 +154,7 @@ impl Forward<'_, '_> {
                 // Nobody switches before a body.
                 Ok(Forwarded::Sent(_) | Forwarded::Switched(_)) => Ok(Tried::Done(After::Linger)),
                 Ok(Forwarded::Refused) => Ok(Tried::Again),
-                Err(failure) => self.failed(request, failure),
+                Err(failure) => self.failed(request, failure, reused),
             },
             (Err(broken), _) => Err(request_failure(downstream, &broken)),
         }

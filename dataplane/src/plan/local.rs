@@ -26,6 +26,8 @@ pub struct LocalAnswer<'t> {
     pub is_text: bool,
     /// It is one of gRPC's, which says all in its head.
     grpc: Option<grpc::LocalAnswer>,
+    /// A limit of ours is the reason: who asks again soon makes it worse.
+    is_overloaded: bool,
     /// Of the route.
     edits: EditsList<'t>,
 }
@@ -39,6 +41,7 @@ impl<'t> LocalAnswer<'t> {
             body: Cow::Borrowed(b""),
             is_text: false,
             grpc: None,
+            is_overloaded: false,
             edits: target::response_edits(route, None).collect(),
         }
     }
@@ -59,6 +62,7 @@ impl<'t> LocalAnswer<'t> {
             body: Cow::Borrowed(b""),
             is_text: false,
             grpc: None,
+            is_overloaded: false,
             edits: EditsList::new(),
         }
     }
@@ -98,6 +102,7 @@ impl<'t> LocalAnswer<'t> {
             },
             is_text: true,
             grpc,
+            is_overloaded: failure == Failure::Overflow,
             edits: EditsList::new(),
         }
     }
@@ -116,6 +121,9 @@ impl<'t> LocalAnswer<'t> {
         }
         if let Some(grpc) = &self.grpc {
             headers.extend(grpc.fields().map(|(name, value)| (name, value.as_bytes())));
+        }
+        if self.is_overloaded {
+            headers.push(("x-envoy-overloaded", b"true"));
         }
         if self.is_text && !self.body.is_empty() {
             headers.push(("content-type", b"text/plain; charset=utf-8"));

@@ -6,7 +6,7 @@ use ringmain_config::listener::Direction;
 use ringmain_core::{
     failure::Failure,
     forwarded::Client,
-    header::Headers,
+    header::{Headers, Names},
     http1::{Framing, Known, RequestHead, RequestWrite, encode_request},
     http2::{self, Scheme},
 };
@@ -27,21 +27,104 @@ pub(super) struct Outbound<'a> {
     pub(super) head: &'a [u8],
     /// As received.
     pub(super) raw_path: &'a str,
+    /// As routes see it.
+    pub(super) canonical_path: &'a str,
     /// As sent on.
     pub(super) path: &'a str,
     pub(super) query: Option<&'a str>,
     pub(super) authority: &'a str,
     pub(super) edits: EditsList<'a>,
-    /// Of the route.
+    /// See [`ringmain_core::forwarded::scheme`].
+    pub(super) scheme: &'static str,
+    /// For the head of its answer.
     pub(super) timeout: Option<Duration>,
-    pub(super) direction: Direction,
-    pub(super) peer: &'a Downstream,
-    /// For a request that came without; its copies have the same. See [`request_id`].
-    pub(super) request_id: Option<[u8; 36]>,
+    /// What the proxy says itself; the same of all copies.
+    pub(super) own: &'a Own<'a>,
+}
+
+/// What the proxy says of a request whichever way it goes, so that routes see it, too.
+pub(super) struct Own<'a> {
+    direction: Direction,
+    /// Of a request that came without.
+    request_id: Option<[u8; 36]>,
+    /// Unless it is the peer's to say.
+    forwarded_proto: Option<&'static str>,
+    /// At a gateway: the client's address, and the same if it is one of the world outside.
+    peer: Option<&'a str>,
+    external: Option<String>,
+}
+
+/// Fields of the proxy's own.
+pub(super) type Fields<'a> = SmallVec<[(Known, &'a [u8]); 6]>;
+
+impl<'a> Own<'a> {
+    /// Of the request at the front of `downstream`.
+    pub(super) fn of(
+        (worker, direction): (&Worker, Direction),
+        downstream: &'a Downstream,
+        scheme: &'static str,
+        record: &mut Record<'_>,
+    ) -> Self {
+        let (message, head) = (&downstream.request, downstream.head());
+        let is_gateway = direction == Direction::Gateway;
+        let has_proto = || message.header(head, Known::XForwardedProto).is_some();
+        let client = is_gateway.then(|| client(worker, downstream));
+        let external = client.and_then(|client| client.external);
+        Self {
+            direction,
+            request_id: request_id((message, head), worker, record),
+            forwarded_proto: (is_gateway || !has_proto()).then_some(scheme),
+            peer: is_gateway.then(|| downstream.peer_text()),
+            external: external.map(|address| address.to_string()),
+        }
+    }
+
+    /// Fields that replace the received ones.
+    pub(super) fn set(&self) -> Fields<'_> {
+        let mut set = Fields::new();
+        if let Some(id) = &self.request_id {
+            set.push((Known::XRequestId, id));
+        }
+        if let Some(scheme) = self.forwarded_proto {
+            set.push((Known::XForwardedProto, scheme.as_bytes()));
+        }
+        if let Some(address) = &self.external {
+            set.push((Known::XEnvoyExternalAddress, address.as_bytes()));
+        }
+        set
+    }
+
+    /// Fields that stand at the end of lists.
+    pub(super) fn append(&self) -> SmallVec<[(Known, &[u8]); 1]> {
+        let peer = self
+            .peer
+            .map(|peer| (Known::XForwardedFor, peer.as_bytes()));
+        peer.into_iter().collect()
+    }
+
+    /// Fields that its client is not trusted with.
+    pub(super) fn untrusted<'w>(&self, worker: &'w Worker) -> Option<&'w Names> {
+        (self.direction == Direction::Gateway).then_some(&worker.http.untrusted)
+    }
+
+    /// The upstream learns which try it is. An application learns it from its caller's proxy, whose
+    /// tries they are.
+    pub(super) fn tells_attempt(&self) -> bool {
+        self.direction != Direction::Inbound
+    }
+}
+
+/// Whoever made the request, as far as that is believed at a gateway.
+fn client(worker: &Worker, downstream: &Downstream) -> Client {
+    let hops = worker.http.trusted_hops;
+    let view = downstream.request.view(downstream.head());
+    let named = (hops > 0).then(|| view.value(Known::XForwardedFor.name()));
+    let value = named.flatten();
+    Client::of(downstream.session.peer.ip(), hops, value.as_deref())
 }
 
 /// An id for a request that has none.
-pub(super) fn request_id(
+fn request_id(
     (message, head): (&RequestHead, &[u8]),
     worker: &Worker,
     record: &mut Record<'_>,
@@ -65,49 +148,25 @@ impl Outbound<'_> {
         upgrade: Option<&Wanted>,
     ) -> Result<Outgoing, Failure> {
         let original;
-        let external;
         let mut expected = itoa::Buffer::new();
-        let mut set: SmallVec<[(Known, &[u8]); 6]> = SmallVec::new();
-        if let Some(id) = &self.request_id {
-            set.push((Known::XRequestId, id));
-        }
-        let is_gateway = self.direction == Direction::Gateway;
-        let client = is_gateway.then(|| self.client(worker));
-        let proto = self.message.header(self.head, Known::XForwardedProto);
-        match client {
-            // The scheme is only known of proxies that are trusted.
-            Some(client) => {
-                let scheme = client.scheme(proto, "http");
-                set.push((Known::XForwardedProto, scheme.as_bytes()));
-            }
-            None if proto.is_none() => set.push((Known::XForwardedProto, b"http")),
-            None => {}
-        }
-        if self.direction != Direction::Inbound {
+        let mut set = self.own.set();
+        if self.own.tells_attempt() {
             // The first try; a further one says so itself.
             set.push((Known::XEnvoyAttemptCount, b"1"));
         }
-        let target = self.target();
-        if self.path != self.raw_path {
-            original = self.message.path_and_query(self.head);
+        if self.path != self.canonical_path {
+            original = with_query(self.canonical_path, self.query);
             set.push((Known::XEnvoyOriginalPath, original.as_bytes()));
         }
         if let Some(timeout) = self.timeout {
             let millis = expected.format(timeout.as_millis()).as_bytes();
             set.push((Known::XEnvoyExpectedTimeout, millis));
         }
-        let mut append: SmallVec<[(Known, &[u8]); 1]> = SmallVec::new();
-        if is_gateway {
-            append.push((Known::XForwardedFor, self.peer.peer_text().as_bytes()));
-            if let Some(address) = client.and_then(|client| client.external) {
-                external = address.to_string();
-                set.push((Known::XEnvoyExternalAddress, external.as_bytes()));
-            }
-        }
+        let (target, append) = (self.target(), self.own.append());
         let write = RequestWrite {
             target: &target,
             authority: self.authority,
-            untrusted: is_gateway.then_some(&worker.http.untrusted),
+            untrusted: self.own.untrusted(worker),
             edits: &self.edits,
             set: &set,
             append: &append,
@@ -126,7 +185,11 @@ impl Outbound<'_> {
                 Ok(Outgoing::Http1(outgoing))
             }
             HttpVersion::Http2 => {
-                let head = http2::request(self.message, self.head, &write, Scheme::Http);
+                let scheme = match self.scheme {
+                    "https" => Scheme::Https,
+                    _ => Scheme::Http,
+                };
+                let head = http2::request(self.message, self.head, &write, scheme);
                 let mut head = head.map_err(Failure::BadRequest)?;
                 if let Some(upgrade) = upgrade {
                     head.extensions_mut().insert(upgrade.extension());
@@ -140,21 +203,19 @@ impl Outbound<'_> {
         }
     }
 
-    /// Whoever made the request, as far as that is believed at a gateway.
-    fn client(&self, worker: &Worker) -> Client {
-        let hops = worker.http.trusted_hops;
-        let view = self.message.view(self.head);
-        let named = (hops > 0).then(|| view.value(Known::XForwardedFor.name()));
-        let value = named.flatten();
-        Client::of(self.peer.session.peer.ip(), hops, value.as_deref())
-    }
-
     fn target(&self) -> Cow<'_, str> {
         match self.query {
             None => Cow::Borrowed(self.path),
             Some(_) if self.path == self.raw_path => self.message.path_and_query(self.head),
-            Some(query) => Cow::Owned(format!("{}?{query}", self.path)),
+            Some(_) => with_query(self.path, self.query),
         }
+    }
+}
+
+fn with_query<'a>(path: &'a str, query: Option<&str>) -> Cow<'a, str> {
+    match query {
+        None => Cow::Borrowed(path),
+        Some(query) => Cow::Owned(format!("{path}?{query}")),
     }
 }
 

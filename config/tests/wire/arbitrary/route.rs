@@ -37,6 +37,7 @@ fn retry_policy() -> BoxedStrategy<RetryPolicy> {
         RetryOn::GatewayError,
         RetryOn::Reset,
         RetryOn::ResetBeforeRequest,
+        RetryOn::StaleConnection,
         RetryOn::ConnectFailure,
         RetryOn::RefusedStream,
         RetryOn::Retriable4xx,

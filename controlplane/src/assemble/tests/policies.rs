@@ -58,7 +58,7 @@ fn mesh_default() -> Value {
         "attempts": 2,
         "on": [
             "connect-failure", "refused-stream", "unavailable", "cancelled",
-            "retriable-status-codes",
+            "retriable-status-codes", "stale-connection",
         ],
     })
 }
@@ -74,7 +74,7 @@ fn a_table_retries_what_is_safe_to_retry() {
             (
                 "route_tables/inbound|9080||/retry",
                 json!({
-                    "attempts": 2, "on": ["reset-before-request"],
+                    "attempts": 2, "on": ["reset-before-request", "stale-connection"],
                     "avoids_previous_endpoints": false,
                 }),
             ),

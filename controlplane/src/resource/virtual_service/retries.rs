@@ -14,22 +14,25 @@ use super::{
 };
 
 /// What Istio retries unless told otherwise: what no upstream can have acted on, and what gRPC
-/// servers call for. It names no status codes, so a plain 503 is an answer like any other.
-pub(crate) const ON_DEFAULT: [RetryOn; 5] = [
+/// servers call for. It names no status codes, so a plain 503 is an answer like any other. And,
+/// beyond Istio, what met a connection that its upstream was just closing.
+pub(crate) const ON_DEFAULT: [RetryOn; 6] = [
     RetryOn::ConnectFailure,
     RetryOn::RefusedStream,
     RetryOn::Unavailable,
     RetryOn::Cancelled,
     RetryOn::RetriableStatusCodes,
+    RetryOn::StaleConnection,
 ];
 
 /// The words of `retryOn` that mean something here.
-const WORDS: [(&str, RetryOn); 14] = [
+const WORDS: [(&str, RetryOn); 15] = [
     ("5xx", RetryOn::ServerError),
     ("gateway-error", RetryOn::GatewayError),
     ("reset", RetryOn::Reset),
     ("reset-before-request", RetryOn::ResetBeforeRequest),
     ("connect-failure", RetryOn::ConnectFailure),
+    ("stale-connection", RetryOn::StaleConnection),
     ("refused-stream", RetryOn::RefusedStream),
     ("retriable-4xx", RetryOn::Retriable4xx),
     ("retriable-status-codes", RetryOn::RetriableStatusCodes),

@@ -197,7 +197,7 @@ fn time_and_retries() {
                     "attempts": 5,
                     "per_try_timeout": "2s",
                     "on": ["connect-failure", "refused-stream", "unavailable", "cancelled",
-                        "retriable-status-codes", "reset"],
+                        "retriable-status-codes", "stale-connection", "reset"],
                     "status_codes": [503],
                     "back_off": "1s",
                     "back_off_is_minimum": true,
@@ -217,7 +217,7 @@ fn time_and_retries() {
                 "attempts": 2,
                 "per_try_timeout": "2s",
                 "on": ["connect-failure", "refused-stream", "unavailable", "cancelled",
-                    "retriable-status-codes"],
+                    "retriable-status-codes", "stale-connection"],
             }),
         )],
     );

@@ -138,15 +138,15 @@ fn what_is_wrong_with_retries() {
             "retries: {attempts: 1, retryOn: 'always'}",
             "3:35 error: spec.http[0].retries.retryOn: `always` is not a reason to retry; use \
              status codes and any of 5xx, gateway-error, reset, reset-before-request, \
-             connect-failure, refused-stream, retriable-4xx, retriable-status-codes, \
-             envoy-ratelimited, cancelled, deadline-exceeded, internal, resource-exhausted, \
+             connect-failure, stale-connection, refused-stream, retriable-4xx, \
+             retriable-status-codes, envoy-ratelimited, cancelled, deadline-exceeded, internal, resource-exhausted, \
              unavailable",
         ),
         (
             "retries: {attempts: 1, retryOn: '5xx,,reset'}",
             "3:35 error: spec.http[0].retries.retryOn: `` is not a reason to retry; use status \
              codes and any of 5xx, gateway-error, reset, reset-before-request, connect-failure, \
-             refused-stream, retriable-4xx, retriable-status-codes, envoy-ratelimited, \
+             stale-connection, refused-stream, retriable-4xx, retriable-status-codes, envoy-ratelimited, \
              cancelled, deadline-exceeded, internal, resource-exhausted, unavailable",
         ),
         (
