@@ -109,6 +109,7 @@ impl Findings<'_> {
             for (index, destination) in forward.destinations.iter().enumerate() {
                 let path = format!("spec.http[{rule_index}].route[{index}].destination");
                 self.destination(&service.metadata, &destination.destination, &path, ANSWERED);
+                self.unnamed_port(service, &destination.destination, &path);
             }
             for mirror in &forward.mirrors {
                 let path = match mirror.index {
@@ -242,6 +243,44 @@ impl Findings<'_> {
             Some(_) => return,
         };
         self.warn(metadata, written.span, &path, message, Some(hint));
+    }
+
+    /// Without a port, that of the listener is meant, unless there is only one. `IST0112`
+    fn unnamed_port(&mut self, rules: &VirtualService, to: &Destination, path: &str) {
+        let world = self.world;
+        let Some(service) = world.registry().service(&to.host) else {
+            return;
+        };
+        if to.port.is_some() || service.ports.len() < 2 {
+            return;
+        }
+        let is_named = |gateway: &&Gateway| {
+            let Metadata {
+                namespace, name, ..
+            } = &gateway.metadata;
+            let own = GatewayReference::Gateway {
+                namespace: namespace.clone(),
+                name: name.clone(),
+            };
+            rules.gateways.iter().any(|named| named.value == own)
+        };
+        let gateways = world.gateways().filter(is_named);
+        let servers = gateways.flat_map(|gateway| &gateway.servers);
+        let mut ports = servers
+            .filter(|server| server.port.protocol.is_http())
+            .map(|server| server.port.number);
+        let Some(port) = ports.find(|port| service.port(*port).is_none()) else {
+            return;
+        };
+        let message = format!(
+            "{} has several ports and none is named: that of the gateway is meant, {port}, which \
+             it has not; {ANSWERED}",
+            service.host
+        );
+        let numbers = service.ports.iter().map(|port| port.number.to_string());
+        let numbers = numbers.collect::<Vec<_>>().join(", ");
+        let hint = Some(format!("add `port: {{number: N}}`, one of {numbers}"));
+        self.warn(&rules.metadata, to.host.span, path, message, hint);
     }
 
     fn subset(

@@ -78,16 +78,18 @@ pub(crate) fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// Hash of the value of the first cookie `name`, without quotes around it (RFC 6265 section 4.2.1).
+/// One without a value is as good as none: all who have it so would meet at one endpoint.
 /// Several fields, as HTTP/2 has them (RFC 9113 section 8.2.3), come joined by `,`; so that
 /// character ends a value too, which it cannot be part of.
 fn hash_of_cookie<H: Headers + ?Sized>(headers: &H, name: &str) -> Option<u64> {
     let list = headers.value("cookie")?;
     let mut pairs = list.split(|byte| matches!(byte, b';' | b','));
-    pairs.find_map(|pair| {
+    let found = pairs.find_map(|pair| {
         let equals = pair.iter().position(|byte| *byte == b'=')?;
         let (found, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
-        (found == name.as_bytes()).then(|| hash(unquoted(value)))
-    })
+        (found == name.as_bytes()).then(|| unquoted(value))
+    });
+    found.filter(|value| !value.is_empty()).map(hash)
 }
 
 fn unquoted(value: &[u8]) -> &[u8] {
@@ -206,6 +208,8 @@ mod tests {
                 "::1",
                 Some(b"ann"),
             ),
+            (&session, None, &[("cookie", "session=; a=1")], "::1", None),
+            (&session, None, &[("cookie", "session=\"\"")], "::1", None),
             (
                 &session,
                 None,
@@ -220,7 +224,7 @@ mod tests {
                 "::1",
                 Some(b"\""),
             ),
-            (&session, None, &[("cookie", "session=")], "::1", Some(b"")),
+            (&session, None, &[("cookie", "session=")], "::1", None),
             (
                 &session,
                 None,

@@ -29,7 +29,7 @@ pub use parts::{
 use crate::{
     failure::Failure,
     filter::Then,
-    grpc,
+    forwarded, grpc,
     header::{Edits, Headers},
     http1::Reject,
     path::{self, Made, Refused},
@@ -52,7 +52,8 @@ pub struct Compiled<'a> {
 pub struct Described {
     /// `GET`.
     pub method: String,
-    /// `http` or `https`.
+    /// `http` or `https`: as the client means it, which only trusted proxies in front can tell the
+    /// proxy (`x-forwarded-proto`).
     pub scheme: String,
     /// Host, with the port when the client would send it.
     pub authority: String,
@@ -104,7 +105,7 @@ pub fn explain(
     explanation.path = Some(path.clone().into_owned());
     let request = Request {
         method: &described.method,
-        scheme: &described.scheme,
+        scheme: scheme(http, listener, &headers),
         authority: &described.authority,
         path: &path,
         query,
@@ -144,6 +145,13 @@ fn headers(http: &Http, described: &Described) -> Result<Vec<(String, String)>, 
     let sent = sent.filter(|field| !drops || !has_underscore(field));
     let host = ("host".to_owned(), described.authority.clone());
     Ok([host].into_iter().chain(sent.cloned()).collect())
+}
+
+/// As the proxy decides it for a connection without TLS: what the URL says of it is no proof.
+fn scheme(http: &Http, listener: &Listener, headers: &[(String, String)]) -> &'static str {
+    let proto = headers.value("x-forwarded-proto");
+    let (direction, hops) = (listener.config.direction, http.xff_trusted_hops);
+    forwarded::scheme(direction, hops, proto.as_deref(), "http")
 }
 
 /// Path and query that routes see; or the answer to a path that none is asked about.

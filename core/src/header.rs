@@ -86,6 +86,11 @@ pub fn is_token_byte(byte: u8) -> bool {
     TOKEN_BYTES[usize::from(byte)]
 }
 
+/// A token (RFC 9110 section 5.6.2): the name of a field, a method, the name of a cookie.
+pub fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().copied().all(is_token_byte)
+}
+
 /// A control character, which a field value must not hold; HTAB is none (RFC 9110 section 5.5).
 #[inline]
 pub fn is_control_byte(byte: u8) -> bool {
@@ -93,7 +98,7 @@ pub fn is_control_byte(byte: u8) -> bool {
 }
 
 fn check_name(name: &str) -> Result<(), String> {
-    if !name.is_empty() && name.bytes().all(is_token_byte) {
+    if is_token(name.as_bytes()) {
         return Ok(());
     }
     Err(format!(

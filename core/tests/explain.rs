@@ -231,6 +231,33 @@ fn paths_are_made_as_tuned() {
     assert!(matches!(explanation.outcome, Outcome::Refused(_)));
 }
 
+/// As the proxy does: only trusted proxies in front can say that a client uses TLS.
+#[test]
+fn the_scheme_is_the_proxys() {
+    let proto = |value| vec![("x-forwarded-proto", value)];
+    for (hops, fields, expected) in [
+        (0, vec![], "http"),
+        (0, proto("https"), "http"),
+        (1, proto("https"), "https"),
+    ] {
+        let http = Http {
+            xff_trusted_hops: hops,
+            ..Http::default()
+        };
+        let mut secure = route_to("https", PathMatch::Any, forward_to_v1());
+        secure.matches.scheme = Some(is("https"));
+        let plain = route_to("http", PathMatch::Any, forward_to_v1());
+        let mut asked = described("shop.example", "/", &fields);
+        asked.scheme = "https".to_owned();
+        let explanation = explained_among(&http, vec![secure, plain], &asked);
+        assert_eq!(
+            explanation.route.unwrap().name,
+            expected,
+            "{hops} {fields:?}"
+        );
+    }
+}
+
 /// As the proxy does, by what its tuning file says of names with `_`. `host` is a field, too.
 #[test]
 fn fields_that_routes_see() {

@@ -39,8 +39,8 @@ impl Findings<'_> {
         }
         for (rule_index, rule) in route.rules.iter().enumerate() {
             let path = format!("spec.rules[{rule_index}]");
-            for (index, mirror) in rule.mirrors.iter().enumerate() {
-                let path = format!("{path}.filters.requestMirror[{index}]");
+            for mirror in &rule.mirrors {
+                let path = format!("{path}.filters[{}].requestMirror.backendRef", mirror.filter);
                 self.backend(route, &mirror.reference, &path, "no copy is sent to it");
             }
             let RuleAction::Forward(forward) = &rule.action else {

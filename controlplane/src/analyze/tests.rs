@@ -56,6 +56,44 @@ spec:
 ---
 ";
 
+/// The port of a destination that names none is the gateway's.
+#[test]
+fn ports_that_no_destination_names() {
+    let entry = |ports: &[u16]| {
+        let ports = ports
+            .iter()
+            .map(|port| format!("{{number: {port}, name: http-{port}, protocol: HTTP}}"));
+        let ports = ports.collect::<Vec<_>>().join(", ");
+        format!(
+            "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: two}}
+spec: {{hosts: [two.test], resolution: STATIC, ports: [{ports}], endpoints: [{{address: 10.0.0.1}}]}}
+"
+        )
+    };
+    let to = |port: &str| {
+        rules_of(
+            "v",
+            &format!(
+                "hosts: [two.test], gateways: [edge], http: [{{route: [{{destination: {{host: \
+                 two.test{port}}}}}]}}]"
+            ),
+        )
+    };
+    let unnamed = "spec.http[0].route[0].destination: two.test has several ports and none is \
+                   named: that of the gateway is meant, 80, which it has not; requests to it are \
+                   answered 503; add `port: {number: N}`, one of 81, 82";
+    check(&(entry(&[81, 82]) + &to("")), &[unnamed]);
+    for (ports, port) in [
+        (&[81, 82][..], ", port: {number: 81}"),
+        (&[80, 81], ""),
+        (&[81], ""),
+    ] {
+        check(&(entry(ports) + &to(port)), &[]);
+    }
+}
+
 /// Of one host at one gateway; the VirtualService `sound` is for a.test as well.
 #[test]
 fn rules_of_several_virtual_services_at_a_gateway() {

@@ -64,10 +64,6 @@ pub(super) fn assemble(
         let Some(first) = servers.first() else {
             continue;
         };
-        let table = match first.server.bind {
-            Some(bind) => format!("http.{}.{bind}", address.port()),
-            None => format!("http.{}", address.port()),
-        };
         let mut hosts = VirtualHosts::default();
         let beside = api.remove(&address).unwrap_or_default();
         let taken = gateway_api::add_hosts(assembly, &beside, address.port(), &mut hosts);
@@ -80,7 +76,7 @@ pub(super) fn assemble(
             path: &format!("spec.servers[{}]", first.index),
         };
         let table = RouteTable {
-            name: table,
+            name: table_name(address),
             retry: Some(retries::of_table()),
             virtual_hosts: hosts.finish(),
         };
@@ -89,6 +85,15 @@ pub(super) fn assemble(
     gateway_api::assemble(assembly, api);
     for (address, servers) in tcp {
         open_tcp(assembly, address, &servers);
+    }
+}
+
+/// Of the route table at an address, whichever API's Gateway opens it.
+pub(super) fn table_name(address: SocketAddr) -> String {
+    let (ip, port) = (address.ip(), address.port());
+    match ip.is_unspecified() {
+        true => format!("http.{port}"),
+        false => format!("http.{port}.{ip}"),
     }
 }
 

@@ -4,7 +4,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use ringmain_core::{
-    header::{is_control_byte, is_token_byte},
+    header::{is_control_byte, is_token},
     http1::is_authority,
     route::regex::Regex,
 };
@@ -197,7 +197,7 @@ pub(super) fn api_name(text: &str) -> Result<(), Fault> {
 
 /// The name of a header field (RFC 9110 section 5.6.2).
 pub(super) fn header_name(text: &str) -> Result<(), Fault> {
-    if !text.is_empty() && text.bytes().all(is_token_byte) {
+    if is_token(text.as_bytes()) {
         return Ok(());
     }
     let fault = Fault::new(format!("`{}` is not the name of a header", shown(text)));

@@ -11,7 +11,7 @@ use super::hash::of_address;
 use crate::snapshot::Endpoint;
 
 /// Envoy's limit on `table_size`.
-pub(super) const ENTRIES_MAX: u64 = 5_000_011;
+pub const ENTRIES_MAX: u64 = 5_000_011;
 
 #[derive(Debug)]
 pub(crate) struct Maglev {
@@ -98,7 +98,7 @@ impl Order {
 }
 
 /// For a table every place of which an order comes to.
-pub(super) fn is_prime(number: u64) -> bool {
+pub fn is_prime(number: u64) -> bool {
     let mut divisors = (2..).take_while(|divisor: &u64| divisor.saturating_mul(*divisor) <= number);
     number >= 2 && !divisors.any(|divisor| number.is_multiple_of(divisor))
 }

@@ -17,6 +17,8 @@ use ringmain_config::cluster::Balancer;
 
 pub(crate) use hash::HashTable;
 pub use hash::hash;
+pub use maglev::{ENTRIES_MAX as TABLE_ENTRIES_MAX, is_prime};
+pub use ring_hash::ENTRIES_MAX as RING_ENTRIES_MAX;
 
 use crate::{
     place::{Place, Problems},
@@ -102,18 +104,21 @@ pub(crate) fn check(balancer: Balancer, place: &Place<'_>, problems: &mut Proble
     let (message, hint) = match balancer {
         Balancer::LeastRequest | Balancer::RoundRobin | Balancer::Random => return true,
         Balancer::RingHash { entries_min } => {
-            if (1..=ring_hash::ENTRIES_MAX).contains(&entries_min) {
-                return true;
-            }
-            let message = format!("a ring of {entries_min} entries, which must be 1 to 8388608");
-            (message, "1024 is usual")
-        }
-        Balancer::Maglev { entries } => {
-            if entries <= maglev::ENTRIES_MAX && maglev::is_prime(entries) {
+            if (1..=RING_ENTRIES_MAX).contains(&entries_min) {
                 return true;
             }
             let message =
-                format!("a table of {entries} entries, which must be a prime number up to 5000011");
+                format!("a ring of {entries_min} entries, which must be 1 to {RING_ENTRIES_MAX}");
+            (message, "1024 is usual")
+        }
+        Balancer::Maglev { entries } => {
+            if entries <= TABLE_ENTRIES_MAX && is_prime(entries) {
+                return true;
+            }
+            let message = format!(
+                "a table of {entries} entries, which must be a prime number up to \
+                 {TABLE_ENTRIES_MAX}"
+            );
             (message, "65537 is usual")
         }
     };

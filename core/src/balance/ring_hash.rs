@@ -9,7 +9,7 @@ use super::hash::of_address;
 use crate::snapshot::Endpoint;
 
 /// Envoy's `maximum_ring_size`.
-pub(super) const ENTRIES_MAX: u64 = 8 << 20;
+pub const ENTRIES_MAX: u64 = 8 << 20;
 /// Places of the lightest endpoint, at least: weights 2 and 3 cannot be told apart with fewer.
 const PLACES_MIN: u64 = 8;
 /// Very unequal weights make a ring so many times larger than asked for. A place takes 12 bytes.

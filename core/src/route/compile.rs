@@ -18,7 +18,7 @@ use super::{
     regex::Regex,
 };
 use crate::{
-    header::{Edits, is_token_byte},
+    header::{Edits, is_token},
     http1::is_authority,
     path,
     place::{Place, Problems},
@@ -194,7 +194,7 @@ impl<C: Clusters> Compiler<'_, C> {
         text(Condition::Scheme, "scheme", &source.scheme);
         for header in &source.headers {
             let place = Place::below(&place, "header", &header.name, None);
-            if header.name.is_empty() || !header.name.bytes().all(is_token_byte) {
+            if !is_token(header.name.as_bytes()) {
                 let message = "not the name of a header field (RFC 9110 section 5.6.2)";
                 self.problem(&place, message);
             }

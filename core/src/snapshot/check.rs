@@ -4,7 +4,7 @@ use ringmain_config::cluster::{Cluster, HashCookie, HashKey, HttpConnections};
 
 use crate::{
     balance,
-    header::{is_control_byte, is_token_byte},
+    header::{is_control_byte, is_token},
     place::{Place, Problems},
 };
 
@@ -36,7 +36,7 @@ fn hash_key(key: &HashKey, place: &Place<'_>, problems: &mut Problems) {
     match key {
         HashKey::SourceAddress => {}
         HashKey::Header(name) => {
-            if !is_token(name) {
+            if !is_token(name.as_bytes()) {
                 let message = format!("{name:?} is not a header name (RFC 9110 section 5.6.2)");
                 problems.add(place, message);
             }
@@ -52,7 +52,7 @@ fn hash_key(key: &HashKey, place: &Place<'_>, problems: &mut Problems) {
 
 fn hash_cookie(cookie: &HashCookie, place: &Place<'_>, problems: &mut Problems) {
     let place = Place::below(place, "cookie", &cookie.name, None);
-    if !is_token(&cookie.name) {
+    if !is_token(cookie.name.as_bytes()) {
         problems.add(&place, "not the name of a cookie (RFC 6265 section 4.1.1)");
     }
     let is_value = |text: &str| {
@@ -67,7 +67,7 @@ fn hash_cookie(cookie: &HashCookie, place: &Place<'_>, problems: &mut Problems) 
         problems.add(&place, message);
     }
     for (name, value) in &cookie.attributes {
-        if !is_token(name) || !is_value(value) {
+        if !is_token(name.as_bytes()) || !is_value(value) {
             let message = format!(
                 "attribute {name:?} with value {value:?}: its name must be a token, its value \
                  without `;` and control characters (RFC 6265 section 4.1.1)"
@@ -94,8 +94,4 @@ fn http_connections(http: &HttpConnections, place: &Place<'_>, problems: &mut Pr
             problems.add(&place, format!("its {name} is 0"));
         }
     }
-}
-
-fn is_token(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(is_token_byte)
 }

@@ -1,6 +1,6 @@
 //! A request as the command line describes it.
 
-use ringmain_core::explain::Described;
+use ringmain_core::{explain::Described, header::is_token};
 
 use crate::fault::Fault;
 
@@ -26,7 +26,7 @@ impl Request {
 
 /// What a client would send for this method, URL and fields.
 pub(super) fn parse(method: &str, url: &str, headers: &[String]) -> Result<Request, Fault> {
-    if !is_token(method) {
+    if !is_token(method.as_bytes()) {
         return Err(Fault::Usage(format!(
             "{method:?} is not a method; write GET, POST, ..."
         )));
@@ -102,19 +102,13 @@ pub(super) fn split(authority: &str) -> Option<(&str, Option<u16>)> {
 /// Name in lower case and value without the space around it.
 fn field(field: &str) -> Result<(String, String), Fault> {
     match field.split_once(':') {
-        Some((name, value)) if is_token(name) && !value.contains(['\r', '\n', '\0']) => {
+        Some((name, value)) if is_token(name.as_bytes()) && !value.contains(['\r', '\n', '\0']) => {
             Ok((name.to_ascii_lowercase(), value.trim().to_owned()))
         }
         _ => Err(Fault::Usage(format!(
             "{field:?} is not a header field; write -H 'name: value'"
         ))),
     }
-}
-
-/// RFC 9110 section 5.6.2.
-fn is_token(text: &str) -> bool {
-    let permitted = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(permitted)
 }
 
 #[cfg(test)]

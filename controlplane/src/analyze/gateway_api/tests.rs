@@ -217,7 +217,7 @@ fn backends() {
             "HTTPRoute",
             "backendRefs: [{name: web, port: 80}], filters: [{type: RequestMirror, requestMirror: \
              {backendRef: {name: web, port: 82}}}]",
-            "filters.requestMirror[0].port: web.default.svc.cluster.local has no port 82; no copy \
+            "filters[0].requestMirror.backendRef.port: web.default.svc.cluster.local has no port 82; no copy \
              is sent to it; its ports are 80, 90, 3306",
         ),
     ] {

@@ -63,10 +63,6 @@ pub(super) fn assemble(
             continue;
         };
         let port = address.port();
-        let table = match address.ip().is_unspecified() {
-            true => format!("http.{port}"),
-            false => format!("http.{port}.{}", address.ip()),
-        };
         let mut hosts = VirtualHosts::default();
         add_hosts(assembly, &bounds, port, &mut hosts);
         let wanted = Wanted {
@@ -77,7 +73,7 @@ pub(super) fn assemble(
             path: &format!("spec.listeners[{}]", first.index),
         };
         let table = RouteTable {
-            name: table,
+            name: gateway::table_name(address),
             retry: Some(retries::of_table()),
             virtual_hosts: hosts.finish(),
         };

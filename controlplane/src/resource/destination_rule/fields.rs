@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ringmain_core::balance::RING_ENTRIES_MAX;
+
 use super::{
     super::{
         cursor::Fault,
@@ -82,7 +84,7 @@ static SIMPLE: [Choice; 6] = [
 ];
 
 static CONSISTENT_HASH: [Field; 7] = [
-    Field::new("httpHeaderName", Shape::Form(format::header_name)),
+    Field::new("httpHeaderName", Shape::Form(hash::header)),
     Field::new("httpCookie", Shape::Object(&HTTP_COOKIE)),
     Field::new("useSourceIp", Shape::Boolean),
     Field::new("httpQueryParameterName", Shape::Form(format::some_text)),
@@ -98,7 +100,7 @@ static CONSISTENT_HASH: [Field; 7] = [
 ];
 
 /// Places on a ring, up to Envoy's maximum; 0 is the default.
-const RING_SIZE: Shape = Shape::Integer(0, 8 << 20);
+const RING_SIZE: Shape = Shape::Integer(0, RING_ENTRIES_MAX as i64);
 
 static HTTP_COOKIE: [Field; 4] = [
     Field::new("name", Shape::Form(hash::cookie_name)).required(),

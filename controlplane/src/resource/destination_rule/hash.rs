@@ -1,7 +1,10 @@
 //! Reads `consistentHash`: what of a request chooses its endpoint, and by which table.
 
 use ringmain_config::cluster::{Balancer, HashCookie, HashKey};
-use ringmain_core::header::{is_control_byte, is_token_byte};
+use ringmain_core::{
+    balance::{TABLE_ENTRIES_MAX, is_prime},
+    header::{is_control_byte, is_token},
+};
 
 use super::{
     super::{
@@ -16,9 +19,6 @@ const RING_DEFAULT: u64 = 1024;
 
 /// Places in a table when nothing is said of them.
 const TABLE_DEFAULT: u64 = 65_537;
-
-/// The largest table that Envoy takes.
-const TABLE_MAX: u64 = 5_000_011;
 
 /// `ConsistentHashLB`.
 pub(super) fn read(at: &Cursor<'_>, report: &mut Report) -> LoadBalancer {
@@ -48,8 +48,9 @@ fn read_balancer(at: &Cursor<'_>, report: &mut Report) -> Balancer {
     match table {
         Some(table) => {
             let entries = size(&table, "tableSize").unwrap_or(TABLE_DEFAULT);
-            if entries > TABLE_MAX || !is_prime(entries) {
-                let message = format!("{entries} is not a prime number of at most {TABLE_MAX}");
+            if entries > TABLE_ENTRIES_MAX || !is_prime(entries) {
+                let message =
+                    format!("{entries} is not a prime number of at most {TABLE_ENTRIES_MAX}");
                 let place = table.field("tableSize").unwrap_or(table);
                 let fault = Fault::new(message).hint(format!("{TABLE_DEFAULT} is usual"));
                 report.error(&place, fault);
@@ -62,15 +63,13 @@ fn read_balancer(at: &Cursor<'_>, report: &mut Report) -> Balancer {
     }
 }
 
-fn is_prime(number: u64) -> bool {
-    let mut divisors = (2..).take_while(|divisor| divisor * divisor <= number);
-    number > 1 && divisors.all(|divisor| !number.is_multiple_of(divisor))
-}
-
 /// Exactly one of them. A source address that is not to be used is none.
 fn read_key(at: &Cursor<'_>, report: &mut Report) -> Option<HashKey> {
     let text = |name| at.text_of(name).map(str::to_owned);
-    let header = text("httpHeaderName").map(|name| HashKey::Header(name.to_ascii_lowercase()));
+    let header = text("httpHeaderName").map(|name| match name.as_str() {
+        AUTHORITY => HashKey::Header("host".to_owned()),
+        _ => HashKey::Header(name.to_ascii_lowercase()),
+    });
     let cookie = at.field("httpCookie");
     let cookie = cookie.and_then(|cookie| Some(HashKey::Cookie(read_cookie(&cookie, report)?)));
     let source = at.boolean_of("useSourceIp").filter(|used| *used);
@@ -134,9 +133,27 @@ fn read_cookie(at: &Cursor<'_>, report: &mut Report) -> Option<HashCookie> {
     })
 }
 
+/// The authority of a request, as HTTP/2 has it; proxies find it under `host`.
+const AUTHORITY: &str = ":authority";
+
+/// `httpHeaderName`: the name of a header field, or [`AUTHORITY`].
+pub(super) fn header(text: &str) -> Result<(), Fault> {
+    if text == AUTHORITY || is_token(text.as_bytes()) {
+        return Ok(());
+    }
+    let fault = Fault::new(format!(
+        "`{}` is not the name of a header",
+        format::shown(text)
+    ));
+    Err(match text.starts_with(':') {
+        true => fault.hint("of what begins with a colon, only `:authority` can be hashed"),
+        false => fault,
+    })
+}
+
 /// The name of a cookie or of one of its attributes (RFC 6265 section 4.1.1).
 pub(super) fn cookie_name(text: &str) -> Result<(), Fault> {
-    if !text.is_empty() && text.bytes().all(is_token_byte) {
+    if is_token(text.as_bytes()) {
         return Ok(());
     }
     let message = format!("`{}` is not the name of a cookie", format::shown(text));

@@ -42,6 +42,7 @@ pub(super) fn read(
 /// `HTTPRequestMirrorFilter`.
 pub(super) fn mirror(
     at: &Cursor<'_>,
+    filter: usize,
     metadata: &Metadata,
     report: &mut Report,
 ) -> Option<Spanned<Mirror>> {
@@ -58,7 +59,11 @@ pub(super) fn mirror(
     };
     let backend = at.field("backendRef")?;
     let reference = reference(&backend, metadata, report)?;
-    Some(backend.spanned(Mirror { reference, share }))
+    Some(backend.spanned(Mirror {
+        reference,
+        share,
+        filter,
+    }))
 }
 
 /// `Fraction`: of hundred when it names no denominator.

@@ -59,7 +59,7 @@ fn read(at: &Cursor<'_>, owner: Owner, metadata: &Metadata, report: &mut Report)
         ..Filters::default()
     };
     let mut seen = HashSet::new();
-    for item in at.each_of_list("filters") {
+    for (index, item) in at.each_of_list("filters").enumerate() {
         let Some(kind_at) = item.field("type") else {
             continue;
         };
@@ -79,7 +79,7 @@ fn read(at: &Cursor<'_>, owner: Owner, metadata: &Metadata, report: &mut Report)
             filters.is_supported = false;
             report.warning(&kind_at, unsupported(kind, owner));
         } else if let Some(settings) = settings {
-            filters.add(kind, &settings, metadata, report);
+            filters.add((kind, index), &settings, metadata, report);
         }
     }
     filters
@@ -150,11 +150,19 @@ fn unsupported(kind: &str, owner: Owner) -> Fault {
 }
 
 impl Filters {
-    fn add(&mut self, kind: &str, at: &Cursor<'_>, metadata: &Metadata, report: &mut Report) {
+    fn add(
+        &mut self,
+        (kind, index): (&str, usize),
+        at: &Cursor<'_>,
+        metadata: &Metadata,
+        report: &mut Report,
+    ) {
         match kind {
             "RequestHeaderModifier" => self.request_headers = edits(at, Side::Request, report),
             "ResponseHeaderModifier" => self.response_headers = edits(at, Side::Response, report),
-            "RequestMirror" => self.mirrors.extend(backends::mirror(at, metadata, report)),
+            "RequestMirror" => self
+                .mirrors
+                .extend(backends::mirror(at, index, metadata, report)),
             "RequestRedirect" => self.redirect = Some(redirect(at, report)),
             "URLRewrite" => self.rewrite = Some(rewrite(at, report)),
             _ => self.cors = Some(cors(at, report)),

@@ -177,6 +177,8 @@ pub struct Mirror {
     pub reference: BackendReference,
     /// Of how many.
     pub share: Share,
+    /// Its place among the filters.
+    pub filter: usize,
 }
 
 /// What is done about a try that failed.

@@ -34,6 +34,15 @@ pub(super) fn redirect(at: &Cursor<'_>, report: &mut Report) -> Option<Redirect>
         (None, Some(_)) => RedirectPort::FromRequestPort,
         (None, None) => RedirectPort::Authority,
     };
+    if let Some(field) = at.field("uri")
+        && let Some(uri) = field.text()
+        && !uri.starts_with([PATH_START, '%'])
+        && !uri.is_empty()
+    {
+        let fault = Fault::new("it is a path, and does not begin with `/`");
+        let hint = "another host is said by `authority` and `scheme`";
+        report.warning(&field, fault.hint(hint));
+    }
     Some(Redirect {
         status: redirect_code(at, report)?,
         scheme: at.text_of("scheme").map(str::to_ascii_lowercase),
@@ -48,6 +57,8 @@ pub(super) fn redirect(at: &Cursor<'_>, report: &mut Report) -> Option<Redirect>
         },
     })
 }
+
+const PATH_START: char = '/';
 
 /// 301 when not written; Envoy knows five, and so does the API.
 fn redirect_code(at: &Cursor<'_>, report: &mut Report) -> Option<u16> {
@@ -107,6 +118,12 @@ pub(super) fn rewrite(at: &Cursor<'_>, report: &mut Report) -> Option<Rewrite> {
     {
         let fault = Fault::new("`uri` and `uriRegexRewrite` exclude each other");
         report.error(&regex, fault.hint("remove one of them"));
+    }
+    if let Some(field) = at.field("uri").filter(|_| path.is_some())
+        && path.is_some_and(|path| !path.starts_with(PATH_START))
+    {
+        let fault = Fault::new("no path begins so: it would be refused with 400");
+        report.warning(&field, fault.hint("begin with `/`"));
     }
     let regex = at.field("uriRegexRewrite");
     let regex = regex.and_then(|regex| regex_rewrite(&regex, report));

@@ -1,7 +1,7 @@
 //! Reads `corsPolicy`: which pages of other origins may read the answers.
 
 use ringmain_config::{filter::Cors, route::StringMatch};
-use ringmain_core::header::is_token_byte;
+use ringmain_core::header::is_token;
 
 use super::{
     super::{
@@ -80,7 +80,7 @@ fn read_origins(at: &Cursor<'_>, report: &mut Report) -> Vec<StringMatch> {
 
 /// A method's name (RFC 9110 section 9.1), or `*`.
 pub(super) fn method(text: &str) -> Result<(), Fault> {
-    if !text.is_empty() && text.bytes().all(is_token_byte) {
+    if is_token(text.as_bytes()) {
         return Ok(());
     }
     let message = format!("`{}` is not a method", format::shown(text));

@@ -1,5 +1,7 @@
 //! Reads VirtualService: its hosts, its gateways, and its rules in the order written.
 
+use std::time::Duration;
+
 use ringmain_config::{
     filter::Filters,
     route::{HeaderMatch, PathMatch, QueryMatch, StringMatch},
@@ -136,7 +138,7 @@ fn read_route(at: &Cursor<'_>, metadata: &Metadata, report: &mut Report) -> Opti
         matches.push(item.spanned(condition));
     }
     let action = read_action(at, metadata, report);
-    let timeout = at.text_of("timeout").and_then(format::duration);
+    let timeout = timeout(at, "timeout", report);
     let filters = Filters {
         fault: at
             .field("fault")
@@ -147,7 +149,7 @@ fn read_route(at: &Cursor<'_>, metadata: &Metadata, report: &mut Report) -> Opti
         name: at.text_of("name").unwrap_or_default().to_owned(),
         matches,
         headers: headers::read(at, report),
-        timeout: timeout.filter(|timeout| !timeout.is_zero()),
+        timeout,
         action: action?,
         filters: (!filters.is_empty()).then(|| Box::new(filters)),
     };
@@ -161,6 +163,20 @@ fn has_fault(route: &HttpRoute) -> bool {
     let filters = route.filters.as_ref();
     filters.is_some_and(|filters| filters.fault.is_some())
 }
+
+/// The field of this name. Zero is no limit; what is shorter than Istio takes is a mistake in the
+/// unit, and no request would be in time.
+pub(super) fn timeout(at: &Cursor<'_>, name: &str, report: &mut Report) -> Option<Duration> {
+    let field = at.field(name)?;
+    let timeout = format::duration(field.text()?)?;
+    if !timeout.is_zero() && timeout < TIMEOUT_MIN {
+        let fault = Fault::new("it is shorter than 1ms, so that every request would fail");
+        report.error(&field, fault.hint("write 0s for no limit"));
+    }
+    Some(timeout).filter(|timeout| !timeout.is_zero())
+}
+
+const TIMEOUT_MIN: Duration = Duration::from_millis(1);
 
 /// Where faults are injected to see what they do, nothing is to mend them: neither timeouts nor
 /// retries apply to the rule (`HTTPRoute.fault`).

@@ -74,7 +74,7 @@ pub(super) fn read(at: &Cursor<'_>, report: &mut Report) -> Retries {
         return Retries::default();
     }
     let duration = |name| at.text_of(name).and_then(format::duration);
-    policy.per_try_timeout = duration("perTryTimeout").filter(|timeout| !timeout.is_zero());
+    policy.per_try_timeout = super::read::timeout(at, "perTryTimeout", report);
     policy.back_off = duration("backoff").unwrap_or(policy.back_off);
     Retries {
         policy,

@@ -582,6 +582,21 @@ claim would be let through; remove the rule",
 without its host; remove it here, or `set` another one",
         ),
         (
+            "timeout: 1us",
+            "3:12 error: spec.http[0].timeout: it is shorter than 1ms, so that every request would \
+fail; write 0s for no limit",
+        ),
+        (
+            "retries: {attempts: 1, perTryTimeout: 1ns}",
+            "3:41 error: spec.http[0].retries.perTryTimeout: it is shorter than 1ms, so that every \
+request would fail; write 0s for no limit",
+        ),
+        (
+            "rewrite: {uri: x}",
+            "3:18 warning: spec.http[0].rewrite.uri: no path begins so: it would be refused with \
+400; begin with `/`",
+        ),
+        (
             "headers: {request: {remove: [authority]}}",
             "3:32 error: spec.http[0].headers.request.remove[0]: a request cannot be \
 without its host; remove it here, or `set` another one",

@@ -34,6 +34,10 @@ fn keys() {
             "{httpHeaderName: X-User}",
             HashKey::Header("x-user".to_owned()),
         ),
+        (
+            "{httpHeaderName: ':authority'}",
+            HashKey::Header("host".to_owned()),
+        ),
         ("{useSourceIp: true}", HashKey::SourceAddress),
         (
             "{httpQueryParameterName: User}",
@@ -148,6 +152,12 @@ fn what_is_wrong_with_a_hash() {
             "{httpHeaderName: 'a b'}",
             "65 error",
             ".httpHeaderName: `a b` is not the name of a header",
+        ),
+        (
+            "{httpHeaderName: ':path'}",
+            "65 error",
+            ".httpHeaderName: `:path` is not the name of a header; of what begins with a colon, \
+             only `:authority` can be hashed",
         ),
         (
             "{httpQueryParameterName: ''}",
