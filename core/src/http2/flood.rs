@@ -68,11 +68,11 @@ impl Resets {
     /// [`EARLY_MICROS`]. A client that cancels much, but not most, is let be.
     ///
     /// # Errors
-    /// Half of all its requests ended so, and half as many as `max`.
+    /// So many as `max` ended so, and half of all its requests.
     pub fn ended(&mut self, early: bool) -> Result<(), Flood> {
         self.ended += 1;
         self.early += u64::from(early);
-        match early && 2 * self.early >= self.ended.max(self.max) {
+        match early && self.early >= self.max && 2 * self.early >= self.ended {
             true => Err(Flood::EarlyResets),
             false => Ok(()),
         }
@@ -207,14 +207,15 @@ mod tests {
     #[test]
     fn resets() {
         let closed = Err(Flood::EarlyResets);
-        check_resets(500, &[(249, true)], Ok(()));
-        check_resets(500, &[(250, true)], closed);
-        check_resets(500, &[(250, false), (249, true)], Ok(()));
-        check_resets(500, &[(250, false), (250, true)], closed);
-        check_resets(500, &[(10_000, false), (9_999, true)], Ok(()));
-        check_resets(500, &[(10_000, false), (10_000, true)], closed);
-        check_resets(500, &[(249, true), (10_000, false), (9_751, true)], closed);
-        check_resets(10, &[(5, true)], closed);
+        check_resets(250, &[(249, true)], Ok(()));
+        check_resets(250, &[(250, true)], closed);
+        check_resets(250, &[(250, false), (249, true)], Ok(()));
+        check_resets(250, &[(250, false), (250, true)], closed);
+        check_resets(250, &[(10_000, false), (9_999, true)], Ok(()));
+        check_resets(250, &[(10_000, false), (10_000, true)], closed);
+        check_resets(250, &[(249, true), (10_000, false), (9_751, true)], closed);
+        check_resets(10, &[(9, true)], Ok(()));
+        check_resets(10, &[(10, true)], closed);
     }
 
     /// Milliseconds and what comes then; whether that is too much.
