@@ -56,7 +56,7 @@ fn check(words: &[&str], expected: &[&str]) {
 }
 
 const BY_TABLE: &str = "retries       2 on connect-failure,refused-stream,unavailable,cancelled,\
-                        retriable-status-codes, by the route table";
+                        retriable-status-codes,stale-connection, by the route table";
 
 /// The lines of the destination `origin.internal`, which is sent this path.
 fn to_origin(path: &str) -> [String; 5] {
