@@ -4,8 +4,8 @@
 //! An allowed origin is named in the answer as it was sent, never as `*`, as in Envoy; answers are
 //! therefore marked as different for different origins (`vary`), which Envoy does not do.
 //! Preflights of allowed origins are answered here. The fields are set in place of those that the
-//! upstream sends. `*` beside credentials is sent as it is written, as Envoy does, unless the policy
-//! says that it stands for what a preflight asks for.
+//! upstream sends. `*` beside credentials is sent as it is written, as Envoy does, unless the
+//! policy says that it stands for what a preflight asks for.
 
 use ringmain_config::filter::Cors as Source;
 

@@ -82,8 +82,8 @@ impl fmt::Debug for Regex {
     }
 }
 
-/// In RE2's UTF-8 mode, which is Envoy's: `.` is a character, so a value that is not UTF-8 is matched
-/// by nothing that asks about it; `\d`, `\w`, `\s` and `\b` are about ASCII.
+/// In RE2's UTF-8 mode, which is Envoy's: `.` is a character, so a value that is not UTF-8 is
+/// matched by nothing that asks about it; `\d`, `\w`, `\s` and `\b` are about ASCII.
 pub(super) fn parse(pattern: &str) -> Result<Hir, String> {
     let refused = |reason: String, column: usize| {
         let pattern = shown(pattern);
@@ -132,8 +132,8 @@ fn unquoted(pattern: &str) -> Cow<'_, str> {
 /// Of a pattern that could be written otherwise.
 pub(super) fn too_large(pattern: &str, bytes: usize) -> String {
     format!(
-        "regular expression {} needs an automaton of more than {} KiB: of what it repeats a counted \
-         number of times, like `{{1,64}}`, let it repeat less, or any number (`+`, `*`)",
+        "regular expression {} needs an automaton of more than {} KiB: of what it repeats a \
+         counted number of times, like `{{1,64}}`, let it repeat less, or any number (`+`, `*`)",
         shown(pattern),
         bytes >> 10
     )
