@@ -2,10 +2,10 @@
 //! replacement by a regular expression (`HTTPRewrite.uriRegexRewrite`).
 //!
 //! Where a match is, two complete automata say, as for conditions ([`super::regex`]); they cost 1
-//! to 2 ns for each byte. What the groups in it matched is found by a simulation, whose time for each
-//! byte grows with the pattern, and so is everything when a pattern's automata would be too large.
-//! Every match is replaced. Since many matches can each look at the rest of the path, the work for
-//! one path is bounded ([`WORK_MAX`]).
+//! to 2 ns for each byte. What the groups in it matched is found by a simulation, whose time for
+//! each byte grows with the pattern, and so is everything when a pattern's automata would be too
+//! large. Every match is replaced. Since many matches can each look at the rest of the path, the
+//! work for one path is bounded ([`WORK_MAX`]).
 
 use regex_automata::{
     Anchored, Input, Match, MatchKind,
