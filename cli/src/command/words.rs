@@ -49,8 +49,8 @@ pub(super) fn answer(status: u16, grpc_status: Option<u8>) -> String {
     }
 }
 
-/// How much is sent to a cluster at a time: `requests 100, retry budget 20 % or 3`. Nothing when nothing
-/// is limited.
+/// How much is sent to a cluster at a time: `requests 100, retry budget 20 % or 3`. Nothing when
+/// nothing is limited.
 pub(super) fn limits(limits: &LimitsPart) -> Vec<String> {
     let numbers = [
         ("pending", limits.pending),

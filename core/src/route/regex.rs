@@ -132,8 +132,8 @@ fn unquoted(pattern: &str) -> Cow<'_, str> {
 /// Of a pattern that could be written otherwise.
 pub(super) fn too_large(pattern: &str, bytes: usize) -> String {
     format!(
-        "regular expression {} needs an automaton of more than {} KiB: of what it repeats a counted \
-         number of times, like `{{1,64}}`, let it repeat less, or any number (`+`, `*`)",
+        "regular expression {} needs an automaton of more than {} KiB: of what it repeats a \
+         counted number of times, like `{{1,64}}`, let it repeat less, or any number (`+`, `*`)",
         shown(pattern),
         bytes >> 10
     )

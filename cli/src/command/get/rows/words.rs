@@ -214,7 +214,8 @@ mod tests {
         assert_eq!(balancer(&limited), "maglev of cookie user");
         assert_eq!(
             limits(&limited),
-            "pending 1, requests 2, retries 3, streams 4, per connection 9, retry budget 12.5 % or 3"
+            "pending 1, requests 2, retries 3, streams 4, per connection 9, \
+             retry budget 12.5 % or 3"
         );
     }
 }
