@@ -209,7 +209,7 @@ fn slashes(io: Io) {
     check_paths(io, key, "unescape_and_forward", &[("/a%2Fb?c", "/a/b?c")]);
     for (mode, status, location) in [
         ("reject", 400, None),
-        ("unescape_and_redirect", 307, Some("/a/b?c")),
+        ("unescape_and_redirect", 307, Some("http://a/a/b?c")),
     ] {
         let origin = Origin::saying("hello");
         let mesh = tuned(io, &origin, key, &format!("{mode:?}"));
