@@ -148,6 +148,17 @@ impl Proxy {
         wait::until_equal(name, value, || self.metric(name));
     }
 
+    /// Waits until its worker has looked after itself so many times more, as it does every second:
+    /// some gauges are set then.
+    pub fn wait_for_turns(&self, count: u64) {
+        let turns = || self.metric("ringmain_worker_turns_total");
+        let enough = turns() + count;
+        wait::until(format!("turn {enough} of the worker"), || match turns() {
+            turn if turn >= enough => Ok(()),
+            turn => Err(turn),
+        });
+    }
+
     /// The access log so far: whole lines.
     pub fn log(&self) -> Vec<Line> {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();

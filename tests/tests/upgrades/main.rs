@@ -5,6 +5,7 @@
 
 mod carrying;
 mod handshakes;
+mod held;
 mod http2;
 mod python;
 mod sidecars;

@@ -52,7 +52,7 @@ const HELD_MAX: usize = 48 << 20;
 const GROWTH_KIB_MAX: u64 = 4096;
 
 /// Everything goes to an endpoint that speaks HTTP/2.
-fn to_http2(io: Io, endpoint: SocketAddr) -> Builder {
+pub(crate) fn to_http2(io: Io, endpoint: SocketAddr) -> Builder {
     let service = yaml::service("origin", &[endpoint])
         .replace("name: http, protocol: HTTP", "name: http2, protocol: HTTP2")
         .replace("ports: {http:", "ports: {http2:");
@@ -62,7 +62,7 @@ fn to_http2(io: Io, endpoint: SocketAddr) -> Builder {
 }
 
 /// A server of HTTP/2 that sends back what comes.
-fn echoing_streams() -> SocketAddr {
+pub(crate) fn echoing_streams() -> SocketAddr {
     serve(true, |mut stream, _| {
         let mut writer = stream.try_clone().unwrap();
         drop(std::io::copy(&mut stream, &mut writer));
