@@ -26,8 +26,8 @@ use crate::{
 ///
 /// Asks the control plane for its files and for every connected proxy: which generation it uses,
 /// and why it is not the latest. With --admin asks one proxy about itself. Exits with 1 when a file
-/// has errors, when a proxy refused its configuration or could not be given it, or when the proxy of
-/// --admin is not live.
+/// has errors, when a proxy refused its configuration or could not be given it, or when the proxy
+/// of --admin is not live.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   ringmain status

@@ -56,8 +56,8 @@ worker_counters! {
     upstream_connections_reused: Counter, "ringmain_upstream_connections_reused_total",
         "Requests sent on a connection that had carried one before.";
     upstream_stale_retries: Counter, "ringmain_upstream_stale_retries_total",
-        "Requests sent once more because the endpoint had closed a kept connection, whatever the \
-         route says of retries.";
+        "Of the further tries: made because the endpoint had closed a kept connection \
+         (stale-connection).";
     upstream_connect_failures: Counter, "ringmain_upstream_connect_failures_total",
         "Connections to endpoints that could not be opened: refused, too late, or not HTTP/2 where \
          that is spoken.";

@@ -113,7 +113,8 @@ fn a_cancel_before_an_answer(io: Io) {
     }
 }
 
-/// The time is over for the proxy alone: neither the client nor the server has one that is so short.
+/// The time is over for the proxy alone: neither the client nor the server has one that is so
+/// short.
 fn out_of_time(io: Io) {
     let (_server, address) = serve(place::address());
     let routes = format!("{}  timeout: 200ms\n", yaml::all_to("peer.test"));

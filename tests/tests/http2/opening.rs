@@ -35,7 +35,8 @@ fn mesh(io: Io, origin: &Origin, policy: &str) -> Mesh {
         )
         .resource("rule", &rule)
         .routes(
-            "- retries: {attempts: 0}\n  route: [{destination: {host: origin.test}}]\n  name: all\n",
+            "- name: all\n  retries: {attempts: 0}\n  \
+             route: [{destination: {host: origin.test}}]\n",
         )
         .start()
 }
