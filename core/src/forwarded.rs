@@ -92,9 +92,9 @@ fn own<'a>(fields: &[(Known, &'a [u8])], name: Option<Known>) -> Option<&'a [u8]
 }
 
 /// The scheme of a request (RFC 9110 section 4.2), for routes, redirects and those behind: that of
-/// `x-forwarded-proto` where it is believed, which is at a sidecar, whose peers are of the mesh, and
-/// at a gateway behind trusted proxies (`hops`); else that of the connection. What the client wrote
-/// in an absolute target or `:scheme` is no proof of anything.
+/// `x-forwarded-proto` where it is believed, which is at a sidecar, whose peers are of the mesh,
+/// and at a gateway behind trusted proxies (`hops`); else that of the connection. What the client
+/// wrote in an absolute target or `:scheme` is no proof of anything.
 pub fn scheme(
     direction: Direction,
     hops: u32,

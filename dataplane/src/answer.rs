@@ -371,8 +371,8 @@ impl Answer<'_> {
         self.session.stream.deadline().set(late, Expiry::Close);
     }
 
-    /// All of them together may be as long as one head: a client of HTTP/2 that does not read cannot
-    /// stop them, and they wait in its connection.
+    /// All of them together may be as long as one head: a client of HTTP/2 that does not read
+    /// cannot stop them, and they wait in its connection.
     async fn send_interim(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.interim_bytes += bytes.len();
         if self.interim_bytes > self.worker.limits.head.head_bytes_max {

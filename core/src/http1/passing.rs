@@ -4,8 +4,8 @@
 //! it appends to lists; those that the route's edits append. Left behind are: fields bound to the
 //! connection they came on (`Known::is_connection_bound`) and those that `Connection` names, except
 //! fields meant for everyone on the way; fields that the edits drop; fields that the proxy sets
-//! itself; at a gateway, fields that its client is not trusted with. The proxy's own fields stand before the edits, so a route can replace or remove them, as
-//! in Envoy.
+//! itself; at a gateway, fields that its client is not trusted with. The proxy's own fields stand
+//! before the edits, so a route can replace or remove them, as in Envoy.
 //!
 //! How a field is written is up to a [`Sink`]: text for HTTP/1, a map for HTTP/2.
 

@@ -161,7 +161,8 @@ fn fields_that_the_proxy_says(io: Io) {
             212,
         ),
         route(
-            "uri: {exact: /through}, headers: {x-forwarded-for: {regex: '192[.]0[.]2[.]1, ?127[.0-9]+'}}",
+            "uri: {exact: /through}, \
+             headers: {x-forwarded-for: {regex: '192[.]0[.]2[.]1, ?127[.0-9]+'}}",
             213,
         ),
     ];
