@@ -1,5 +1,5 @@
-//! A request whose body is still arriving: it goes out while the answer comes in, and either may end
-//! first.
+//! A request whose body is still arriving: it goes out while the answer comes in, and either may
+//! end first.
 
 use std::{cell::Cell, pin::pin, rc::Rc};
 
