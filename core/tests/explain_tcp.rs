@@ -78,7 +78,8 @@ fn carried() {
         "172.16.0.2",
         Some("127.0.0.1"),
     );
-    let origin = |resource: &str, line: u32| json!({"resource": resource, "file": "mesh.yaml", "line": line});
+    let file = "mesh.yaml";
+    let origin = |name: &str, line: u32| json!({"resource": name, "file": file, "line": line});
     let destination = |name: &str, share: f64, endpoints: Value| {
         json!({
             "cluster": name,

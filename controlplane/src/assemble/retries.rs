@@ -23,8 +23,8 @@ pub(super) fn of_table() -> RetryPolicy {
 }
 
 /// Of the table of an inbound port: a request that met a connection which the application was just
-/// closing has another try, if that cannot make it run twice. There is one endpoint, so none can be avoided. gRPC clients have
-/// retries of their own.
+/// closing has another try, if that cannot make it run twice. There is one endpoint, so none can be
+/// avoided. gRPC clients have retries of their own.
 pub(super) fn of_inbound_table(protocol: Protocol) -> Option<RetryPolicy> {
     match protocol {
         Protocol::Grpc | Protocol::GrpcWeb => None,

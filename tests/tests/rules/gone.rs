@@ -125,7 +125,7 @@ fn taking_back_at_once_is_counted(io: Io) {
     let origin = silent();
     let mesh = Mesh::builder(io)
         .all_to("origin", &[origin.address()])
-        .limit("http2_early_resets", "20")
+        .limit("http2_early_resets", "10")
         .start();
     let mut client = mesh.http2_client();
     client.ping();

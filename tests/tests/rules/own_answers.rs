@@ -6,7 +6,7 @@ use ringmain_tests::{
     mesh::{Builder, Mesh},
     on_both,
     origin::Origin,
-    place as places,
+    place as places, wait,
 };
 
 use crate::place::{TO_S, destination_rule, ruled, silent};
@@ -137,9 +137,10 @@ fn failures_of_grpc_are_logged_as_told(io: Io) {
             "{path}"
         );
     }
-    let counted = mesh.proxy.metrics();
     let told = [("response_code", "200")];
-    assert_eq!(counted.sum("istio_requests_total", &told), 4);
+    wait::until_equal("calls that were told 200", 4, || {
+        mesh.proxy.metrics().sum("istio_requests_total", &told)
+    });
     for (line, (path, _, flags)) in mesh.finish().iter().zip(rows) {
         assert_eq!(line.get("path"), path);
         assert_eq!(line.verdict(), format!("200 {flags}"), "{}", line.text);
@@ -219,8 +220,9 @@ fn aborts_are_of_their_destination(io: Io) {
         ("response_code", "418"),
         ("response_flags", "FI"),
     ];
-    let counted = mesh.proxy.metrics().sum("istio_requests_total", &labels);
-    assert_eq!(counted, 1);
+    wait::until_equal("requests of the destination", 1, || {
+        mesh.proxy.metrics().sum("istio_requests_total", &labels)
+    });
     let line = mesh.finish_one();
     assert_eq!(line.get("upstream_cluster"), "outbound|80||s.test");
 }

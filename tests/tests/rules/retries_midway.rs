@@ -173,9 +173,10 @@ fn who_has_gone_is_not_waited_for(io: Io) {
     for client in [Speaks::Http1, Speaks::Http2] {
         let origin = origin(Speaks::Http2, |_| Deed::Answer(503));
         let mesh = ruled(io, Speaks::Http2, &[&origin], fields).start();
+        // The first try has failed.
         let pauses = || {
-            let retries = "ringmain_upstream_retries_total";
-            mesh.proxy.wait_for_metric(retries, 1);
+            let name = "ringmain_upstream_retries_total";
+            mesh.proxy.wait_for_metric(name, 1);
         };
         match Client::of(&mesh, client) {
             Client::Http1(mut client) => {
