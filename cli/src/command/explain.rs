@@ -73,7 +73,7 @@ pub(crate) struct Arguments {
     /// that are chosen by it.
     #[arg(long, value_name = "ADDRESS")]
     source: Option<IpAddr>,
-    /// Tuning file of the proxy: its section [http] says what is made of paths and which header
+    /// Tuning file of the proxy: its section `http` says what is made of paths and which header
     /// fields routes see. Without it /etc/ringmain/ringmain.toml if it is there, else the defaults.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
