@@ -10,7 +10,7 @@ use super::{
     reject::Reject,
     span::Span,
 };
-use crate::header::is_token_byte;
+use crate::header::is_token;
 
 /// The methods that change how a message is framed or understood.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,7 +97,7 @@ impl RequestLine {
         if version != b"HTTP/1.1" {
             return Err(refuse(text));
         }
-        if method.is_empty() || !method.iter().copied().all(is_token_byte) {
+        if !is_token(method) {
             return Err(Reject::Method);
         }
         if target.len() > limits.target_bytes_max {
