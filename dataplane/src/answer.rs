@@ -420,8 +420,12 @@ impl Answer<'_> {
         });
         let mut digits = itoa::Buffer::new();
         let service_time = digits.format(waited / 1000).as_bytes();
-        let mut set: SmallVec<[(Known, &[u8]); 2]> = SmallVec::new();
+        let date = self.worker.recorder.date();
+        let mut set: SmallVec<[(Known, &[u8]); 3]> = SmallVec::new();
         set.push((Known::XEnvoyUpstreamServiceTime, service_time));
+        if self.head.header(bytes, Known::Date).is_none() {
+            set.push((Known::Date, &date));
+        }
         let has_server = || self.head.header(bytes, Known::Server).is_some();
         if let Some(server) = self.worker.http.server(has_server) {
             set.push((Known::Server, server));

@@ -22,6 +22,7 @@ use std::{
 
 use ringmain_core::{
     access_log::{Outcome, Protocol},
+    date::{HTTP_DATE_BYTES, http_date},
     failure::{Failure, Flags},
     metrics::Reporter,
 };
@@ -45,6 +46,8 @@ pub struct Recorder {
     clock: Rc<Deadlines>,
     /// Wall-clock time of the clock's zero, microseconds since 1970.
     epoch: Cell<u64>,
+    /// The wall clock's time as answers say it.
+    date: Cell<[u8; HTTP_DATE_BYTES]>,
     /// Where requests go that reach no cluster.
     nowhere: Rc<Edge>,
     #[expect(
@@ -63,6 +66,7 @@ impl Recorder {
             log: log.map(|sink| LogBuffer::new(sink, counters)),
             clock,
             epoch: Cell::new(0),
+            date: Cell::new(http_date(0)),
             nowhere: Edge::new(Arc::default(), Arc::default()),
             spare: RefCell::default(),
         };
@@ -90,6 +94,12 @@ impl Recorder {
         let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let micros = u64::try_from(since_1970.as_micros()).unwrap_or(u64::MAX);
         self.epoch.set(micros.saturating_sub(self.clock.now()));
+        self.date.set(http_date(since_1970.as_secs()));
+    }
+
+    /// For the `Date` field of answers (RFC 9110 section 6.6.1): the time up to two seconds ago.
+    pub fn date(&self) -> [u8; HTTP_DATE_BYTES] {
+        self.date.get()
     }
 
     fn text(&self) -> Option<Box<Text>> {

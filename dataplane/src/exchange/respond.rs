@@ -60,7 +60,8 @@ pub(super) async fn respond(
     let is_head = downstream.asks_for_head();
     downstream.consume_head();
     let mut outgoing = worker.buffers.take();
-    let headers = local.headers(edits, worker.http.server(|| false));
+    let date = worker.recorder.date();
+    let headers = local.headers(edits, worker.http.server(|| false), &date);
     let out = outgoing.tail();
     encode_local_response(
         out,
@@ -98,7 +99,8 @@ async fn respond_on_stream(
     let Some(client) = downstream.wire.http2() else {
         return Err(Failure::DownstreamGone);
     };
-    let headers = local.headers(edits, worker.http.server(|| false));
+    let date = worker.recorder.date();
+    let headers = local.headers(edits, worker.http.server(|| false), &date);
     let ends = downstream.asks_for_head() || local.body.is_empty();
     let head = local_response(local.status, &headers, local.body.len());
     let responded = client.respond(head, ends);

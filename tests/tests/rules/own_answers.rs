@@ -157,7 +157,9 @@ fn direct_ones_for_grpc(io: Io) {
     assert_eq!(answer.get("grpc-status"), Some("14"));
     assert_eq!(answer.get("grpc-message"), Some("not now"));
     assert_eq!(answer.text(), "");
+    assert!(answer.get("date").is_some(), "{answer:?}");
     let plain = mesh.client().get("/");
+    assert!(plain.get("date").is_some(), "{plain:?}");
     assert_eq!((plain.status(), plain.text().as_str()), (503, "not now"));
     let verdicts: Vec<_> = mesh.finish().iter().map(|line| line.verdict()).collect();
     assert_eq!(verdicts, ["200 -", "503 -"]);
