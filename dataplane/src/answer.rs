@@ -125,6 +125,7 @@ impl Answer<'_> {
         }
         let ends = self.send_head(head, framing, &mut outgoing, record)?;
         received.consume(head_bytes);
+        self.drop_impossible_body();
         if self.switches() {
             received.release();
             // In a box of its own: hardly an answer gets here.
@@ -153,6 +154,20 @@ impl Answer<'_> {
         record.sent(bytes.get());
         result?;
         Ok(Forwarded::Sent(self.may_be_used_again(&received)))
+    }
+
+    /// No body follows a 204, a 304, or the answer to a HEAD (RFC 9110 section 6.4.1), whatever
+    /// frames its sender says one in: it is not waited for, and its sender is told so.
+    fn drop_impossible_body(&mut self) {
+        let has_none = self.has_no_body();
+        if let (Upstream::Http2(loan), true) = (&mut *self.upstream, has_none) {
+            loan.incoming = None;
+        }
+    }
+
+    /// The head says that it is the whole answer.
+    fn has_no_body(&self) -> bool {
+        self.head.framing() == Framing::None && !self.switches()
     }
 
     /// The policy asks for another try, and there is room for it.
@@ -275,7 +290,7 @@ impl Answer<'_> {
                     let mut source = Source::Http2(incoming);
                     carry.run(&mut source, &mut sink, None).await
                 }
-                None => Ok(()),
+                None => carry.flush(&mut sink).await,
             },
         };
         carried.map_err(|broken| self.failure(&broken))
@@ -443,6 +458,7 @@ impl Answer<'_> {
             let ends = match &*self.upstream {
                 _ if self.switches() => false,
                 Upstream::Http1(_) => BodyDecoder::new(self.head.framing()).is_done(),
+                Upstream::Http2(_) if self.has_no_body() => true,
                 Upstream::Http2(loan) => loan.incoming.as_ref().is_none_or(Incoming::is_over),
             };
             let response = http2::response(self.head, bytes, &write);
