@@ -480,8 +480,10 @@ impl Answer<'_> {
         match broken {
             Broken::Target if self.is_over() => Failure::RouteTimeout,
             Broken::Target => Failure::DownstreamGone,
-            Broken::Malformed(reject) => Failure::BadResponse(*reject),
+            Broken::Malformed(reject) => Failure::BadResponseBody(*reject),
             Broken::Late => self.too_late(),
+            Broken::Reset => self.late_or(Failure::UpstreamResetWithin),
+            Broken::Fault => self.late_or(Failure::UpstreamProtocolWithin),
             Broken::Ended | Broken::Source | Broken::Stopped => {
                 self.late_or(Failure::UpstreamTruncated)
             }

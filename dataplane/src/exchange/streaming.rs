@@ -107,10 +107,7 @@ impl Forward<'_, '_> {
                 .await;
             // Without its body the request has no answer. When it is the upstream that takes no
             // more, it may have answered all the same.
-            if matches!(
-                result,
-                Err(Broken::Ended | Broken::Source | Broken::Late | Broken::Malformed(_))
-            ) {
+            if !matches!(result, Ok(()) | Err(Broken::Target | Broken::Stopped)) {
                 target.end();
             }
             if result.is_ok() {
