@@ -3,11 +3,12 @@
 use std::rc::Rc;
 
 use h2::{RecvStream, ext};
-use http::Request;
+use http::{Request, header::CONTENT_TYPE, request, uri::PathAndQuery};
 use ringmain_core::{
     access_log::Protocol,
     failure::Failure,
-    http1::{Known, MethodKind, Reject, RequestHead, ResponseHead},
+    grpc,
+    http1::{Known, MethodKind, Reject, RequestHead, ResponseHead, glimpse},
     http2::{self, Extended, ReceivedRequest},
 };
 
@@ -80,6 +81,8 @@ pub struct Downstream {
     pub head_bytes: usize,
     /// `request` is the head of a request, rather than of what could not be read.
     pub is_understood: bool,
+    /// It is none that is understood, but says that it is a call of gRPC.
+    pub is_refused_call: bool,
     /// It asks for another protocol behind its answer, so until then nothing may stand behind it.
     pub wants_upgrade: bool,
     /// When the request's first byte was there.
@@ -109,6 +112,7 @@ impl Downstream {
             received,
             head_bytes: 0,
             is_understood: false,
+            is_refused_call: false,
             wants_upgrade: false,
             started: now,
             head_at: now,
@@ -169,7 +173,24 @@ impl Downstream {
             Ok(None) => Arrival::Refused(Failure::BadRequest(Reject::HeadTooLarge)),
             Err(reject) => Arrival::Refused(Failure::BadRequest(reject)),
         };
+        if matches!(arrival, Arrival::Refused(_)) {
+            downstream.note_refused(&parts);
+        }
         (downstream, arrival)
+    }
+
+    /// What the log, and an answer, need to know of a request that was refused.
+    fn note_refused(&mut self, parts: &request::Parts) {
+        let content_type = parts.headers.get(CONTENT_TYPE);
+        self.is_refused_call = content_type.is_some_and(|value| grpc::is_grpc(value.as_bytes()));
+        if self.received.is_empty() {
+            // In the form of HTTP/1, as all that is looked at.
+            let target = parts.uri.path_and_query().map(PathAndQuery::as_str);
+            let out = self.received.tail();
+            for word in [parts.method.as_str(), " ", target.unwrap_or_default()] {
+                out.extend_from_slice(word.as_bytes());
+            }
+        }
     }
 
     /// Its heads, for the next one.
@@ -237,8 +258,18 @@ impl Downstream {
         }
     }
 
-    /// What the access log says of something that is not a request.
-    pub fn describe_peer(&self) -> Description<'_> {
+    /// What the access log says of something that was refused before it was understood.
+    pub fn describe_refused(&self) -> Description<'_> {
+        let (method, path) = glimpse(self.received.filled());
+        Description {
+            method,
+            path,
+            protocol: self.wire.http2().map(|_| Protocol::Http2),
+            ..self.describe_peer()
+        }
+    }
+
+    fn describe_peer(&self) -> Description<'_> {
         Description {
             downstream_local: self.stream().local_address().ok(),
             downstream_remote: Some(self.session.peer),

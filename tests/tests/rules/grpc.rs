@@ -12,7 +12,14 @@ use ringmain_tests::{
 
 use crate::place::{TO_S, ruled, silent};
 
-on_both!(no_route, no_endpoint, refused, out_of_time, aborted);
+on_both!(
+    no_route,
+    no_endpoint,
+    refused,
+    out_of_time,
+    aborted,
+    not_understood,
+);
 
 fn call(mesh: &Mesh, fields: &[(&str, &str)]) -> Message {
     let mut client: Peer = mesh.http2_client();
@@ -59,6 +66,15 @@ fn refused(io: Io) {
         .service("s", &[nobody])
         .start();
     check(mesh, &[], "14", "UF");
+}
+
+/// What is wrong with a head is told in gRPC's way as well.
+fn not_understood(io: Io) {
+    let origin = Origin::saying("");
+    for field in [("host", "other.test"), ("x-a", "b ")] {
+        let mesh = ruled(io, &[&origin], "").start();
+        check(mesh, &[field], "13", "DPE");
+    }
 }
 
 fn out_of_time(io: Io) {
