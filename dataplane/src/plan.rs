@@ -431,8 +431,8 @@ impl<'t> Planner<'_, 't> {
             response_edits: target::response_edits(route, Some(destination)).collect(),
         };
         if let Some(key) = &entry.cluster.hash {
-            let source = self.downstream.session.peer.ip();
-            let affinity = Affinity::of(key, request, source, &mut || self.worker.random());
+            let random = &mut || self.worker.random();
+            let affinity = Affinity::of(key, request, sent.own.client, random);
             forwarding.hash = affinity.hash;
             if let Some(value) = affinity.set_cookie {
                 decided.add_edits(&[], [("set-cookie".to_owned(), value)].into_iter());

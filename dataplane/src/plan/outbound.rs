@@ -1,6 +1,6 @@
 //! A request's head on its way to an upstream.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, net::IpAddr, time::Duration};
 
 use ringmain_config::listener::Direction;
 use ringmain_core::{
@@ -52,6 +52,8 @@ pub(super) struct Own<'a> {
     /// At a gateway: the client's address, and the same if it is one of the world outside.
     peer: Option<&'a str>,
     external: Option<String>,
+    /// Whoever made the request, as far as that is known.
+    pub(super) client: IpAddr,
 }
 
 /// Fields of the proxy's own.
@@ -70,12 +72,14 @@ impl<'a> Own<'a> {
         let has_proto = || message.header(head, Known::XForwardedProto).is_some();
         let client = is_gateway.then(|| client(worker, downstream));
         let external = client.and_then(|client| client.external);
+        let peer = downstream.session.peer.ip();
         Self {
             direction,
             request_id: request_id((message, head), worker, record),
             forwarded_proto: (is_gateway || !has_proto()).then_some(scheme),
             peer: is_gateway.then(|| downstream.peer_text()),
             external: external.map(|address| address.to_string()),
+            client: client.map_or(peer, |client| client.address),
         }
     }
 
