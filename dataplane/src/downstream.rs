@@ -136,6 +136,7 @@ impl Downstream {
             None => worker.limits.body_bytes_max,
         };
         let incoming = Incoming::new(stream, bytes_max, limits);
+        let incoming = incoming.with_underscores(worker.http.underscores);
         let ends = incoming.is_over();
         let mut received = worker.buffers.take();
         let arrived = ReceivedRequest {

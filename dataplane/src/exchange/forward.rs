@@ -98,9 +98,8 @@ impl Forward<'_, '_> {
         // What stands behind the head, which is encoded for the upstream already, is the body's
         // beginning, and often all of it.
         downstream.consume_head();
-        let bytes_max = self.worker.limits.body_bytes_max;
         let keeps = replay.is_some();
-        let mut upload = Upload::of(downstream, &outgoing, keeps, bytes_max, &bytes);
+        let mut upload = Upload::of(self.worker, downstream, &outgoing, keeps, &bytes);
         let first = keeps.then(|| outgoing.copy());
         let staged = upload.stage(
             &mut downstream.received,

@@ -9,8 +9,9 @@ use std::{
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream};
+use ringmain_config::tuning::UnderscoresInHeaders;
 use ringmain_core::{
-    http1::{Limits, Reject},
+    http1::{Framing, Limits, Reject},
     http2,
 };
 
@@ -74,6 +75,7 @@ pub struct Incoming {
     left: u64,
     /// Of trailers.
     limits: Limits,
+    underscores: UnderscoresInHeaders,
 }
 
 impl Incoming {
@@ -88,6 +90,27 @@ impl Incoming {
             unreleased: 0,
             left,
             limits: *limits,
+            underscores: UnderscoresInHeaders::Allow,
+        }
+    }
+
+    /// What is done with trailers whose name holds `_`.
+    #[must_use]
+    pub fn with_underscores(mut self, underscores: UnderscoresInHeaders) -> Self {
+        self.underscores = underscores;
+        self
+    }
+
+    /// A body is to come that is framed so.
+    ///
+    /// # Errors
+    /// [`Broken::Malformed`]: it says that it is longer than it may be.
+    pub fn check_length(&self, framing: Framing) -> Result<(), Broken> {
+        match framing {
+            Framing::Length(bytes) if bytes > self.left => {
+                Err(Broken::Malformed(Reject::BodyTooLarge))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -143,7 +166,7 @@ impl Incoming {
             Ok(None) => Ok(Piece::End(Vec::new())),
             Ok(Some(trailers)) => {
                 let mut lines = Vec::new();
-                http2::trailers_text(&mut lines, &trailers, &self.limits)
+                http2::trailers_text(&mut lines, &trailers, &self.limits, self.underscores)
                     .map(|()| Piece::End(lines))
                     .map_err(Broken::Malformed)
             }

@@ -1,7 +1,8 @@
 //! What a proxy makes of the fields and paths of requests, by its tuning and by where it stands.
 
 use ringmain_tests::{
-    Io, client::Client, mesh::Mesh, on_both, origin::Origin, sidecars::Pair, wait,
+    Io, client::Client, http2::Frame, mesh::Mesh, message::Message, on_both, origin::Origin,
+    sidecars::Pair, wait,
 };
 
 use crate::place::{answer, ruled};
@@ -22,7 +23,7 @@ fn tuned(io: Io, origin: &Origin, key: &str, value: &str) -> Mesh {
     ruled(io, &[origin], "").tune("http", key, value).start()
 }
 
-fn ask(mesh: &Mesh, target: &str, fields: &str) -> ringmain_tests::message::Message {
+fn ask(mesh: &Mesh, target: &str, fields: &str) -> Message {
     let request = format!("GET {target} HTTP/1.1\r\nhost: a\r\n{fields}\r\n");
     mesh.client().exchange(request)
 }
@@ -150,8 +151,30 @@ fn underscores(io: Io) {
         let requests = origin.requests();
         assert_eq!(requests.len(), if status == 200 { 2 } else { 1 });
         assert_eq!(requests.last().unwrap().get("x_user"), arrives, "{mode}");
+        for answer in [with_trailer(&mesh), with_trailer_over_http2(&mesh)] {
+            assert_eq!(answer.status(), status, "{mode}");
+            if let Some(request) = origin.requests().get(requests.len()..).unwrap().last() {
+                assert_eq!(request.trailers.get("x_user"), arrives, "{mode}");
+                assert_eq!(request.trailers.get("x-end"), Some("1"), "{mode}");
+            }
+        }
         mesh.finish();
     }
+}
+
+fn with_trailer(mesh: &Mesh) -> Message {
+    mesh.client().exchange(
+        "POST / HTTP/1.1\r\nhost: a\r\nte: trailers\r\ntransfer-encoding: chunked\r\n\r\n\
+         0\r\nx_user: 1\r\nx-end: 1\r\n\r\n",
+    )
+}
+
+fn with_trailer_over_http2(mesh: &Mesh) -> Message {
+    let mut client = mesh.http2_client();
+    let stream = client.post("/");
+    let trailers = [("x_user", "1"), ("x-end", "1")];
+    client.send(&Frame::headers(stream, trailers, true));
+    client.response(stream)
 }
 
 /// What the origin gets of a path, by mode.
