@@ -93,8 +93,10 @@ pub struct Forwarding<'t> {
     pub upgrade: Option<Box<Wanted>>,
     /// It may be sent a second time (RFC 9110 section 9.2.2).
     pub idempotent: bool,
-    /// For the whole exchange.
+    /// For the whole exchange, once the request has come to its end.
     pub timeout: Option<Duration>,
+    /// The same that the client asks for, from the request's head on.
+    pub deadline: Option<Duration>,
     /// Its head says which try it is, and each further one is to say so, too.
     pub tells_attempt: bool,
     /// What is done about tries that fail.
@@ -382,12 +384,13 @@ impl<'t> Planner<'_, 't> {
         let cluster = self.snapshot.cluster(destination.cluster);
         let entry = cluster.ok_or(Failure::NoCluster)?;
         let path = target::path(route, forward, request.path).map_err(Failure::BadPath)?;
-        let mut timeout = route.timeout;
-        if decided.is_grpc
-            && let Some(asked) = request.headers.value("grpc-timeout")
-        {
-            timeout = grpc::timeout_within(grpc::timeout(&asked), timeout);
-        }
+        let timeout = route.timeout;
+        let asked = match decided.is_grpc {
+            true => request.headers.value("grpc-timeout"),
+            false => None,
+        };
+        let asked = asked.and_then(|asked| grpc::timeout(&asked));
+        let deadline = asked.map(|asked| grpc::timeout_within(asked, timeout));
         let retry = route.retry.as_deref();
         let try_timeout = retry.and_then(|policy| policy.per_try_timeout);
         let mut edits: EditsList<'_> = sent.underscored.into_iter().collect();
@@ -405,7 +408,10 @@ impl<'t> Planner<'_, 't> {
             edits,
             scheme: sent.scheme,
             // An upstream has the time of a try.
-            timeout: [try_timeout, timeout].into_iter().flatten().min(),
+            timeout: [try_timeout, deadline.or(timeout)]
+                .into_iter()
+                .flatten()
+                .min(),
             own: sent.own,
         };
         let protocol = self.protocol(entry);
@@ -424,6 +430,7 @@ impl<'t> Planner<'_, 't> {
             upgrade,
             idempotent: is_idempotent(request.method),
             timeout,
+            deadline,
             retry,
             tells_attempt: sent.own.tells_attempt(),
             hash: None,

@@ -79,6 +79,7 @@ impl Forward<'_, '_> {
             return self.failed(request, failure, reused);
         }
         let (session, call) = (Rc::clone(&downstream.session), Rc::clone(&downstream.call));
+        let head_at = downstream.head_at;
         let mut received = downstream.received.take();
         let is_socket = downstream.wire.http2().is_none();
         let unwanted = Cell::new(false);
@@ -113,7 +114,7 @@ impl Forward<'_, '_> {
             if result.is_ok() {
                 complete.set(true);
                 let now = self.worker.now();
-                until.set(self.until(now));
+                until.set(self.until(head_at, Some(now)));
                 let mut late =
                     (now + micros(self.worker.limits.stream_idle_timeout)).min(until.get());
                 // The time of a try ends with the head of its answer, which may be there by now.
@@ -153,6 +154,9 @@ impl Forward<'_, '_> {
                 Ok(Forwarded::Refused) => Ok(Tried::Again),
                 Err(failure) => self.failed(request, failure, reused),
             },
+            (Err(Broken::Late), _) if downstream.answered >= until.get() => {
+                Err(Failure::RouteTimeout)
+            }
             (Err(broken), _) => Err(request_failure(downstream, &broken)),
         }
     }
