@@ -8,7 +8,7 @@ use ringmain_core::{
     access_log::Protocol,
     failure::Failure,
     grpc,
-    http1::{Known, MethodKind, Reject, RequestHead, ResponseHead, glimpse},
+    http1::{BodyDecoder, Framing, Known, MethodKind, Reject, RequestHead, ResponseHead, glimpse},
     http2::{self, Extended, ReceivedRequest},
 };
 
@@ -83,6 +83,8 @@ pub struct Downstream {
     pub is_understood: bool,
     /// It is none that is understood, but says that it is a call of gRPC.
     pub is_refused_call: bool,
+    /// All of its body has come and gone on.
+    pub is_taken: bool,
     /// It asks for another protocol behind its answer, so until then nothing may stand behind it.
     pub wants_upgrade: bool,
     /// When the request's first byte was there.
@@ -113,6 +115,7 @@ impl Downstream {
             head_bytes: 0,
             is_understood: false,
             is_refused_call: false,
+            is_taken: false,
             wants_upgrade: false,
             started: now,
             head_at: now,
@@ -228,6 +231,29 @@ impl Downstream {
         let is_silent =
             || self.received.filled().len() == self.head_bytes && self.stream().is_quiet();
         self.request.keep_alive() && (!self.wants_upgrade || is_silent())
+    }
+
+    /// Takes what is left of a request of HTTP/1 that goes nowhere. False when some of it is still
+    /// to come, or is not known to be all: what stands behind is then no request. `bytes` are told
+    /// how many there are of the body.
+    pub fn take_request(&mut self, bytes: impl FnOnce(u64)) -> bool {
+        let framing = self.request.framing();
+        if self.is_taken || matches!(framing, Framing::None | Framing::Length(0)) {
+            self.consume_head();
+            return true;
+        }
+        if self.head_bytes == 0 {
+            // Some of it has gone on.
+            return false;
+        }
+        self.consume_head();
+        let mut decoder = BodyDecoder::new(framing);
+        let Ok(decoded) = decoder.decode(self.received.filled_mut()) else {
+            return false;
+        };
+        bytes(decoded.data.len() as u64);
+        self.received.consume(decoded.consumed);
+        decoded.done
     }
 
     /// Its answer has no body, whatever it says (RFC 9110 section 9.3.2).

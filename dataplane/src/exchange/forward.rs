@@ -120,6 +120,7 @@ impl Forward<'_, '_> {
         request.until.set(self.until(downstream.head_at, None));
         let result = match staged {
             Ok(true) => {
+                downstream.is_taken = true;
                 downstream.stream().expect_bulk(false);
                 drop(upload);
                 self.whole(downstream, &request, outgoing, record).await

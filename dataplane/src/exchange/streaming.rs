@@ -142,6 +142,7 @@ impl Forward<'_, '_> {
             join(answer, upload, stop).await
         };
         downstream.received = received;
+        downstream.is_taken = uploaded.is_ok();
         downstream.answered = self.worker.now();
         match (uploaded, answered) {
             (Ok(()), Ok(Forwarded::Sent(keep))) => {
