@@ -19,6 +19,7 @@ pub mod filter;
 pub mod forwarded;
 pub mod grpc;
 pub mod header;
+pub mod hops;
 pub mod http1;
 pub mod http2;
 pub mod limit;

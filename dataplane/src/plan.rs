@@ -16,6 +16,7 @@ use ringmain_core::{
     forwarded::{self, Presented},
     grpc,
     header::{Edits, Headers},
+    hops::Hops,
     http1::{Framing, Known, MethodKind, Reject},
     path::{Made, Refused},
     retry::Policy,
@@ -378,6 +379,9 @@ impl<'t> Planner<'_, 't> {
     ) -> Result<Plan<'t>, Failure> {
         if let Some(answer) = &destination.answer {
             return Err(Failure::NoBackend(answer.status));
+        }
+        if let Hops::End(status) = sent.own.hops {
+            return Ok(Plan::Answer(LocalAnswer::empty(status, route)));
         }
         let head = self.downstream.head();
         let message = &self.downstream.request;

@@ -361,12 +361,11 @@ const PROTECTED_PREFIXES: [&[u8]; 6] = [
 ];
 
 /// The same, by whole names.
-const PROTECTED: [&[u8]; 7] = [
+const PROTECTED: [&[u8]; 6] = [
     b"accept",
     b"accept-encoding",
     b"b3",
     b"baggage",
-    b"max-forwards",
     b"origin",
     b"range",
 ];

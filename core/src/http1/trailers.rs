@@ -101,7 +101,6 @@ const FORBIDDEN: &[&[u8]] = &[
     b"authentication-info",
     b"cookie2",
     b"expires",
-    b"max-forwards",
     b"origin",
     b"pragma",
     b"range",

@@ -1,8 +1,15 @@
 //! What a proxy makes of the fields and paths of requests, by its tuning and by where it stands.
 
 use ringmain_tests::{
-    Io, client::Client, http2::Frame, mesh::Mesh, message::Message, on_both, origin::Origin,
-    sidecars::Pair, wait,
+    Io,
+    client::Client,
+    http2::{Frame, peer},
+    mesh::Mesh,
+    message::Message,
+    on_both,
+    origin::Origin,
+    sidecars::Pair,
+    wait,
 };
 
 use crate::place::{answer, ruled};
@@ -16,6 +23,7 @@ on_both!(
     paths,
     slashes,
     what_upstreams_are_told,
+    requests_about_the_way,
 );
 
 /// A gateway with a key of its `[http]` section.
@@ -136,6 +144,45 @@ fn the_server_field(io: Io) {
             mesh.finish();
         }
     }
+}
+
+/// A request that may not be passed on ends here; of one that may, each proxy takes one.
+fn requests_about_the_way(io: Io) {
+    let origin = Origin::saying("origin");
+    let mesh = ruled(io, &[&origin], "").start();
+    for (method, hops, status, seen) in [
+        ("OPTIONS", "2", 200, Some("1")),
+        ("TRACE", "1", 200, Some("0")),
+        ("OPTIONS", "0", 200, None),
+        ("TRACE", "0", 501, None),
+        ("GET", "0", 200, Some("0")),
+        ("OPTIONS", "x", 200, Some("x")),
+    ] {
+        for version in [1, 2] {
+            let before = origin.requests().len();
+            let answer = match version {
+                1 => mesh.client().exchange(format!(
+                    "{method} /a HTTP/1.1\r\nhost: a\r\nMax-Forwards: {hops}\r\n\r\n"
+                )),
+                _ => {
+                    let mut client = mesh.http2_client();
+                    let mut fields = peer::request(method, "/a");
+                    fields.push(("max-forwards", hops));
+                    let stream = client.begin(fields, true);
+                    client.response(stream)
+                }
+            };
+            let name = format!("{method} {hops} {version}");
+            assert_eq!(answer.status(), status, "{name}");
+            let requests = origin.requests().split_off(before);
+            let came = requests
+                .first()
+                .and_then(|request| request.get("max-forwards"));
+            assert_eq!(came, seen, "{name}");
+            assert_eq!(answer.text() == "origin", seen.is_some(), "{name}");
+        }
+    }
+    assert_eq!(mesh.finish().len(), 12);
 }
 
 fn underscores(io: Io) {
