@@ -125,6 +125,7 @@ impl Answer<'_> {
         }
         let ends = self.send_head(head, framing, &mut outgoing, record)?;
         received.consume(head_bytes);
+        self.drop_impossible_body();
         if self.switches() {
             received.release();
             // In a box of its own: hardly an answer gets here.
@@ -153,6 +154,20 @@ impl Answer<'_> {
         record.sent(bytes.get());
         result?;
         Ok(Forwarded::Sent(self.may_be_used_again(&received)))
+    }
+
+    /// No body follows a 204, a 304, or the answer to a HEAD (RFC 9110 section 6.4.1), whatever
+    /// frames its sender says one in: it is not waited for, and its sender is told so.
+    fn drop_impossible_body(&mut self) {
+        let has_none = self.has_no_body();
+        if let (Upstream::Http2(loan), true) = (&mut *self.upstream, has_none) {
+            loan.incoming = None;
+        }
+    }
+
+    /// The head says that it is the whole answer.
+    fn has_no_body(&self) -> bool {
+        self.head.framing() == Framing::None && !self.switches()
     }
 
     /// The policy asks for another try, and there is room for it.
@@ -263,7 +278,10 @@ impl Answer<'_> {
             },
             Upstream::Http2(loan) => match &mut loan.incoming {
                 Some(incoming) => Source::Http2(incoming),
-                None => return Ok(()),
+                None => {
+                    let sent = carry.flush(&mut sink).await;
+                    return sent.map_err(|broken| self.failure(&broken));
+                }
             },
         };
         let carried = match carry.pass_on(&mut source, &mut sink, None) {
@@ -429,8 +447,12 @@ impl Answer<'_> {
         });
         let mut digits = itoa::Buffer::new();
         let service_time = digits.format(waited / 1000).as_bytes();
-        let mut set: SmallVec<[(Known, &[u8]); 2]> = SmallVec::new();
+        let date = self.worker.recorder.date();
+        let mut set: SmallVec<[(Known, &[u8]); 3]> = SmallVec::new();
         set.push((Known::XEnvoyUpstreamServiceTime, service_time));
+        if self.head.header(bytes, Known::Date).is_none() {
+            set.push((Known::Date, &date));
+        }
         let has_server = || self.head.header(bytes, Known::Server).is_some();
         if let Some(server) = self.worker.http.server(has_server) {
             set.push((Known::Server, server));
@@ -448,6 +470,7 @@ impl Answer<'_> {
             let ends = match &*self.upstream {
                 _ if self.switches() => false,
                 Upstream::Http1(_) => BodyDecoder::new(self.head.framing()).is_done(),
+                Upstream::Http2(_) if self.has_no_body() => true,
                 Upstream::Http2(loan) => loan.incoming.as_ref().is_none_or(Incoming::is_over),
             };
             let response = http2::response(self.head, bytes, &write);
@@ -469,8 +492,10 @@ impl Answer<'_> {
         match broken {
             Broken::Target if self.is_over() => Failure::RouteTimeout,
             Broken::Target => Failure::DownstreamGone,
-            Broken::Malformed(reject) => Failure::BadResponse(*reject),
+            Broken::Malformed(reject) => Failure::BadResponseBody(*reject),
             Broken::Late => self.too_late(),
+            Broken::Reset => self.late_or(Failure::UpstreamResetWithin),
+            Broken::Fault => self.late_or(Failure::UpstreamProtocolWithin),
             Broken::Ended | Broken::Source | Broken::Stopped => {
                 self.late_or(Failure::UpstreamTruncated)
             }

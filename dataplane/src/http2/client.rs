@@ -27,7 +27,7 @@ use ringmain_core::{failure::Failure, http1::Limits};
 
 use super::{
     keep_alive::keep_alive,
-    stream::{Incoming, Outlet},
+    stream::{Cause, Incoming, Outlet},
 };
 use crate::{
     io::{
@@ -487,27 +487,10 @@ impl Drop for Loan {
 
 /// What the end of a stream means for a request that has no answer yet.
 fn failure(error: &h2::Error) -> Failure {
-    match error.reason() {
-        // RFC 9113 sections 6.8 and 8.7: it was not processed.
-        Some(Reason::REFUSED_STREAM) if error.is_remote() => Failure::StreamRefused,
-        _ if error.is_go_away() && error.is_remote() => Failure::StreamRefused,
-        // RFC 9113 section 5.4: it broke the rules, which ended the stream or all of them.
-        Some(reason) if error.is_library() && is_complaint(reason) => Failure::UpstreamProtocol,
-        Some(_) if error.is_reset() && error.is_remote() => Failure::UpstreamReset,
-        // h2 has found fault with the stream or with the connection.
-        Some(_) if error.is_library() => Failure::UpstreamProtocol,
-        // A flood is all that the bridge itself finds fault with.
-        None if error
-            .get_io()
-            .is_some_and(|error| error.kind() == io::ErrorKind::Other) =>
-        {
-            Failure::UpstreamProtocol
-        }
-        _ => Failure::UpstreamClosed,
+    match Cause::of(error) {
+        Cause::Refused => Failure::StreamRefused,
+        Cause::Reset => Failure::UpstreamReset,
+        Cause::Fault => Failure::UpstreamProtocol,
+        Cause::Closed => Failure::UpstreamClosed,
     }
-}
-
-/// It was not ended on purpose.
-fn is_complaint(reason: Reason) -> bool {
-    !matches!(reason, Reason::NO_ERROR | Reason::CANCEL)
 }

@@ -1,12 +1,13 @@
 //! A request's head on its way to an upstream.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, net::IpAddr, time::Duration};
 
 use ringmain_config::listener::Direction;
 use ringmain_core::{
     failure::Failure,
     forwarded::Client,
     header::{Headers, Names},
+    hops::Hops,
     http1::{Framing, Known, RequestHead, RequestWrite, encode_request},
     http2::{self, Scheme},
 };
@@ -52,6 +53,11 @@ pub(super) struct Own<'a> {
     /// At a gateway: the client's address, and the same if it is one of the world outside.
     peer: Option<&'a str>,
     external: Option<String>,
+    /// How often it may be passed on.
+    pub(super) hops: Hops,
+    hops_left: Option<String>,
+    /// Whoever made the request, as far as that is known.
+    pub(super) client: IpAddr,
 }
 
 /// Fields of the proxy's own.
@@ -70,12 +76,23 @@ impl<'a> Own<'a> {
         let has_proto = || message.header(head, Known::XForwardedProto).is_some();
         let client = is_gateway.then(|| client(worker, downstream));
         let external = client.and_then(|client| client.external);
+        let peer = downstream.session.peer.ip();
+        let hops = Hops::of(
+            message.method(head),
+            message.header(head, Known::MaxForwards),
+        );
         Self {
             direction,
             request_id: request_id((message, head), worker, record),
             forwarded_proto: (is_gateway || !has_proto()).then_some(scheme),
             peer: is_gateway.then(|| downstream.peer_text()),
             external: external.map(|address| address.to_string()),
+            hops_left: match hops {
+                Hops::Left(hops) => Some(hops.to_string()),
+                Hops::Any | Hops::End(_) => None,
+            },
+            hops,
+            client: client.map_or(peer, |client| client.address),
         }
     }
 
@@ -90,6 +107,9 @@ impl<'a> Own<'a> {
         }
         if let Some(address) = &self.external {
             set.push((Known::XEnvoyExternalAddress, address.as_bytes()));
+        }
+        if let Some(hops) = &self.hops_left {
+            set.push((Known::MaxForwards, hops.as_bytes()));
         }
         set
     }
