@@ -14,8 +14,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use ringmain_core::http1::{
-    BodyDecoder, CRLF, EndOfStream, Framing, encode_chunk_head, encode_last_chunk,
+use ringmain_core::{
+    grpc,
+    http1::{BodyDecoder, CRLF, EndOfStream, Framing, encode_chunk_head, encode_last_chunk},
 };
 
 use crate::{
@@ -90,6 +91,8 @@ pub struct Carry<'a> {
     pub stopped: Option<&'a Cell<bool>>,
     /// Counts the payload.
     pub bytes: &'a Cell<u64>,
+    /// Is given the `grpc-status` of the trailers, if there is one.
+    pub grpc_status: Option<&'a Cell<Option<u32>>>,
 }
 
 impl Carry<'_> {
@@ -130,6 +133,9 @@ impl Carry<'_> {
                     }
                 }
                 Piece::End(trailers) => {
+                    if let Some(status) = self.grpc_status {
+                        status.set(grpc::status_of_trailers(&trailers));
+                    }
                     sink.end(&trailers)?;
                     return self.flush(sink).await;
                 }

@@ -138,6 +138,9 @@ impl<'t> Decided<'t> {
                 downstream,
             };
             decided.is_grpc = planner.is_grpc();
+            if decided.is_grpc {
+                record.is_of_grpc();
+            }
             let plan = planner.plan(table, &mut decided, record);
             decided.plan = match plan {
                 Ok(Plan::Answer(local)) if decided.is_grpc => Ok(Plan::Answer(local.for_grpc())),

@@ -23,7 +23,7 @@ use std::{
 use ringmain_core::{
     access_log::{Outcome, Protocol},
     failure::{Failure, Flags},
-    metrics::Reporter,
+    metrics::{Reporter, RequestProtocol},
 };
 
 pub use self::tunnel::TunnelRecord;
@@ -135,6 +135,8 @@ pub struct Description<'a> {
 pub struct Record<'w> {
     recorder: &'w Recorder,
     reporter: Reporter,
+    /// With what is known of its status.
+    protocol: RequestProtocol,
     opened: Micros,
     /// `None`: no cluster was reached.
     edge: Option<Rc<Edge>>,
@@ -160,6 +162,7 @@ impl<'w> Record<'w> {
         Self {
             recorder,
             reporter,
+            protocol: RequestProtocol::HTTP,
             opened,
             edge: None,
             status: 0,
@@ -182,6 +185,20 @@ impl<'w> Record<'w> {
     /// The id that the proxy gave a request that had none.
     pub fn request_id(&mut self, id: &[u8]) {
         self.note(Field::RequestId, id);
+    }
+
+    /// It is a request of gRPC.
+    pub fn is_of_grpc(&mut self) {
+        self.protocol = RequestProtocol::GRPC;
+    }
+
+    /// What the client is told as `grpc-status`, where the request is of gRPC.
+    pub fn grpc_status(&mut self, status: impl FnOnce() -> Option<u32>) {
+        if self.protocol != RequestProtocol::HTTP
+            && let Some(status) = status()
+        {
+            self.protocol = RequestProtocol::told(status);
+        }
     }
 
     /// The route that matched.
@@ -306,6 +323,7 @@ impl<'w> Record<'w> {
 #[must_use = "a request is recorded by its record only"]
 pub struct Detached {
     reporter: Reporter,
+    protocol: RequestProtocol,
     opened: Micros,
     edge: Option<Rc<Edge>>,
     status: u16,
@@ -322,6 +340,7 @@ impl Record<'_> {
         let mut record = ManuallyDrop::new(self);
         Detached {
             reporter: record.reporter,
+            protocol: record.protocol,
             opened: record.opened,
             edge: record.edge.take(),
             status: record.status,
@@ -340,6 +359,7 @@ impl Detached {
         Record {
             recorder,
             reporter: self.reporter,
+            protocol: self.protocol,
             opened: self.opened,
             edge: self.edge,
             status: self.status,
@@ -370,6 +390,7 @@ impl Drop for Record<'_> {
         };
         let answer = Answer {
             reporter: self.reporter,
+            protocol: self.protocol.ended(self.status),
             status: self.status,
             flags: outcome.flags().and(self.further_flags),
         };

@@ -198,6 +198,7 @@ impl<'a> Upload<'a> {
             until: way.until,
             stopped: Some(way.stopped),
             bytes,
+            grpc_status: None,
         };
         carry.run(&mut source, &mut sink, replay).await
     }
