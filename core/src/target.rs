@@ -147,7 +147,7 @@ pub fn location<H: Headers + ?Sized>(
         location.push('/');
     }
     location.push_str(&path);
-    if let Some(query) = request.query.filter(|_| !path.contains(['?', '#'])) {
+    if let Some(query) = request.query.filter(|_| !path.contains('?')) {
         location.push('?');
         location.push_str(query);
     }
