@@ -74,7 +74,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "ADDRESS")]
     source: Option<IpAddr>,
     /// Tuning file of the proxy: it says what is made of paths, which header fields routes see, and
-    /// how much is kept for another try. Without it /etc/ringmain/ringmain.toml if it is there, else the defaults.
+    /// how much is kept for another try. Without it /etc/ringmain/ringmain.toml if it is there,
+    /// else the defaults.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// How to print it.
