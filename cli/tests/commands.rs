@@ -420,6 +420,20 @@ fn explain_tells_the_story_of_a_request() {
             include_str!("shop/no_endpoint.txt"),
         ),
         (
+            &[
+                "POST",
+                "https://shop.example/else",
+                "-H",
+                "content-type: application/grpc",
+                "-H",
+                "x-envoy-internal: true",
+                "--source",
+                "192.0.2.7",
+            ],
+            1,
+            include_str!("shop/grpc.txt"),
+        ),
+        (
             &["GET", "http://nobody:9080/", "--from", "reviews-v1"],
             1,
             include_str!("shop/blocked.txt"),

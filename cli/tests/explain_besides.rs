@@ -77,7 +77,8 @@ fn each_rule_of_the_example() {
             &[
                 "route         retried",
                 "timeout       2s",
-                "retries       2 on 5xx,reset,connect-failure, each try 0.5s",
+                "retries       2 on 5xx,reset,connect-failure, each try 0.5s, with up to \
+                 65536 bytes of a body",
             ][..],
             "/a",
         ),

@@ -13,7 +13,7 @@ use ringmain_config::{
     node::{GatewayScope, Node},
     problem::Problem,
     route::Action,
-    tuning::Http,
+    tuning::Tuning,
 };
 use ringmain_controlplane::{
     analyze::{Extent, analyze},
@@ -107,7 +107,7 @@ fn ask(world: &World, from: &str, url: &str, headers: &[(&str, &str)]) -> Asked 
         snapshot: &snapshot,
     };
     let table = listener.protocol.route_table().unwrap();
-    let explanation = explain(compiled, &Http::default(), (listener, table), &described);
+    let explanation = explain(compiled, &Tuning::default(), (listener, table), &described);
     Asked {
         explanation,
         document,

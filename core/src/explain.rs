@@ -6,16 +6,17 @@
 
 mod besides;
 mod parts;
+mod presented;
 pub mod tcp;
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{borrow::Cow, net::IpAddr, time::Duration};
 
 use ringmain_config::{
     cluster::Cluster,
     document::Document,
     duration,
     route::BLOCK_ALL,
-    tuning::{Http, UnderscoresInHeaders},
+    tuning::{Http, Tuning},
 };
 
 pub use besides::{
@@ -25,11 +26,14 @@ pub use parts::{
     DestinationPart, EditsPart, EndpointPart, Explanation, ListenerPart, NamedPart, Outcome,
     PassedOver, RefusedPart, RoutePart,
 };
+pub use presented::{PresentedPart, WrittenPart};
 
+use self::presented::{Fields, peer_text};
 use crate::{
     failure::Failure,
     filter::Then,
-    forwarded, grpc,
+    forwarded::Presented,
+    grpc,
     header::{Edits, Headers},
     http1::Reject,
     path::{self, Made, Refused},
@@ -66,59 +70,83 @@ pub struct Described {
 }
 
 /// What would happen to `described` at `listener`, which is one of the snapshot and has `table`, in
-/// a proxy that is tuned so (`http`).
+/// a proxy that is tuned so.
 pub fn explain(
     compiled: Compiled<'_>,
-    http: &Http,
+    tuning: &Tuning,
     (listener, table): (&Listener, &RouteTable),
     described: &Described,
 ) -> Explanation {
     let mut explanation = Explanation {
         listener: ListenerPart::of(listener),
         route_table: table.name().to_owned(),
+        is_grpc: is_grpc(described),
+        presented: None,
         path: None,
         virtual_host: None,
         passed_over: Vec::new(),
         route: None,
         outcome: Outcome::Forward(Vec::new()),
     };
+    let outcome = decided(
+        compiled,
+        tuning,
+        (listener, table),
+        described,
+        &mut explanation,
+    );
+    explanation.outcome = match explanation.is_grpc {
+        true => outcome.for_grpc(),
+        false => outcome,
+    };
+    explanation
+}
+
+fn decided(
+    compiled: Compiled<'_>,
+    tuning: &Tuning,
+    (listener, table): (&Listener, &RouteTable),
+    described: &Described,
+    explanation: &mut Explanation,
+) -> Outcome {
     if described.method == "CONNECT" {
         let failure = Failure::BadRequest(Reject::Connect);
-        let reason = "tunnels are not offered".to_owned();
-        explanation.outcome = refused("method".to_owned(), reason, failure);
-        return explanation;
+        return refused(
+            "method".to_owned(),
+            "tunnels are not offered".to_owned(),
+            failure,
+        );
     }
-    let headers = match headers(http, described) {
-        Ok(headers) => headers,
-        Err(outcome) => {
-            explanation.outcome = outcome;
-            return explanation;
-        }
+    let (http, direction) = (&tuning.http, listener.config.direction);
+    let peer = peer_text(described);
+    let fields = match Fields::of(http, direction, described, &peer) {
+        Ok(fields) => fields,
+        Err(name) => return refused_underscore(&name),
     };
-    let (path, query) = match path(http, described, &headers) {
+    explanation.presented = Some(fields.part());
+    let (path, query) = match path(http, described, fields.scheme()) {
         Ok(split) => split,
-        Err(outcome) => {
-            explanation.outcome = outcome;
-            return explanation;
-        }
+        Err(outcome) => return outcome,
     };
     explanation.path = Some(path.clone().into_owned());
+    let (set, append) = (fields.set(), fields.append());
     let request = Request {
         method: &described.method,
-        scheme: scheme(http, listener, &headers),
+        scheme: fields.scheme(),
         authority: &described.authority,
         path: &path,
         query,
-        headers: headers.as_slice(),
+        headers: &fields.presented(&set, &append),
         listener_port: listener.config.address.port(),
     };
     let asked = Asked {
         compiled,
         request: &request,
         source: described.source,
+        is_grpc: explanation.is_grpc,
+        replay_bytes: tuning.limits.replay_bytes,
     };
-    explanation.outcome = routed(asked, table, &mut explanation);
-    explanation
+    routed(asked, table, explanation)
 }
 
 /// A request at the point where routes see it, and what they lead to.
@@ -127,38 +155,28 @@ struct Asked<'a> {
     compiled: Compiled<'a>,
     request: &'a DescribedRequest<'a>,
     source: Option<IpAddr>,
+    is_grpc: bool,
+    /// See `limits.replay_bytes`.
+    replay_bytes: usize,
 }
 
-/// The fields that routes see, `host` among them; or the refusal of a name with `_`.
-fn headers(http: &Http, described: &Described) -> Result<Vec<(String, String)>, Outcome> {
-    let has_underscore = |(name, _): &&(String, String)| name.contains('_');
-    let underscored = described.headers.iter().find(has_underscore);
-    if let (UnderscoresInHeaders::Reject, Some((name, _))) =
-        (http.underscores_in_headers, underscored)
-    {
-        let reason = "its name holds `_`, and http.underscores_in_headers is \"reject\"".to_owned();
-        let failure = Failure::BadRequest(Reject::HeaderUnderscore);
-        return Err(refused(format!("header {name:?}"), reason, failure));
-    }
-    let drops = http.underscores_in_headers == UnderscoresInHeaders::Drop;
-    let sent = described.headers.iter();
-    let sent = sent.filter(|field| !drops || !has_underscore(field));
-    let host = ("host".to_owned(), described.authority.clone());
-    Ok([host].into_iter().chain(sent.cloned()).collect())
+/// gRPC is spoken over HTTP/2 only, so who describes it means that.
+fn is_grpc(described: &Described) -> bool {
+    let content_type = described.headers.as_slice().value("content-type");
+    content_type.is_some_and(|value| grpc::is_grpc(&value))
 }
 
-/// As the proxy decides it for a connection without TLS: what the URL says of it is no proof.
-fn scheme(http: &Http, listener: &Listener, headers: &[(String, String)]) -> &'static str {
-    let proto = headers.value("x-forwarded-proto");
-    let (direction, hops) = (listener.config.direction, http.xff_trusted_hops);
-    forwarded::scheme(direction, hops, proto.as_deref(), "http")
+fn refused_underscore(name: &str) -> Outcome {
+    let reason = "its name holds `_`, and http.underscores_in_headers is \"reject\"".to_owned();
+    let failure = Failure::BadRequest(Reject::HeaderUnderscore);
+    refused(format!("header {name:?}"), reason, failure)
 }
 
 /// Path and query that routes see; or the answer to a path that none is asked about.
 fn path<'a>(
     http: &Http,
     described: &'a Described,
-    headers: &[(String, String)],
+    scheme: &str,
 ) -> Result<(Cow<'a, str>, Option<&'a str>), Outcome> {
     let refuse = |refused| refused_path("path".to_owned(), refused);
     let policy = path::Policy::of(http);
@@ -167,21 +185,19 @@ fn path<'a>(
         Made::Path(path) => return Ok((path, query)),
         Made::Redirect(path) => path,
     };
-    let content_type = headers.value("content-type");
-    if content_type.is_some_and(|value| grpc::is_grpc(&value)) {
+    // Clients of gRPC follow no redirect.
+    if is_grpc(described) {
         return Err(refuse(Refused::EscapedSlash));
     }
     Err(Outcome::Redirect {
         status: 307,
-        location: match query {
-            Some(query) => format!("{to}?{query}"),
-            None => to,
-        },
+        grpc_status: None,
+        location: target::unescaped(scheme, &described.authority, &to, query),
         response_headers: Vec::new(),
     })
 }
 
-type DescribedRequest<'a> = Request<'a, [(String, String)]>;
+type DescribedRequest<'a> = Request<'a, Presented<'a, &'a [(String, String)]>>;
 
 fn routed(asked: Asked<'_>, table: &RouteTable, explanation: &mut Explanation) -> Outcome {
     let Asked {
@@ -207,9 +223,9 @@ fn routed(asked: Asked<'_>, table: &RouteTable, explanation: &mut Explanation) -
     let route = &routes[position];
     explanation.route = Some(RoutePart {
         name: route.name.to_string(),
-        timeout: route.timeout.map(duration::format),
-        filters: besides::filters(route.extras.as_deref(), request),
-        retry: besides::retry(route),
+        timeout: timeout(asked, route).map(duration::format),
+        filters: besides::filters(route.extras.as_deref(), asked),
+        retry: besides::retry(route, asked),
         mirrors: besides::mirrors(compiled, route.extras.as_deref()),
         origin: route.details.origin.clone(),
     });
@@ -221,6 +237,16 @@ fn routed(asked: Asked<'_>, table: &RouteTable, explanation: &mut Explanation) -
     }
     acted(asked, route)
         .unwrap_or_else(|refused| refused_path(format!("route {:?}", route.name), refused))
+}
+
+/// For all tries together. A gRPC request that is sent on may ask for less.
+fn timeout(asked: Asked<'_>, route: &Route) -> Option<Duration> {
+    let is_sent_on = matches!(route.action, Action::Forward(_));
+    let asks = asked.request.headers.value("grpc-timeout");
+    let asks = asks.filter(|_| asked.is_grpc && is_sent_on);
+    let asks = asks.and_then(|value| grpc::timeout(&value));
+    let within = asks.map(|asks| grpc::timeout_within(asks, route.timeout));
+    within.or(route.timeout)
 }
 
 /// The answer to a preflight that goes no further.
@@ -240,6 +266,7 @@ fn preflight(route: &Route, request: &DescribedRequest<'_>) -> Option<Outcome> {
     };
     Some(Outcome::Direct {
         status: 200,
+        grpc_status: None,
         body_bytes: 0,
         response_headers: vec![edits],
     })
@@ -273,11 +300,13 @@ fn acted(asked: Asked<'_>, route: &Route) -> Result<Outcome, Refused> {
         }
         Action::Redirect(redirect) => Ok(Outcome::Redirect {
             status: redirect.status,
+            grpc_status: None,
             location: target::location(redirect, route, asked.request)?,
             response_headers: response_headers(),
         }),
         Action::Direct(Direct { status, body }) => Ok(Outcome::Direct {
             status: *status,
+            grpc_status: None,
             body_bytes: body.len(),
             response_headers: response_headers(),
         }),
@@ -311,6 +340,15 @@ fn destination(
             (&nothing, answer.as_ref().map(|answer| answer.status))
         }
     };
+    let endpoints = match answer {
+        Some(_) => Vec::new(),
+        None => endpoints(compiled.document, &cluster.name),
+    };
+    // Of whoever is there, the answer is not known.
+    let status = match endpoints.is_empty() {
+        true => answer.or(Some(Failure::NoEndpoint.facts().status)),
+        false => None,
+    };
     Ok(DestinationPart {
         cluster: cluster.name.clone(),
         share: f64::from(to.weight) * 100.0 / forward.destinations.weight_sum() as f64,
@@ -322,16 +360,14 @@ fn destination(
         hash: entry.and_then(|entry| besides::hash(entry, request, asked.source)),
         limits: LimitsPart::of(cluster),
         answer,
+        grpc_status: status.filter(|_| asked.is_grpc).map(grpc::status_of_http),
         request_headers: target::request_edits(route, Some(to))
             .map(edits_part)
             .collect(),
         response_headers: target::response_edits(route, Some(to))
             .map(edits_part)
             .collect(),
-        endpoints: match answer {
-            Some(_) => Vec::new(),
-            None => endpoints(compiled.document, &cluster.name),
-        },
+        endpoints,
         origin: cluster.origin.clone(),
     })
 }
@@ -372,6 +408,7 @@ fn blocked(status: u16, authority: &str) -> Outcome {
         by: format!("virtual host {BLOCK_ALL:?}"),
         reason: format!("no service or rule in scope has the host {authority:?}"),
         status,
+        grpc_status: None,
         flag: "-",
     })
 }
@@ -390,6 +427,7 @@ fn refused(by: String, reason: String, failure: Failure) -> Outcome {
         by,
         reason,
         status: facts.status,
+        grpc_status: None,
         flag: facts.flag.name(),
     })
 }

@@ -17,7 +17,8 @@ use ringmain_config::listener::Direction;
 
 use crate::{
     header::{Headers, Names},
-    http1::{Known, View},
+    hops::Hops,
+    http1::Known,
 };
 
 /// The client of a request, and what is believed of it.
@@ -49,9 +50,9 @@ impl Client {
 /// The fields of a request as those behind will see them, which is how routes and hash keys see
 /// them, too: what its client may not say is not there, and what the proxy says itself is.
 #[derive(Clone, Copy, Debug)]
-pub struct Presented<'a> {
+pub struct Presented<'a, R> {
     /// As they were received.
-    pub received: View<'a>,
+    pub received: R,
     /// Names that do not go on: see [`RequestWrite::untrusted`](crate::http1::RequestWrite).
     pub untrusted: Option<&'a Names>,
     /// Further ones.
@@ -62,7 +63,7 @@ pub struct Presented<'a> {
     pub append: &'a [(Known, &'a [u8])],
 }
 
-impl Headers for Presented<'_> {
+impl<R: Headers> Headers for Presented<'_, R> {
     fn value(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         let known = Known::of(name.as_bytes());
         if let Some(value) = own(self.set, known) {
@@ -91,6 +92,104 @@ fn own<'a>(fields: &[(Known, &'a [u8])], name: Option<Known>) -> Option<&'a [u8]
     own.map(|(_, value)| *value)
 }
 
+/// What a proxy says of a request itself, whichever way it goes, so that routes see it, too.
+#[derive(Clone, Debug)]
+pub struct Own<'a> {
+    direction: Direction,
+    /// Of a request that came without.
+    request_id: Option<[u8; 36]>,
+    /// Unless it is the peer's to say.
+    forwarded_proto: Option<&'static str>,
+    /// At a gateway: the client's address, and the same if it is one of the world outside.
+    peer: Option<&'a str>,
+    client: Option<Client>,
+    external: Option<String>,
+    hops: Hops,
+    hops_left: Option<String>,
+}
+
+impl<'a> Own<'a> {
+    /// Of a request with this `scheme` ([`scheme`]), which gets this id unless it came with one.
+    /// `has_proto`: it came with `x-forwarded-proto`. `from` is asked at a gateway only: whoever
+    /// connected to it, and the client.
+    pub fn of(
+        (direction, scheme): (Direction, &'static str),
+        request_id: Option<[u8; 36]>,
+        has_proto: impl FnOnce() -> bool,
+        hops: Hops,
+        from: impl FnOnce() -> (&'a str, Client),
+    ) -> Self {
+        let is_gateway = direction == Direction::Gateway;
+        let from = is_gateway.then(from);
+        let client = from.map(|(_, client)| client);
+        let external = client.and_then(|client| client.external);
+        Self {
+            direction,
+            request_id,
+            forwarded_proto: (is_gateway || !has_proto()).then_some(scheme),
+            peer: from.map(|(peer, _)| peer),
+            client,
+            external: external.map(|address| address.to_string()),
+            hops,
+            hops_left: match hops {
+                Hops::Left(hops) => Some(hops.to_string()),
+                Hops::Any | Hops::End(_) => None,
+            },
+        }
+    }
+
+    /// How often the request may be passed on.
+    pub fn hops(&self) -> Hops {
+        self.hops
+    }
+
+    /// Whoever made it, where that may be somebody else than whoever connected: at a gateway.
+    pub fn client(&self) -> Option<IpAddr> {
+        self.client.map(|client| client.address)
+    }
+
+    /// Fields that replace the received ones.
+    #[inline]
+    pub fn set(&self) -> impl Iterator<Item = (Known, &[u8])> {
+        let id = self.request_id.as_ref().map(<[u8; 36]>::as_slice);
+        let proto = self.forwarded_proto.map(str::as_bytes);
+        let external = self.external.as_deref().map(str::as_bytes);
+        let hops = self.hops_left.as_deref().map(str::as_bytes);
+        let fields = [
+            (Known::XRequestId, id),
+            (Known::XForwardedProto, proto),
+            (Known::XEnvoyExternalAddress, external),
+            (Known::MaxForwards, hops),
+        ];
+        let fields = fields.into_iter();
+        fields.filter_map(|(known, value)| Some((known, value?)))
+    }
+
+    /// A field that stands at the end of a list.
+    #[inline]
+    pub fn append(&self) -> Option<(Known, &[u8])> {
+        let peer = self.peer?;
+        Some((Known::XForwardedFor, peer.as_bytes()))
+    }
+
+    /// Which of [`untrusted`] names hold for its client.
+    pub fn untrusted<'n>(&self, untrusted: &'n Names) -> Option<&'n Names> {
+        (self.direction == Direction::Gateway).then_some(untrusted)
+    }
+
+    /// The upstream learns which try it is. An application learns it from its caller's proxy, whose
+    /// tries they are.
+    pub fn tells_attempt(&self) -> bool {
+        self.direction != Direction::Inbound
+    }
+}
+
+/// What only proxies of the mesh may say of a request: a client of a gateway that says so would be
+/// believed behind it. Of its certificate, a client of a gateway has shown none.
+pub fn untrusted() -> Names {
+    UNTRUSTED.into_iter().collect()
+}
+
 /// The scheme of a request (RFC 9110 section 4.2), for routes, redirects and those behind: that of
 /// `x-forwarded-proto` where it is believed, else that of the connection. It is believed at a
 /// sidecar, whose peers are of the mesh, and at a gateway behind trusted proxies (`hops`). What the
@@ -108,6 +207,35 @@ pub fn scheme(
         Some(_) | None => connection,
     }
 }
+
+const UNTRUSTED: [&str; 26] = [
+    "x-forwarded-client-cert",
+    "x-envoy-internal",
+    "x-envoy-external-address",
+    "x-envoy-original-path",
+    "x-envoy-original-host",
+    "x-envoy-original-url",
+    "x-envoy-downstream-service-cluster",
+    "x-envoy-downstream-service-node",
+    "x-envoy-peer-metadata",
+    "x-envoy-peer-metadata-id",
+    "x-envoy-is-timeout-retry",
+    "x-envoy-overloaded",
+    "x-envoy-upstream-rq-timeout-alt-response",
+    "x-envoy-expected-rq-timeout-ms",
+    "x-envoy-ip-tags",
+    "x-envoy-force-trace",
+    "x-envoy-decorator-operation",
+    "x-envoy-max-retries",
+    "x-envoy-retry-on",
+    "x-envoy-retry-grpc-on",
+    "x-envoy-retriable-status-codes",
+    "x-envoy-retriable-header-names",
+    "x-envoy-hedge-on-per-try-timeout",
+    "x-envoy-upstream-alt-stat-name",
+    "x-envoy-upstream-rq-timeout-ms",
+    "x-envoy-upstream-rq-per-try-timeout-ms",
+];
 
 /// 1 is the last one.
 fn nth_from_right(list: &[u8], place: u32) -> Option<IpAddr> {

@@ -53,6 +53,27 @@ pub fn status(value: &[u8]) -> Option<u32> {
     Some(digits.fold(0, |number, digit| number * 10 + u32::from(digit - b'0')))
 }
 
+/// The number in the `grpc-status` of trailers, which are lines that end with CRLF.
+pub fn status_of_trailers(lines: &[u8]) -> Option<u32> {
+    let mut lines = lines.split(|byte| *byte == b'\n');
+    lines.find_map(|line| {
+        let (name, value) = line.split_at_checked(line.iter().position(|byte| *byte == b':')?)?;
+        let is_it = name.eq_ignore_ascii_case(b"grpc-status");
+        status(value[1..].trim_ascii()).filter(|_| is_it)
+    })
+}
+
+/// The greatest status that has a name.
+pub const STATUS_MAX: u8 = UNAUTHENTICATED;
+
+/// What a client makes of an answer with this HTTP status that ended without a `grpc-status`.
+pub fn status_without_trailers(status: u16) -> u8 {
+    match status {
+        200 => UNKNOWN,
+        status => status_of_http(status),
+    }
+}
+
 /// The `grpc-status` that says the same as an HTTP status; 0 for 200.
 pub fn status_of_http(status: u16) -> u8 {
     match status {
@@ -79,7 +100,9 @@ const UNAUTHENTICATED: u8 = 16;
 /// An answer of our own to a gRPC request: status 200 without a body, the failure in the head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalAnswer {
-    /// `grpc-status`, as decimal digits.
+    /// `grpc-status`.
+    pub code: u8,
+    /// The same, as decimal digits.
     pub status: String,
     /// `grpc-message`, percent-encoded; empty for none.
     pub message: String,
@@ -97,6 +120,7 @@ impl LocalAnswer {
     /// With this `grpc-status`.
     pub fn new(status: u8, sentence: &str) -> Self {
         Self {
+            code: status,
             status: status.to_string(),
             message: encode_message(sentence),
         }
@@ -133,7 +157,7 @@ fn encode_message(sentence: &str) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{LocalAnswer, is_grpc, status, timeout, timeout_within};
+    use super::{LocalAnswer, is_grpc, status, status_of_trailers, timeout, timeout_within};
 
     #[test]
     fn content_types() {
@@ -199,6 +223,20 @@ mod tests {
             ("9999999999", None),
         ] {
             assert_eq!(status(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn trailers() {
+        for (lines, expected) in [
+            ("grpc-status: 0\r\n", Some(0)),
+            ("x: y\r\nGrpc-Status:14\r\ngrpc-message: a: b\r\n", Some(14)),
+            ("grpc-message: grpc-status: 1\r\n", None),
+            ("grpc-status: x\r\n", None),
+            ("grpc-status\r\n", None),
+            ("", None),
+        ] {
+            assert_eq!(status_of_trailers(lines.as_bytes()), expected, "{lines:?}");
         }
     }
 

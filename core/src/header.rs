@@ -16,6 +16,12 @@ pub trait Headers {
     fn value(&self, name: &str) -> Option<Cow<'_, [u8]>>;
 }
 
+impl<H: Headers + ?Sized> Headers for &H {
+    fn value(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        (**self).value(name)
+    }
+}
+
 /// Fields described as a list: tests, and `ringmain explain`.
 impl Headers for [(String, String)] {
     fn value(&self, name: &str) -> Option<Cow<'_, [u8]>> {
@@ -23,10 +29,15 @@ impl Headers for [(String, String)] {
             .iter()
             .filter(|(field, _)| field.eq_ignore_ascii_case(name));
         let first = values.next()?.1.as_bytes();
+        // A list of cookies is no list of values (RFC 9113 section 8.2.3).
+        let separator: &[u8] = match Known::of(name.as_bytes()) {
+            Some(Known::Cookie) => b"; ",
+            _ => b",",
+        };
         let mut joined = Cow::Borrowed(first);
         for (_, value) in values {
             let joined = joined.to_mut();
-            joined.push(b',');
+            joined.extend_from_slice(separator);
             joined.extend_from_slice(value.as_bytes());
         }
         Some(joined)

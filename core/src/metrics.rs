@@ -1,6 +1,6 @@
 //! Istio's standard request metrics: their names, labels and buckets, and Prometheus' text format.
 //!
-//! Every label value comes from the configuration, except the status code: a client cannot make a
+//! Every label value comes from the configuration, except the status codes: a client cannot make a
 //! series by inventing a host or a path. A request that reached no cluster has `unknown` for a
 //! destination; Istio's fall-back to the Host header is left out, since that is unbounded.
 //!
@@ -14,7 +14,10 @@ use std::{
 
 use ringmain_config::{cluster::Service, endpoint::Workload, listener::Direction, node::Node};
 
-use crate::failure::{Flags, FlagsText};
+use crate::{
+    failure::{Flags, FlagsText},
+    grpc,
+};
 
 /// Which end of a request reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,6 +53,52 @@ impl Reporter {
     }
 }
 
+/// `request_protocol` of a request, and `grpc_response_status` if it is of gRPC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RequestProtocol(u8);
+
+impl RequestProtocol {
+    /// Not of gRPC.
+    pub const HTTP: Self = Self(0);
+    /// Of gRPC, and nothing was told of its status.
+    pub const GRPC: Self = Self(1);
+    const OTHER: Self = Self(2);
+    const FIRST: u8 = 3;
+
+    /// Of gRPC, with this `grpc-status`. Numbers that have no name are one: peers invent them.
+    pub fn told(status: u32) -> Self {
+        match u8::try_from(status) {
+            Ok(status @ 0..=grpc::STATUS_MAX) => Self(Self::FIRST + status),
+            Ok(_) | Err(_) => Self::OTHER,
+        }
+    }
+
+    /// Once it has ended: where nothing was told, what a client makes of the HTTP status of the
+    /// answer; still nothing when there was none (0).
+    #[must_use]
+    pub fn ended(self, http_status: u16) -> Self {
+        match (self, http_status) {
+            (Self::GRPC, 1..) => Self::told(grpc::status_without_trailers(http_status).into()),
+            _ => self,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::HTTP => "http",
+            _ => "grpc",
+        }
+    }
+
+    fn status(self) -> &'static str {
+        const TEXTS: [&str; RequestProtocol::FIRST as usize + grpc::STATUS_MAX as usize + 1] = [
+            "", "", "other", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12",
+            "13", "14", "15", "16",
+        ];
+        TEXTS[usize::from(self.0)]
+    }
+}
+
 /// What tells one series of metrics from another. Equal by content, not by pointer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Labels {
@@ -73,6 +122,8 @@ pub struct RequestLabels {
     pub destination: Arc<Workload>,
     /// `destination_service*`.
     pub service: Arc<Service>,
+    /// `request_protocol` and `grpc_response_status`.
+    pub protocol: RequestProtocol,
     /// `response_code`; 0 when no response was begun.
     pub status: u16,
     /// `response_flags`.
@@ -98,7 +149,10 @@ impl Hash for Labels {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let (source, destination, service) = match self {
             Self::Requests(labels) => {
-                (labels.reporter, labels.status, labels.flags).hash(state);
+                let RequestLabels {
+                    protocol, status, ..
+                } = labels;
+                (labels.reporter, protocol, status, labels.flags).hash(state);
                 (&labels.source, &labels.destination, &labels.service)
             }
             Self::Connections(labels) => {
@@ -152,6 +206,7 @@ impl ConnectionLabels {
             source: Arc::clone(&self.source),
             destination: Arc::clone(&self.destination),
             service: Arc::clone(&self.service),
+            protocol: RequestProtocol::HTTP,
             status: 0,
             flags: self.flags,
         };
@@ -211,9 +266,9 @@ impl RequestLabels {
             known(&self.service.name),
             known(&self.service.namespace),
             UNKNOWN,
-            "http",
+            self.protocol.name(),
             scratch.digits.format(self.status),
-            "",
+            self.protocol.status(),
             &scratch.flags,
             self.reporter.connection_security_policy(),
         ]

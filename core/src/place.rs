@@ -84,6 +84,8 @@ impl Problems {
         self.push(place.problem(message));
     }
 
+    /// `hint` names another value for the same place, which holds in whatever words the user has
+    /// written it. To say which field of a resource to change is up to who reads resources.
     pub(crate) fn add_with_hint(
         &mut self,
         place: &Place<'_>,

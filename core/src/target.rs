@@ -89,6 +89,17 @@ pub fn response_edits<'t>(
         .flatten()
 }
 
+/// The `Location` of a redirect to a path without escaped slashes. Absolute: a path that begins with
+/// two slashes would be taken for another host's (RFC 3986 section 4.2).
+pub fn unescaped(scheme: &str, authority: &str, path: &str, query: Option<&str>) -> String {
+    let mut location = format!("{scheme}://{authority}{path}");
+    if let Some(query) = query {
+        location.push('?');
+        location.push_str(query);
+    }
+    location
+}
+
 /// The `Location` of a redirect: always an absolute URI.
 ///
 /// The scheme is the redirect's, else the request's. The authority is the redirect's, as it is
@@ -136,7 +147,7 @@ pub fn location<H: Headers + ?Sized>(
         location.push('/');
     }
     location.push_str(&path);
-    if let Some(query) = request.query.filter(|_| !path.contains(['?', '#'])) {
+    if let Some(query) = request.query.filter(|_| !path.contains('?')) {
         location.push('?');
         location.push_str(query);
     }

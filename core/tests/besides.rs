@@ -11,7 +11,7 @@ use ringmain_config::{
     filter::{Abort, AbortWith, Cors, Delay, Fault, Filters, Mirror, Share},
     retry::{RetryBudget, RetryOn, RetryPolicy},
     route::{Action, Route},
-    tuning::Http,
+    tuning::Tuning,
 };
 use ringmain_core::{
     balance::{self, State},
@@ -181,7 +181,7 @@ fn explained_from(
         headers: fields(headers),
         source: source.map(|source| source.parse().expect("an address")),
     };
-    explain(compiled, &Http::default(), (listener, table), &described)
+    explain(compiled, &Tuning::default(), (listener, table), &described)
 }
 
 #[test]
@@ -244,6 +244,7 @@ fn everything_is_explained() {
             "on": ["reset"],
             "back_off": "0.025s",
             "avoids_previous_endpoints": true,
+            "replay_bytes": 65536,
         })
     );
     assert_eq!(
@@ -254,6 +255,10 @@ fn everything_is_explained() {
     assert_eq!(destination["protocol"], "http2");
     let hash = json!({"by": "cookie \"session\"", "is_there": false, "gives_cookie": "60s"});
     assert_eq!(destination["hash"], hash);
+
+    let grpc = [("content-type", "application/grpc")];
+    let found = serde_json::to_value(explained(&document, "POST", "/r", &grpc)).unwrap();
+    assert_eq!(found["route"]["filters"]["abort"]["grpc_status"], 14);
 
     let with_cookie = [("cookie", "a=1; session=x")];
     let found: Value =
@@ -267,6 +272,31 @@ fn everything_is_explained() {
         found["route"]["filters"]["cors"],
         "the request names no origin"
     );
+}
+
+/// A limit is told where it can be met: where a try can fail after some of a body was sent.
+#[test]
+fn the_limit_of_copies_is_explained() {
+    for (on, protocol, expected) in [
+        (RetryOn::Reset, Protocol::Http1, json!(65536)),
+        (RetryOn::ConnectFailure, Protocol::Http1, Value::Null),
+        (RetryOn::RefusedStream, Protocol::Http1, Value::Null),
+        (RetryOn::RefusedStream, Protocol::Http2, json!(65536)),
+    ] {
+        let mut document = document_of(vec![forwarding("r", |to| {
+            to.retry = Some(retries(1, &[on]))
+        })]);
+        let Part::Cluster(mut cluster) = cluster_alone("c") else {
+            unreachable!()
+        };
+        Arc::make_mut(&mut cluster).protocol = protocol;
+        document.upsert(Part::Cluster(cluster));
+        let found = serde_json::to_value(explained(&document, "POST", "/r", &[])).unwrap();
+        assert_eq!(
+            found["route"]["retry"]["replay_bytes"], expected,
+            "{on:?} {protocol:?}"
+        );
+    }
 }
 
 /// The endpoint is the one that workers pick for this key, which is the same in every process.
@@ -397,6 +427,7 @@ fn preflights_are_answers() {
             (
                 Outcome::Direct {
                     status: 200,
+                    grpc_status: None,
                     body_bytes: 0,
                     response_headers,
                 },

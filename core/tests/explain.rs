@@ -5,10 +5,10 @@ mod document;
 use document::*;
 use ringmain_config::{
     route::{
-        Action, Forward, HeaderEdits, PathMatch, Redirect, RedirectPath, RedirectPort, Rewrite,
-        Route, RouteMatch,
+        Action, DirectResponse, Forward, HeaderEdits, PathMatch, Redirect, RedirectPath,
+        RedirectPort, Rewrite, Route, RouteMatch,
     },
-    tuning::{EscapedSlashes, Http, PathNormalization, UnderscoresInHeaders},
+    tuning::{EscapedSlashes, Http, PathNormalization, Tuning, UnderscoresInHeaders},
 };
 use ringmain_core::{
     explain::{Compiled, Described, Explanation, Outcome, explain},
@@ -85,7 +85,12 @@ fn explained_among(http: &Http, routes: Vec<Route>, described: &Described) -> Ex
     let ListenerProtocol::Http(table) = &listener.protocol else {
         panic!("{listener:?}")
     };
-    explain(compiled, http, (listener, table), described)
+    let http = http.clone();
+    let tuning = Tuning {
+        http,
+        ..Tuning::default()
+    };
+    explain(compiled, &tuning, (listener, table), described)
 }
 
 fn forward_to_v1() -> Action {
@@ -141,6 +146,14 @@ fn forwarded() {
             "origin": origin("web", 1),
         },
         "route_table": "t",
+        "presented": {
+            "scheme": "http",
+            "written": [
+                {"name": "x-request-id"},
+                {"name": "x-forwarded-proto", "value": "http"},
+                {"name": "x-forwarded-for"},
+            ],
+        },
         "path": "/reviews/7",
         "virtual_host": {"name": "shop", "origin": origin("shop", 10)},
         "passed_over": [{
@@ -195,14 +208,14 @@ fn paths_are_made_as_tuned() {
             UnescapeAndRedirect,
             "/reviews%2f7?a",
             None,
-            answered(307, "/reviews/7?a"),
+            answered(307, "http://shop.example/reviews/7?a"),
         ),
         (
             Base,
             UnescapeAndRedirect,
             "/reviews%2f7?a",
             Some(grpc),
-            answered(400, "DPE"),
+            answered(200, "DPE"),
         ),
     ] {
         let http = Http {
@@ -376,4 +389,140 @@ fn refused() {
         (last.condition.as_str(), last.found.as_deref()),
         ("method is \"POST\"", Some("GET"))
     );
+}
+
+/// What a route sees that looks at this field, in a proxy behind so many trusted ones.
+fn seen(hops: u32, name: &str, sent: &[(&str, &str)]) -> (Option<String>, Explanation) {
+    let mut wanting = route_to("wanting", PathMatch::Any, forward_to_v1());
+    wanting.matches.headers = vec![header_match(name, is("no such value"), false)];
+    let http = Http {
+        xff_trusted_hops: hops,
+        ..Http::default()
+    };
+    let mut asked = described("shop.example", "/", sent);
+    asked.source = Some("203.0.113.9".parse().expect("an address"));
+    let explanation = explained_among(&http, vec![wanting], &asked);
+    let found = explanation.passed_over[0].found.clone();
+    (found, explanation)
+}
+
+/// A gateway's routes see what it says itself, and nothing that its client may not say.
+#[test]
+fn routes_are_asked_about_what_a_gateway_presents() {
+    let proto = ("x-forwarded-proto", "https");
+    let forged = ("x-envoy-external-address", "1.2.3.4");
+    for (hops, name, sent, expected) in [
+        (
+            0,
+            "x-envoy-internal",
+            &[("x-envoy-internal", "true")][..],
+            None,
+        ),
+        (
+            0,
+            "x-envoy-external-address",
+            &[forged],
+            Some("203.0.113.9"),
+        ),
+        (0, "x-forwarded-for", &[], Some("203.0.113.9")),
+        (
+            0,
+            "x-forwarded-for",
+            &[("x-forwarded-for", "192.0.2.1")],
+            Some("192.0.2.1, 203.0.113.9"),
+        ),
+        (
+            1,
+            "x-envoy-external-address",
+            &[("x-forwarded-for", "192.0.2.1")],
+            Some("192.0.2.1"),
+        ),
+        (0, "x-forwarded-proto", &[proto], Some("http")),
+        (1, "x-forwarded-proto", &[proto], Some("https")),
+        (0, "x-request-id", &[("x-request-id", "7")], Some("7")),
+        (
+            0,
+            "cookie",
+            &[("cookie", "a=1"), ("cookie", "b=2")],
+            Some("a=1; b=2"),
+        ),
+    ] {
+        let (found, explanation) = seen(hops, name, sent);
+        assert_eq!(found.as_deref(), expected, "{hops} {name} {sent:?}");
+        let presented = explanation.presented.unwrap();
+        let is_believed = hops > 0 && sent.contains(&proto);
+        assert_eq!(presented.scheme, if is_believed { "https" } else { "http" });
+    }
+    let (_, explanation) = seen(0, "x", &[forged, ("x-envoy-retry-on", "5xx"), ("x", "y")]);
+    let found = serde_json::to_value(explanation.presented).unwrap();
+    let expected = json!({
+        "scheme": "http",
+        "left_out": ["x-envoy-external-address", "x-envoy-retry-on"],
+        "written": [
+            {"name": "x-request-id"},
+            {"name": "x-forwarded-proto", "value": "http"},
+            {"name": "x-envoy-external-address", "value": "203.0.113.9"},
+            {"name": "x-forwarded-for", "value": "203.0.113.9"},
+        ],
+    });
+    assert_eq!(found, expected, "{found:#}");
+}
+
+/// A client of gRPC is told in gRPC's way, with status 200.
+#[test]
+fn answers_to_grpc_have_its_status() {
+    let direct = |status| {
+        let body = b"no".to_vec();
+        Action::Direct(DirectResponse { status, body })
+    };
+    for (action, authority, expected) in [
+        (direct(403), "shop.example", json!({"direct": 7})),
+        (forward_to_v1(), "other", json!({"refused": 12})),
+        (
+            Action::Redirect(Redirect {
+                status: 302,
+                path: RedirectPath::Full("/new".to_owned()),
+                scheme: None,
+                authority: None,
+                port: RedirectPort::Authority,
+            }),
+            "shop.example",
+            json!({"redirect": 2}),
+        ),
+    ] {
+        let routes = vec![route_to("only", PathMatch::Any, action)];
+        for is_grpc in [true, false] {
+            let fields = [("content-type", "application/grpc+proto")];
+            let fields = if is_grpc { &fields[..] } else { &[] };
+            let asked = described(authority, "/a.B/C", fields);
+            let found = explained_among(&Http::default(), routes.clone(), &asked);
+            assert_eq!(found.is_grpc, is_grpc);
+            let found = serde_json::to_value(found.outcome).unwrap();
+            let (kind, part) = found.as_object().unwrap().iter().next().unwrap();
+            let status = &part["grpc_status"];
+            assert_eq!(
+                *status,
+                if is_grpc {
+                    expected[kind].clone()
+                } else {
+                    Value::Null
+                }
+            );
+            assert_eq!(part["status"] == 200, is_grpc, "{found:#}");
+        }
+    }
+}
+
+/// What a client of gRPC asks for holds where it is less.
+#[test]
+fn the_deadline_of_grpc_is_a_timeout() {
+    let mut route = route_to("only", PathMatch::Any, forward_to_v1());
+    route.timeout = Some(std::time::Duration::from_secs(2));
+    for (asks, expected) in [("500m", "0.5s"), ("5S", "2s"), ("x", "2s")] {
+        let fields = [("content-type", "application/grpc"), ("grpc-timeout", asks)];
+        let asked = described("shop.example", "/a.B/C", &fields);
+        let found = explained_among(&Http::default(), vec![route.clone()], &asked);
+        let found = found.route.unwrap().timeout;
+        assert_eq!(found.as_deref(), Some(expected), "{asks}");
+    }
 }

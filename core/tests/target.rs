@@ -284,7 +284,6 @@ fn locations() {
         (full("/new"), "a", "http://a/new?q=1"),
         (full("new"), "a", "http://a/new?q=1"),
         (full("/new?r=2"), "a", "http://a/new?r=2"),
-        (full("/new#part"), "a", "http://a/new#part"),
         (start("/new"), "a", "http://a/new/x?q=1"),
         (start("/"), "a", "http://a/x?q=1"),
     ] {

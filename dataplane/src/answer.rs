@@ -147,7 +147,7 @@ impl Answer<'_> {
             _ => {
                 // Nothing is held while the body is awaited.
                 received.release();
-                self.carry_body(framing, &mut received, outgoing, &bytes)
+                self.carry_body(framing, &mut received, outgoing, &bytes, record)
                     .await
             }
         };
@@ -256,14 +256,17 @@ impl Answer<'_> {
         received: &mut Buffer,
         outgoing: Buffer,
         bytes: &Cell<u64>,
+        record: &mut Record<'_>,
     ) -> Result<(), Failure> {
         self.progress.begun.set(true);
+        let grpc_status = Cell::new(None);
         let carry = Carry {
             worker: self.worker,
             call: self.call,
             until: self.until,
             stopped: None,
             bytes,
+            grpc_status: Some(&grpc_status),
         };
         let mut sink = match self.client {
             Some(client) => Sink::Http2(client.outlet()),
@@ -305,6 +308,7 @@ impl Answer<'_> {
         {
             stream.expect_nothing();
         }
+        record.grpc_status(|| grpc_status.get());
         carried.map_err(|broken| self.failure(&broken))
     }
 
@@ -444,6 +448,11 @@ impl Answer<'_> {
             // RFC 8441 section 5.
             (true, Some(_)) => 200,
             _ => self.head.status(),
+        });
+        // Of an answer without a body; else it stands in the trailers.
+        record.grpc_status(|| {
+            let status = self.head.header(bytes, Known::GrpcStatus);
+            status.and_then(grpc::status)
         });
         let mut digits = itoa::Buffer::new();
         let service_time = digits.format(waited / 1000).as_bytes();

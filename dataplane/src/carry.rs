@@ -14,8 +14,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use ringmain_core::http1::{
-    BodyDecoder, CRLF, EndOfStream, Framing, encode_chunk_head, encode_last_chunk,
+use ringmain_core::{
+    grpc,
+    http1::{BodyDecoder, CRLF, EndOfStream, Framing, encode_chunk_head, encode_last_chunk},
 };
 
 use crate::{
@@ -100,6 +101,8 @@ pub struct Carry<'a> {
     pub stopped: Option<&'a Cell<bool>>,
     /// Counts the payload.
     pub bytes: &'a Cell<u64>,
+    /// Is given the `grpc-status` of the trailers, if there is one.
+    pub grpc_status: Option<&'a Cell<Option<u32>>>,
 }
 
 impl Carry<'_> {
@@ -195,11 +198,18 @@ impl Carry<'_> {
         if let Some(replay) = replay {
             replay.keep(piece);
         }
-        if let Piece::Data(payload, _) = piece {
-            self.bytes.set(self.bytes.get() + payload.len() as u64);
-            sink.expect(payload)?;
+        match piece {
+            Piece::Data(payload, _) => {
+                self.bytes.set(self.bytes.get() + payload.len() as u64);
+                sink.expect(payload)
+            }
+            Piece::End(trailers) => {
+                if let Some(status) = self.grpc_status {
+                    status.set(grpc::status_of_trailers(trailers));
+                }
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     /// Gives payload to the sink, which may have to wait for its receiver.

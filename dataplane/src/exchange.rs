@@ -93,6 +93,7 @@ pub async fn exchange(worker: &Rc<Worker>, downstream: &mut Downstream) -> After
         }
         (Ok(()), Ok(Plan::Answer(local))) => {
             record.answering(local.status);
+            record.grpc_status(|| local.grpc_status());
             respond(
                 worker,
                 downstream,

@@ -1,7 +1,7 @@
 //! What the tuning says of reading and writing messages, made ready for requests.
 
 use ringmain_config::tuning::{Http, ServerHeader, UnderscoresInHeaders};
-use ringmain_core::{header::Names, path};
+use ringmain_core::{forwarded, header::Names, path};
 
 /// How messages are read and written, for all requests alike.
 #[derive(Clone, Debug)]
@@ -14,40 +14,9 @@ pub struct HttpPolicy {
     pub trusted_hops: u32,
     server_header: ServerHeader,
     server_name: Box<[u8]>,
-    /// What a client of a gateway may not say.
+    /// What a client of a gateway may not say: [`forwarded::untrusted`].
     pub untrusted: Names,
 }
-
-/// What only proxies of the mesh may say of a request: a client of a gateway that says so would be
-/// believed behind it. Of its certificate, a client of a gateway has shown none.
-const UNTRUSTED: [&str; 26] = [
-    "x-forwarded-client-cert",
-    "x-envoy-internal",
-    "x-envoy-external-address",
-    "x-envoy-original-path",
-    "x-envoy-original-host",
-    "x-envoy-original-url",
-    "x-envoy-downstream-service-cluster",
-    "x-envoy-downstream-service-node",
-    "x-envoy-peer-metadata",
-    "x-envoy-peer-metadata-id",
-    "x-envoy-is-timeout-retry",
-    "x-envoy-overloaded",
-    "x-envoy-upstream-rq-timeout-alt-response",
-    "x-envoy-expected-rq-timeout-ms",
-    "x-envoy-ip-tags",
-    "x-envoy-force-trace",
-    "x-envoy-decorator-operation",
-    "x-envoy-max-retries",
-    "x-envoy-retry-on",
-    "x-envoy-retry-grpc-on",
-    "x-envoy-retriable-status-codes",
-    "x-envoy-retriable-header-names",
-    "x-envoy-hedge-on-per-try-timeout",
-    "x-envoy-upstream-alt-stat-name",
-    "x-envoy-upstream-rq-timeout-ms",
-    "x-envoy-upstream-rq-per-try-timeout-ms",
-];
 
 impl HttpPolicy {
     /// As `http` says.
@@ -58,7 +27,7 @@ impl HttpPolicy {
             trusted_hops: http.xff_trusted_hops,
             server_header: http.server_header,
             server_name: http.server_name.as_bytes().into(),
-            untrusted: UNTRUSTED.into_iter().collect(),
+            untrusted: forwarded::untrusted(),
         }
     }
 

@@ -13,7 +13,7 @@ use ringmain_core::{
     affinity::Affinity,
     failure::Failure,
     filter::{Passage, Then, cors::Cors},
-    forwarded::{self, Presented},
+    forwarded::{self, Own, Presented},
     grpc,
     header::{Edits, Headers},
     hops::Hops,
@@ -31,7 +31,7 @@ pub use local::LocalAnswer;
 use crate::{
     downstream::Downstream, record::Record, upgrade::Wanted, upstream::Outgoing, worker::Worker,
 };
-use outbound::{Outbound, Own};
+use outbound::{Fields, Outbound, own};
 
 /// Of a request or a response; seldom more.
 pub type EditsList<'t> = SmallVec<[&'t Edits; 3]>;
@@ -141,6 +141,9 @@ impl<'t> Decided<'t> {
                 downstream,
             };
             decided.is_grpc = planner.is_grpc();
+            if decided.is_grpc {
+                record.is_of_grpc();
+            }
             let plan = planner.plan(table, &mut decided, record);
             decided.plan = match plan {
                 Ok(Plan::Answer(local)) if decided.is_grpc => Ok(Plan::Answer(local.for_grpc())),
@@ -210,14 +213,14 @@ impl<'t> Planner<'_, 't> {
         let underscored = self.underscored()?;
         let direction = self.listener.config.direction;
         let scheme = self.scheme(direction);
-        let own = Own::of((self.worker, direction), self.downstream, scheme, record);
-        let (set, append) = (own.set(), own.append());
+        let own = own((self.worker, direction), self.downstream, scheme, record);
+        let (set, append) = (own.set().collect::<Fields<'_>>(), own.append());
         let headers = Presented {
             received: message.view(head),
-            untrusted: own.untrusted(self.worker),
+            untrusted: own.untrusted(&self.worker.http.untrusted),
             dropped: underscored.as_ref().map(|edits| &edits.dropped),
             set: &set,
-            append: &append,
+            append: append.as_slice(),
         };
         let request = Request {
             method: message.method(head),
@@ -310,14 +313,8 @@ impl<'t> Planner<'_, 't> {
         }
         let (message, head) = (&self.downstream.request, self.downstream.head());
         let scheme = self.scheme(self.listener.config.direction);
-        let authority = message.authority(head);
-        // Absolute: a path that begins with two slashes would be taken for another host's (RFC 3986
-        // section 4.2).
-        let mut location = format!("{scheme}://{authority}{path}");
-        if let Some(query) = message.query(head) {
-            location.push('?');
-            location.push_str(query);
-        }
+        let (authority, query) = (message.authority(head), message.query(head));
+        let location = target::unescaped(scheme, authority, path, query);
         Ok(Plan::Answer(LocalAnswer::to_unescaped(location)))
     }
 
@@ -380,7 +377,7 @@ impl<'t> Planner<'_, 't> {
         if let Some(answer) = &destination.answer {
             return Err(Failure::NoBackend(answer.status));
         }
-        if let Hops::End(status) = sent.own.hops {
+        if let Hops::End(status) = sent.own.hops() {
             return Ok(Plan::Answer(LocalAnswer::empty(status, route)));
         }
         let head = self.downstream.head();
@@ -443,7 +440,9 @@ impl<'t> Planner<'_, 't> {
         };
         if let Some(key) = &entry.cluster.hash {
             let random = &mut || self.worker.random();
-            let affinity = Affinity::of(key, request, sent.own.client, random);
+            let peer = self.downstream.session.peer.ip();
+            let client = sent.own.client().unwrap_or(peer);
+            let affinity = Affinity::of(key, request, client, random);
             forwarding.hash = affinity.hash;
             if let Some(value) = affinity.set_cookie {
                 decided.add_edits(&[], [("set-cookie".to_owned(), value)].into_iter());

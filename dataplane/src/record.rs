@@ -24,7 +24,7 @@ use ringmain_core::{
     access_log::{Outcome, Protocol},
     date::{HTTP_DATE_BYTES, http_date},
     failure::{Failure, Flags},
-    metrics::Reporter,
+    metrics::{Reporter, RequestProtocol},
 };
 
 pub use self::tunnel::TunnelRecord;
@@ -154,6 +154,8 @@ pub struct Record<'w> {
 #[must_use = "a request is recorded by its record only"]
 pub struct Detached {
     reporter: Reporter,
+    /// With what is known of its status.
+    protocol: RequestProtocol,
     opened: Micros,
     /// `None`: no cluster was reached.
     edge: Option<Rc<Edge>>,
@@ -189,6 +191,20 @@ impl<'w> Record<'w> {
     /// The id that the proxy gave a request that had none.
     pub fn request_id(&mut self, id: &[u8]) {
         self.note(Field::RequestId, id);
+    }
+
+    /// It is a request of gRPC.
+    pub fn is_of_grpc(&mut self) {
+        self.noted.protocol = RequestProtocol::GRPC;
+    }
+
+    /// What the client is told as `grpc-status`, where the request is of gRPC.
+    pub fn grpc_status(&mut self, status: impl FnOnce() -> Option<u32>) {
+        if self.noted.protocol != RequestProtocol::HTTP
+            && let Some(status) = status()
+        {
+            self.noted.protocol = RequestProtocol::told(status);
+        }
     }
 
     /// The route that matched.
@@ -321,6 +337,7 @@ impl Detached {
     fn new(reporter: Reporter, opened: Micros) -> Self {
         Self {
             reporter,
+            protocol: RequestProtocol::HTTP,
             opened,
             edge: None,
             status: 0,
@@ -360,6 +377,7 @@ impl Drop for Record<'_> {
         };
         let answer = Answer {
             reporter: self.noted.reporter,
+            protocol: self.noted.protocol.ended(self.noted.status),
             status: self.noted.status,
             flags: outcome.flags().and(self.noted.further_flags),
         };

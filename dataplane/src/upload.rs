@@ -208,6 +208,7 @@ impl<'a> Upload<'a> {
             until: way.until,
             stopped: Some(way.stopped),
             bytes,
+            grpc_status: None,
         };
         carry.run(&mut source, &mut sink, None, replay).await
     }

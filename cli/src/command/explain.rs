@@ -69,12 +69,13 @@ pub(crate) struct Arguments {
     /// The workload that makes it: NAME, or NAMESPACE/NAME.
     #[arg(long, value_name = "WORKLOAD")]
     from: Option<String>,
-    /// The client's address, for rules that look at the source of a connection, and for endpoints
-    /// that are chosen by it.
+    /// The client's address, for rules that look at the source of a connection, for endpoints that
+    /// are chosen by it, and for what a gateway says of it.
     #[arg(long, value_name = "ADDRESS")]
     source: Option<IpAddr>,
-    /// Tuning file of the proxy: its section `http` says what is made of paths and which header
-    /// fields routes see. Without it /etc/ringmain/ringmain.toml if it is there, else the defaults.
+    /// Tuning file of the proxy: it says what is made of paths, which header fields routes see, and
+    /// how much is kept for another try. Without it /etc/ringmain/ringmain.toml if it is there,
+    /// else the defaults.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// How to print it.
@@ -118,10 +119,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Fault> {
     let served = match &subject {
         Subject::Request(request) => {
             let (listener, table) = stand.listener_of_request(&snapshot, request)?;
-            let http = &tuning.http;
             let answer = Answer {
                 at,
-                explanation: explain(compiled, http, (listener, table), &request.described),
+                explanation: explain(compiled, &tuning, (listener, table), &request.described),
                 warnings,
             };
             let text = || text::of_request(&request.described, &answer);

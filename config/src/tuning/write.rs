@@ -27,8 +27,9 @@ pub(super) fn toml(tuning: &Tuning) -> String {
 pub fn reference() -> String {
     let mut text = String::new();
     for section in Tuning::default().sections() {
-        let _ = writeln!(text, "### `[{}]`\n\n{}\n", section.name(), section.about());
-        text.push_str("| Key | Value | Default | Meaning |\n|---|---|---|---|\n");
+        let _ = writeln!(text, "### `[{}]`\n", section.name());
+        wrapped(&mut text, "", &section.about());
+        text.push_str("\n| Key | Value | Default | Meaning |\n|---|---|---|---|\n");
         for key in section.keys() {
             let limits = if key.limits.is_empty() {
                 String::new()
@@ -57,19 +58,31 @@ fn facts(key: &Key) -> String {
     format!("({facts})")
 }
 
-/// Writes `paragraph` as comment lines of at most 100 columns.
+/// Writes `paragraph` as comment lines.
 fn comment(text: &mut String, paragraph: &str) {
+    wrapped(text, "# ", paragraph);
+}
+
+/// Writes `paragraph` as lines that begin with `start`, of at most 100 columns.
+fn wrapped(text: &mut String, start: &str, paragraph: &str) {
     let mut column = 0;
     for word in paragraph.split_whitespace() {
-        let length = word.chars().count() + 1;
-        if column == 0 || column + length > 100 {
-            if column > 0 {
+        let length = word.chars().count();
+        match column {
+            0 => text.push_str(start),
+            _ if column + 1 + length > 100 => {
                 text.push('\n');
+                text.push_str(start);
+                column = 0;
             }
-            text.push('#');
-            column = 1;
+            _ => {
+                text.push(' ');
+                column += 1;
+            }
         }
-        text.push(' ');
+        if column == 0 {
+            column = start.len();
+        }
         text.push_str(word);
         column += length;
     }

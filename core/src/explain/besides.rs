@@ -4,20 +4,21 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use ringmain_config::{
-    cluster::{Cluster, HashKey},
+    cluster::{Cluster, HashKey, Protocol},
     duration,
     filter::{AbortWith, Share},
     retry::RetryOn,
 };
 use serde::Serialize;
 
-use super::{Compiled, DescribedRequest};
+use super::{Asked, Compiled, DescribedRequest};
 use crate::{
     affinity::Affinity,
     balance,
     filter::{Filters, Then},
+    grpc::{self, LocalAnswer},
     header::Headers,
-    route::{Extras, Mirror, Route},
+    route::{Action, Extras, Mirror, Route},
     snapshot::ClusterEntry,
 };
 
@@ -85,6 +86,10 @@ pub struct RetryPart {
     pub back_off_minimum: Option<String>,
     /// Endpoints that were tried are avoided.
     pub avoids_previous_endpoints: bool,
+    /// A request whose body was sent in part is tried again when that is no longer than so
+    /// (`limits.replay_bytes`); absent when it never is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay_bytes: Option<usize>,
 }
 
 /// A copy of some requests.
@@ -168,7 +173,8 @@ impl LimitsPart {
     }
 }
 
-pub(super) fn filters(extras: Option<&Extras>, request: &DescribedRequest<'_>) -> FiltersPart {
+pub(super) fn filters(extras: Option<&Extras>, asked: Asked<'_>) -> FiltersPart {
+    let request = asked.request;
     let Some(Filters { fault, cors }) = extras.map(|extras| &extras.filters) else {
         return FiltersPart::default();
     };
@@ -183,8 +189,11 @@ pub(super) fn filters(extras: Option<&Extras>, request: &DescribedRequest<'_>) -
         }),
         abort: abort.map(|abort| {
             let (status, grpc_status) = match abort.with {
+                AbortWith::Http(status) if asked.is_grpc => {
+                    (LocalAnswer::HTTP_STATUS, Some(grpc::status_of_http(status)))
+                }
                 AbortWith::Http(status) => (status, None),
-                AbortWith::Grpc(status) => (200, Some(status)),
+                AbortWith::Grpc(status) => (LocalAnswer::HTTP_STATUS, Some(status)),
             };
             AbortPart {
                 status,
@@ -214,8 +223,10 @@ fn of_cors(then: &Then, request: &DescribedRequest<'_>) -> String {
     }
 }
 
-pub(super) fn retry(route: &Route) -> Option<RetryPart> {
+pub(super) fn retry(route: &Route, asked: Asked<'_>) -> Option<RetryPart> {
     let policy = route.retry.as_deref()?;
+    let may_be_http2 = may_be_http2(route, asked);
+    let keeps = policy.attempts > 0 && policy.needs_replay(asked.is_grpc, may_be_http2);
     let (shortest, longest) = policy.back_off_bounds(1);
     Some(RetryPart {
         by: match route.details.retries_itself {
@@ -229,6 +240,19 @@ pub(super) fn retry(route: &Route) -> Option<RetryPart> {
         back_off: duration::format(longest),
         back_off_minimum: (!shortest.is_zero()).then(|| duration::format(shortest)),
         avoids_previous_endpoints: policy.avoids_previous_endpoints,
+        replay_bytes: keeps.then_some(asked.replay_bytes),
+    })
+}
+
+/// One of its clusters is, or may be, spoken HTTP/2 to.
+fn may_be_http2(route: &Route, asked: Asked<'_>) -> bool {
+    let Action::Forward(forward) = &route.action else {
+        return false;
+    };
+    let mut destinations = forward.destinations.iter();
+    destinations.any(|to| {
+        let entry = asked.compiled.snapshot.cluster(to.cluster);
+        entry.is_some_and(|entry| entry.cluster.protocol != Protocol::Http1)
     })
 }
 

@@ -10,8 +10,8 @@ use ringmain_config::{
 };
 use serde::Serialize;
 
-use super::{FiltersPart, HashPart, LimitsPart, MirrorPart, RetryPart};
-use crate::snapshot::Listener;
+use super::{FiltersPart, HashPart, LimitsPart, MirrorPart, PresentedPart, RetryPart};
+use crate::{grpc, snapshot::Listener};
 
 /// What would happen to it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -20,6 +20,12 @@ pub struct Explanation {
     pub listener: ListenerPart,
     /// Whose virtual hosts are asked.
     pub route_table: String,
+    /// It is one of gRPC.
+    #[serde(skip_serializing_if = "is_false")]
+    pub is_grpc: bool,
+    /// How routes see its fields; absent when none is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub presented: Option<PresentedPart>,
     /// Its path as it is matched and forwarded; absent when it is refused for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
@@ -117,6 +123,9 @@ pub enum Outcome {
     Redirect {
         /// Of the answer.
         status: u16,
+        /// The same to a client of gRPC; `status` is then 200.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        grpc_status: Option<u8>,
         /// Where it leads.
         location: String,
         /// Edits of the answer.
@@ -126,6 +135,9 @@ pub enum Outcome {
     Direct {
         /// Of the answer.
         status: u16,
+        /// The same to a client of gRPC; `status` is then 200.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        grpc_status: Option<u8>,
         /// Of the answer.
         body_bytes: usize,
         /// Edits of the answer.
@@ -133,6 +145,38 @@ pub enum Outcome {
     },
     /// Refused.
     Refused(RefusedPart),
+}
+
+impl Outcome {
+    /// An answer of the proxy's as a client of gRPC gets it.
+    pub(super) fn for_grpc(mut self) -> Self {
+        let (status, grpc_status, bytes) = match &mut self {
+            Self::Forward(_) => return self,
+            Self::Redirect {
+                status,
+                grpc_status,
+                ..
+            } => (status, grpc_status, None),
+            Self::Direct {
+                status,
+                grpc_status,
+                body_bytes,
+                ..
+            } => (status, grpc_status, Some(body_bytes)),
+            Self::Refused(part) => (&mut part.status, &mut part.grpc_status, None),
+        };
+        *grpc_status = Some(grpc::status_of_http(*status));
+        *status = grpc::LocalAnswer::HTTP_STATUS;
+        // What would be the body is the message.
+        if let Some(bytes) = bytes {
+            *bytes = 0;
+        }
+        self
+    }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Which part refused the request.
@@ -144,6 +188,9 @@ pub struct RefusedPart {
     pub reason: String,
     /// Of the answer.
     pub status: u16,
+    /// The same to a client of gRPC; `status` is then 200.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grpc_status: Option<u8>,
     /// Response flag of the access log; `-` for an answer that the configuration holds.
     pub flag: &'static str,
 }
@@ -175,6 +222,9 @@ pub struct DestinationPart {
     /// Nothing is there to send to: its share is answered with this status, flagged NC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<u16>,
+    /// The same to a client of gRPC, or what it is told while there is no endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grpc_status: Option<u8>,
     /// Edits of the request, in the order they are applied in.
     pub request_headers: Vec<EditsPart>,
     /// Edits of the response, in the order they are applied in.

@@ -30,6 +30,7 @@ fn labels() -> RequestLabels {
             name: "reviews".to_owned(),
             namespace: "default".to_owned(),
         }),
+        protocol: RequestProtocol::HTTP,
         status: 200,
         flags: Flags::NONE,
     }
@@ -64,6 +65,7 @@ fn labels_are_istios() {
             source: Arc::default(),
             destination: Arc::default(),
             service: Arc::default(),
+            protocol: RequestProtocol::HTTP,
             status: 0,
             flags: Flag::Dc.into(),
         },
@@ -79,6 +81,43 @@ fn labels_are_istios() {
          destination_cluster=\"unknown\",request_protocol=\"http\",response_code=\"0\",\
          grpc_response_status=\"\",response_flags=\"DC\",connection_security_policy=\"none\"",
     );
+}
+
+/// The number of values is bounded, whatever a server says.
+#[test]
+fn requests_of_grpc_have_their_status() {
+    let (grpc, told) = (RequestProtocol::GRPC, RequestProtocol::told);
+    for (protocol, status, expected) in [
+        (RequestProtocol::HTTP, 200, "http "),
+        (RequestProtocol::HTTP, 0, "http "),
+        (told(0), 200, "grpc 0"),
+        (told(16), 200, "grpc 16"),
+        (told(17), 200, "grpc other"),
+        (told(300), 200, "grpc other"),
+        (told(u32::MAX), 200, "grpc other"),
+        (told(5), 0, "grpc 5"),
+        // Nothing was told: what clients make of that.
+        (grpc, 0, "grpc "),
+        (grpc, 200, "grpc 2"),
+        (grpc, 404, "grpc 12"),
+        (grpc, 503, "grpc 14"),
+    ] {
+        let protocol = protocol.ended(status);
+        let found = format!("{} {}", protocol.name(), protocol.status());
+        assert_eq!(found, expected, "{protocol:?} {status}");
+    }
+    let all: std::collections::BTreeSet<_> = (0..1000).map(|status| told(status).0).collect();
+    assert_eq!(all.len(), 18);
+    let mut out = Vec::new();
+    let protocol = told(14);
+    Labels::Requests(RequestLabels {
+        protocol,
+        ..labels()
+    })
+    .write(&mut out);
+    let out = String::from_utf8(out).unwrap();
+    let expected = "request_protocol=\"grpc\",response_code=\"200\",grpc_response_status=\"14\"";
+    assert!(out.contains(expected), "{out}");
 }
 
 fn connection_labels() -> ConnectionLabels {

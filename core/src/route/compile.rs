@@ -389,16 +389,16 @@ impl<C: Clusters> Compiler<'_, C> {
         match &source.path {
             RedirectPath::Keep => {}
             RedirectPath::Prefix(path) => self.rewritten_path(path, place),
-            RedirectPath::Full(path) => {
-                if let Err(unfit) = path::check_reference(path) {
-                    self.problem(place, unfit.message);
-                }
-            }
+            RedirectPath::Full(path) => self.unless_unfit(path::check_reference(path), place),
         }
     }
 
     pub(super) fn rewritten_path(&mut self, path: &str, place: &Place<'_>) {
-        if let Err(unfit) = path::check_replacement(path) {
+        self.unless_unfit(path::check_replacement(path), place);
+    }
+
+    fn unless_unfit(&mut self, checked: Result<(), path::Unfit>, place: &Place<'_>) {
+        if let Err(unfit) = checked {
             self.is_sound = false;
             match unfit.hint {
                 Some(hint) => self.problems.add_with_hint(place, unfit.message, hint),

@@ -23,8 +23,12 @@ use regex_syntax::{
 /// Largest automaton of one pattern. Usual patterns need 1 to 20 KiB; one that needs more than this
 /// repeats something ambiguous many times.
 pub const AUTOMATON_BYTES_MAX: usize = 1 << 20;
-/// Memory for building it, released afterwards.
-pub(super) const BUILD_BYTES_MAX: usize = 8 << 20;
+/// Memory for building it, released afterwards. The time that it takes grows with it, and with the
+/// states of [`NFA_BYTES_MAX`].
+pub(super) const BUILD_BYTES_MAX: usize = 1 << 20;
+/// What it is built from. A class of all letters takes 30 KiB each time it is repeated, a character
+/// of ASCII some 30 bytes.
+pub(super) const NFA_BYTES_MAX: usize = 256 << 10;
 /// Depth of groups in a pattern: the parser recurses.
 const NESTING_MAX: u32 = 100;
 
@@ -160,7 +164,7 @@ fn automaton(whole: &Hir) -> Result<dense::DFA<Vec<u32>>, Refusal> {
             thompson::Config::new()
                 .utf8(false)
                 .which_captures(WhichCaptures::None)
-                .nfa_size_limit(Some(AUTOMATON_BYTES_MAX)),
+                .nfa_size_limit(Some(NFA_BYTES_MAX)),
         )
         .build_from_hir(whole)
         .map_err(|error| match error.size_limit() {
@@ -266,6 +270,19 @@ mod tests {
                 "((a{100}){100}){100}",
                 "needs an automaton of more than 1024 KiB",
             ),
+            (
+                "(a{1000}){1000}",
+                "needs an automaton of more than 1024 KiB",
+            ),
+            (
+                "(x*){4000000000}",
+                "needs an automaton of more than 1024 KiB",
+            ),
+            // Its automaton is small, and takes long to be found.
+            (
+                "(a?){1000}(b?){1000}",
+                "needs an automaton of more than 1024 KiB",
+            ),
             (r"(a)\1", "backreferences are not supported at character 4"),
             ("(?=a)", "look-around"),
         ] {
@@ -299,6 +316,8 @@ mod tests {
             "/api/v[0-9]+/users/[^/]+/orders",
             ".*(Android|iPhone|iPad|Mobile).*",
             r"[\w.-]+\.example\.com(:\d+)?",
+            "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+            "/[a-z0-9-]{1,63}",
         ] {
             let bytes = Regex::compile(pattern).unwrap().automaton.memory_usage();
             assert!(bytes < AUTOMATON_BYTES_MAX / 32, "{pattern}: {bytes}");

@@ -161,10 +161,31 @@ fn actions_are_checked() {
         ),
         (
             redirect(Redirect {
-                path: RedirectPath::Full("/a?b#c".to_owned()),
+                path: RedirectPath::Full("/a?b%23c".to_owned()),
                 ..sound()
             }),
             None,
+        ),
+        (
+            redirect(Redirect {
+                path: RedirectPath::Full("/a?b#c".to_owned()),
+                ..sound()
+            }),
+            Some("holds `#`"),
+        ),
+        (
+            redirect(Redirect {
+                path: RedirectPath::Full("/a\r\nset-cookie:b".to_owned()),
+                ..sound()
+            }),
+            Some("percent-encoded"),
+        ),
+        (
+            redirect(Redirect {
+                authority: Some("a\r\nset-cookie:b".to_owned()),
+                ..sound()
+            }),
+            Some("authority"),
         ),
         (
             redirect(Redirect {

@@ -116,6 +116,7 @@ async fn respond_on_stream(
         until: &until,
         stopped: None,
         bytes: &bytes,
+        grpc_status: None,
     };
     let mut sink = Sink::Http2(client.outlet());
     let mut left: &[u8] = &local.body;
@@ -152,6 +153,7 @@ pub(super) async fn fail(
     let may_keep = failure.facts().fault != Fault::Downstream;
     let local = LocalAnswer::failure(failure, ours.is_grpc);
     record.telling(local.status);
+    record.grpc_status(|| local.grpc_status());
     respond(worker, downstream, &local, ours.edits, may_keep, record)
         .await
         .unwrap_or(After::Close)

@@ -12,7 +12,7 @@ use std::{
 use ringmain_config::{cluster::Service, endpoint::Workload};
 use ringmain_core::{
     failure::Flags,
-    metrics::{Labels, Reporter, duration_bucket, size_bucket},
+    metrics::{Labels, Reporter, RequestProtocol, duration_bucket, size_bucket},
 };
 use smallvec::SmallVec;
 
@@ -184,6 +184,8 @@ impl Series {
 pub struct Answer {
     /// Which end reports.
     pub reporter: Reporter,
+    /// Of gRPC or not, and with which status.
+    pub protocol: RequestProtocol,
     /// 0 when no response was begun.
     pub status: u16,
     /// What went wrong.

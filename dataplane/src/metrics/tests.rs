@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use ringmain_config::{cluster::Service, endpoint::Workload};
 use ringmain_core::{
     failure::{Flag, Flags},
-    metrics::{Labels, Reporter},
+    metrics::{Labels, Reporter, RequestProtocol},
 };
 
 use super::{
@@ -39,6 +39,7 @@ fn edge(destination: &str) -> Rc<Edge> {
 
 fn answer(status: u16) -> Answer {
     Answer {
+        protocol: RequestProtocol::HTTP,
         reporter: Reporter::Source,
         status,
         flags: if status >= 500 {
@@ -156,6 +157,7 @@ fn the_reporter_decides_who_is_the_source() {
     let edge = edge("reviews");
     for reporter in [Reporter::Source, Reporter::Destination] {
         let answer = Answer {
+            protocol: RequestProtocol::HTTP,
             reporter,
             status: 200,
             flags: Flags::NONE,

@@ -18,7 +18,7 @@ use crossbeam::queue::ArrayQueue;
 use ringmain_config::endpoint::Workload;
 use ringmain_core::{
     failure::Flags,
-    metrics::{ConnectionLabels, Labels, Reporter, RequestLabels},
+    metrics::{ConnectionLabels, Labels, Reporter, RequestLabels, RequestProtocol},
 };
 
 use super::{
@@ -122,6 +122,7 @@ impl WorkerMetrics {
     pub fn of_connections(&self, edge: &Edge, reporter: Reporter, flags: Flags) -> Rc<Series> {
         let answer = Answer {
             reporter,
+            protocol: RequestProtocol::HTTP,
             status: 0,
             flags,
         };
@@ -190,6 +191,7 @@ impl WorkerMetrics {
             source,
             destination,
             service: Arc::clone(&edge.service),
+            protocol: answer.protocol,
             status: answer.status,
             flags: answer.flags,
         })

@@ -119,6 +119,11 @@ impl<'t> LocalAnswer<'t> {
         }
     }
 
+    /// Its `grpc-status`, if it has one.
+    pub fn grpc_status(&self) -> Option<u32> {
+        self.grpc.as_ref().map(|grpc| grpc.code.into())
+    }
+
     /// Its header fields: what it needs itself, then what `edits` and the route make of them.
     /// `server` is what the `Server` field says, if there is to be one, `date` what `Date` does.
     pub fn headers<'a>(

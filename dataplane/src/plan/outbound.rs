@@ -1,12 +1,12 @@
 //! A request's head on its way to an upstream.
 
-use std::{borrow::Cow, net::IpAddr, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
 use ringmain_config::listener::Direction;
 use ringmain_core::{
     failure::Failure,
-    forwarded::Client,
-    header::{Headers, Names},
+    forwarded::{Client, Own},
+    header::Headers,
     hops::Hops,
     http1::{Framing, Known, RequestHead, RequestWrite, encode_request},
     http2::{self, Scheme},
@@ -43,95 +43,25 @@ pub(super) struct Outbound<'a> {
     pub(super) own: &'a Own<'a>,
 }
 
-/// What the proxy says of a request whichever way it goes, so that routes see it, too.
-pub(super) struct Own<'a> {
-    direction: Direction,
-    /// Of a request that came without.
-    request_id: Option<[u8; 36]>,
-    /// Unless it is the peer's to say.
-    forwarded_proto: Option<&'static str>,
-    /// At a gateway: the client's address, and the same if it is one of the world outside.
-    peer: Option<&'a str>,
-    external: Option<String>,
-    /// How often it may be passed on.
-    pub(super) hops: Hops,
-    hops_left: Option<String>,
-    /// Whoever made the request, as far as that is known.
-    pub(super) client: IpAddr,
-}
-
 /// Fields of the proxy's own.
 pub(super) type Fields<'a> = SmallVec<[(Known, &'a [u8]); 6]>;
 
-impl<'a> Own<'a> {
-    /// Of the request at the front of `downstream`.
-    pub(super) fn of(
-        (worker, direction): (&Worker, Direction),
-        downstream: &'a Downstream,
-        scheme: &'static str,
-        record: &mut Record<'_>,
-    ) -> Self {
-        let (message, head) = (&downstream.request, downstream.head());
-        let is_gateway = direction == Direction::Gateway;
-        let has_proto = || message.header(head, Known::XForwardedProto).is_some();
-        let client = is_gateway.then(|| client(worker, downstream));
-        let external = client.and_then(|client| client.external);
-        let peer = downstream.session.peer.ip();
-        let hops = Hops::of(
-            message.method(head),
-            message.header(head, Known::MaxForwards),
-        );
-        Self {
-            direction,
-            request_id: request_id((message, head), worker, record),
-            forwarded_proto: (is_gateway || !has_proto()).then_some(scheme),
-            peer: is_gateway.then(|| downstream.peer_text()),
-            external: external.map(|address| address.to_string()),
-            hops_left: match hops {
-                Hops::Left(hops) => Some(hops.to_string()),
-                Hops::Any | Hops::End(_) => None,
-            },
-            hops,
-            client: client.map_or(peer, |client| client.address),
-        }
-    }
-
-    /// Fields that replace the received ones.
-    pub(super) fn set(&self) -> Fields<'_> {
-        let mut set = Fields::new();
-        if let Some(id) = &self.request_id {
-            set.push((Known::XRequestId, id));
-        }
-        if let Some(scheme) = self.forwarded_proto {
-            set.push((Known::XForwardedProto, scheme.as_bytes()));
-        }
-        if let Some(address) = &self.external {
-            set.push((Known::XEnvoyExternalAddress, address.as_bytes()));
-        }
-        if let Some(hops) = &self.hops_left {
-            set.push((Known::MaxForwards, hops.as_bytes()));
-        }
-        set
-    }
-
-    /// Fields that stand at the end of lists.
-    pub(super) fn append(&self) -> SmallVec<[(Known, &[u8]); 1]> {
-        let peer = self
-            .peer
-            .map(|peer| (Known::XForwardedFor, peer.as_bytes()));
-        peer.into_iter().collect()
-    }
-
-    /// Fields that its client is not trusted with.
-    pub(super) fn untrusted<'w>(&self, worker: &'w Worker) -> Option<&'w Names> {
-        (self.direction == Direction::Gateway).then_some(&worker.http.untrusted)
-    }
-
-    /// The upstream learns which try it is. An application learns it from its caller's proxy, whose
-    /// tries they are.
-    pub(super) fn tells_attempt(&self) -> bool {
-        self.direction != Direction::Inbound
-    }
+/// What the proxy says of the request at the front of `downstream`.
+pub(super) fn own<'a>(
+    (worker, direction): (&Worker, Direction),
+    downstream: &'a Downstream,
+    scheme: &'static str,
+    record: &mut Record<'_>,
+) -> Own<'a> {
+    let (message, head) = (&downstream.request, downstream.head());
+    let request_id = request_id((message, head), worker, record);
+    let has_proto = || message.header(head, Known::XForwardedProto).is_some();
+    let hops = Hops::of(
+        message.method(head),
+        message.header(head, Known::MaxForwards),
+    );
+    let from = || (downstream.peer_text(), client(worker, downstream));
+    Own::of((direction, scheme), request_id, has_proto, hops, from)
 }
 
 /// Whoever made the request, as far as that is believed at a gateway.
@@ -169,7 +99,7 @@ impl Outbound<'_> {
     ) -> Result<Outgoing, Failure> {
         let original;
         let mut expected = itoa::Buffer::new();
-        let mut set = self.own.set();
+        let mut set: Fields<'_> = self.own.set().collect();
         if self.own.tells_attempt() {
             // The first try; a further one says so itself.
             set.push((Known::XEnvoyAttemptCount, b"1"));
@@ -186,10 +116,10 @@ impl Outbound<'_> {
         let write = RequestWrite {
             target: &target,
             authority: self.authority,
-            untrusted: self.own.untrusted(worker),
+            untrusted: self.own.untrusted(&worker.http.untrusted),
             edits: &self.edits,
             set: &set,
-            append: &append,
+            append: append.as_slice(),
             framing: match upgrade {
                 // Its length, which can only be 0, says nothing that matters.
                 Some(_) => Framing::None,

@@ -386,3 +386,37 @@ proptest! {
         prop_assert_eq!(counted, stories.len() as u64);
     }
 }
+
+/// What was told last counts: trailers stand behind a head. What is not gRPC has no such status.
+#[test]
+fn calls_of_grpc_have_their_status() {
+    for (is_grpc, told, status, expected) in [
+        (true, &[Some(0_u32)][..], 200, "grpc 0"),
+        (true, &[Some(0), Some(14)], 200, "grpc 14"),
+        (true, &[Some(5), None], 200, "grpc 5"),
+        (true, &[], 200, "grpc 2"),
+        (true, &[], 503, "grpc 14"),
+        (false, &[Some(14)], 200, "http "),
+    ] {
+        let mut bench = Bench::new(false);
+        let mut record = bench.sent();
+        if is_grpc {
+            record.is_of_grpc();
+        }
+        record.forwarding(status);
+        told.iter().for_each(|told| record.grpc_status(|| *told));
+        record.detach().attach(&bench.recorder).close();
+        let scrape = bench.registry.scrape(std::time::Instant::now());
+        let mut text = Vec::new();
+        scrape.series[0].labels.write(&mut text);
+        let text = String::from_utf8(text).unwrap();
+        let (protocol, code) = expected.split_once(' ').unwrap();
+        for (label, value) in [
+            ("request_protocol", protocol),
+            ("grpc_response_status", code),
+        ] {
+            let label = format!("{label}=\"{value}\"");
+            assert!(text.contains(&label), "{is_grpc} {told:?} {status}: {text}");
+        }
+    }
+}

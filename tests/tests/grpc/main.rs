@@ -26,6 +26,9 @@ on_both!(
     a_server_that_dies_within_its_answer,
 );
 
+/// Calls that the case `unary` makes.
+const UNARY: u64 = 3;
+
 /// A server, and where it listens.
 fn serve(address: IpAddr) -> (Process, SocketAddr) {
     let mut server = python::start("grpc/server.py", &[&address.to_string()]);
@@ -84,10 +87,30 @@ fn calls_of_all_kinds(io: Io) {
     }
 }
 
+/// In an answer without a body, and in trailers behind one.
 fn errors_of_the_server(io: Io) {
-    let lines = run(io, &["errors"]);
+    let (_server, address) = serve(place::address());
+    let mesh = mesh(io, address);
+    let mut client = call(&mesh, &["errors", "unary"]);
+    let status = client.wait();
+    assert!(status.success(), "{}\n{}", client.out(), client.error());
+    mesh.proxy.wait_for_metric("ringmain_requests_active", 0);
+    let metrics = mesh.proxy.metrics();
+    for name in [
+        "istio_requests_total",
+        "istio_request_duration_milliseconds_count",
+        "istio_request_bytes_count",
+        "istio_response_bytes_count",
+    ] {
+        for (code, count) in [("3", 1), ("15", 1), ("12", 1), ("0", UNARY)] {
+            let labels = [("request_protocol", "grpc"), ("grpc_response_status", code)];
+            assert_eq!(metrics.sum(name, &labels), count, "{name} of {code}");
+        }
+        assert_eq!(metrics.sum(name, &[("request_protocol", "http")]), 0);
+    }
+    let lines = mesh.finish();
     let verdicts: Vec<_> = lines.iter().map(Line::verdict).collect();
-    assert_eq!(verdicts, ["200 -"; 3]);
+    assert_eq!(verdicts, ["200 -"; 3 + UNARY as usize]);
 }
 
 fn cancels_and_deadlines(io: Io) {

@@ -39,6 +39,10 @@ fn check(mesh: Mesh, fields: &[(&str, &str)], code: &str, flags: &str) {
     assert_eq!(answer.get("content-type"), Some("application/grpc"));
     assert_eq!(answer.get("grpc-status"), Some(code));
     assert!(answer.body.is_empty());
+    mesh.proxy.wait_for_metric("istio_requests_total", 1);
+    let metrics = mesh.proxy.metrics();
+    let labels = [("request_protocol", "grpc"), ("grpc_response_status", code)];
+    assert_eq!(metrics.sum("istio_requests_total", &labels), 1, "{code}");
     let line = mesh.finish_one();
     assert_eq!(line.verdict(), format!("200 {flags}"), "{}", line.text);
 }

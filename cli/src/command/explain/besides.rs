@@ -44,6 +44,9 @@ fn retries(retry: &RetryPart) -> String {
     if retry.attempts > 0 && !retry.avoids_previous_endpoints {
         text.push_str(", also at the same endpoint");
     }
+    if let Some(bytes) = retry.replay_bytes {
+        text.push_str(&format!(", with up to {bytes} bytes of a body"));
+    }
     if retry.by != "route" {
         text.push_str(&format!(", by the {}", retry.by));
     }
@@ -84,6 +87,7 @@ mod tests {
             back_off: "0.025s".to_owned(),
             back_off_minimum: None,
             avoids_previous_endpoints: true,
+            replay_bytes: None,
         };
         let route = RetryPart {
             by: "route",
@@ -91,6 +95,7 @@ mod tests {
             per_try_timeout: Some("1s".to_owned()),
             back_off_minimum: Some("0.5s".to_owned()),
             avoids_previous_endpoints: false,
+            replay_bytes: Some(65536),
             ..table.clone()
         };
         assert_eq!(
@@ -100,7 +105,7 @@ mod tests {
         assert_eq!(
             retries(&route),
             "2 on connect-failure,retriable-status-codes,503,429, each try 1s, 0.5s apart or \
-             more, also at the same endpoint"
+             more, also at the same endpoint, with up to 65536 bytes of a body"
         );
     }
 

@@ -2,7 +2,7 @@
 
 use ringmain_config::cluster::Protocol;
 use ringmain_core::explain::{
-    Described, DestinationPart, EditsPart, Explanation, Outcome,
+    Described, DestinationPart, EditsPart, Explanation, Outcome, PresentedPart, WrittenPart,
     tcp::{TcpDestinationPart, TcpExplanation, TcpOutcome},
 };
 
@@ -32,6 +32,9 @@ pub(super) fn of_request(request: &Described, answer: &Answer<Explanation>) -> S
     let listener = &explanation.listener;
     lines.from("listener", &listener.name, listener.origin.as_ref());
     lines.fact("route table", &explanation.route_table);
+    if let Some(presented) = &explanation.presented {
+        self::presented(&mut lines, request, presented);
+    }
     if let Some(path) = &explanation.path {
         lines.fact("path", path);
     }
@@ -50,6 +53,31 @@ pub(super) fn of_request(request: &Described, answer: &Answer<Explanation>) -> S
         lines.fact("note", warning);
     }
     lines.finish()
+}
+
+/// How routes see the request, where that is not as it was sent.
+fn presented(lines: &mut Lines, request: &Described, presented: &PresentedPart) {
+    let scheme = presented.scheme;
+    match scheme == request.scheme {
+        true => lines.fact("scheme", scheme),
+        false => lines.fact("scheme", format!("{scheme}, whatever the client means")),
+    }
+    for name in &presented.left_out {
+        let why = match name.contains('_') {
+            true => "its name holds `_`",
+            false => "it is not believed of this client",
+        };
+        lines.fact("left out", format!("{name}: {why}"));
+    }
+    let written = presented.written.iter();
+    let written = written.map(|WrittenPart { name, value }| match value {
+        Some(value) => format!("{name}: {value}"),
+        None => format!("{name} of its own"),
+    });
+    let written: Vec<String> = written.collect();
+    if !written.is_empty() {
+        lines.fact("written", written.join(", "));
+    }
 }
 
 /// The whole story of a connection, from listener to endpoint.
@@ -110,30 +138,34 @@ fn outcome(lines: &mut Lines, answer: &Answer<Explanation>) {
         }
         Outcome::Redirect {
             status,
+            grpc_status,
             location,
             response_headers,
         } => {
+            let status = words::answer(*status, *grpc_status);
             lines.fact("answer", format!("{status}, location: {location}"));
             edits(lines, "response", response_headers);
         }
         Outcome::Direct {
             status,
+            grpc_status,
             body_bytes,
             response_headers,
         } => {
-            lines.fact(
-                "answer",
-                format!("{status} with {body_bytes} bytes of body"),
-            );
+            let answer = match grpc_status {
+                // Its body is the message of the status.
+                Some(_) => words::answer(*status, *grpc_status),
+                None => format!("{status} with {body_bytes} bytes of body"),
+            };
+            lines.fact("answer", answer);
             edits(lines, "response", response_headers);
         }
         Outcome::Refused(refused) => {
             let what = format!("by {}: {}", refused.by, refused.reason);
             lines.fact("refused", what);
-            lines.fact(
-                "answer",
-                format!("{}, response flag {}", refused.status, refused.flag),
-            );
+            let status = words::answer(refused.status, refused.grpc_status);
+            let answer = format!("{status}, response flag {}", refused.flag);
+            lines.fact("answer", answer);
         }
     }
 }
@@ -161,12 +193,14 @@ fn forwarded(lines: &mut Lines, destination: &DestinationPart) {
         lines.fact("  at most", limits.join(", "));
     }
     if let Some(status) = destination.answer {
+        let status = words::answer(status, destination.grpc_status);
         let answer = format!("{status}: nothing is there to send to, response flag NC");
         lines.fact("  answer", answer);
         return;
     }
-    let without = "answered 503, response flag UH";
-    endpoints(lines, &destination.endpoints, without);
+    let status = words::answer(503, destination.grpc_status);
+    let without = format!("answered {status}, response flag UH");
+    endpoints(lines, &destination.endpoints, &without);
 }
 
 /// Naming the entries of a VirtualService is optional.

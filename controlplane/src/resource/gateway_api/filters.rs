@@ -284,12 +284,22 @@ fn path_modifier(at: &Cursor<'_>, report: &mut Report) -> Option<PathModifier> {
         report.missing(&at, wanted);
         return None;
     };
-    Some(match wanted {
-        "replaceFullPath" => PathModifier::Full(match text {
-            "" => "/".to_owned(),
-            path => path.to_owned(),
-        }),
-        _ => PathModifier::Prefix(text.to_owned()),
+    let is_full = wanted == "replaceFullPath";
+    if !text.is_empty()
+        && !text.starts_with('/')
+        && let Some(field) = at.field(wanted)
+    {
+        let fault = Fault::new("it is a path, and does not begin with `/`: one is put before it");
+        report.warning(&field, fault.hint("begin with `/`"));
+    }
+    // In place of a prefix, nothing is something else than a slash.
+    let path = match text.starts_with('/') || (text.is_empty() && !is_full) {
+        true => text.to_owned(),
+        false => format!("/{text}"),
+    };
+    Some(match is_full {
+        true => PathModifier::Full(path),
+        false => PathModifier::Prefix(path),
     })
 }
 

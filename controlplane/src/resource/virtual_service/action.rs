@@ -122,7 +122,7 @@ pub(super) fn rewrite(at: &Cursor<'_>, report: &mut Report) -> Option<Rewrite> {
     if let Some(field) = at.field("uri").filter(|_| path.is_some())
         && path.is_some_and(|path| !path.starts_with(PATH_START))
     {
-        let fault = Fault::new("no path begins so: it would be refused with 400");
+        let fault = Fault::new("it is a path, and does not begin with `/`: one is put before it");
         report.warning(&field, fault.hint("begin with `/`"));
     }
     let regex = at.field("uriRegexRewrite");

@@ -593,8 +593,8 @@ request would fail; write 0s for no limit",
         ),
         (
             "rewrite: {uri: x}",
-            "3:18 warning: spec.http[0].rewrite.uri: no path begins so: it would be refused with \
-400; begin with `/`",
+            "3:18 warning: spec.http[0].rewrite.uri: it is a path, and does not begin with `/`: one \
+             is put before it; begin with `/`",
         ),
         (
             "headers: {request: {remove: [authority]}}",
@@ -660,6 +660,29 @@ fn what_no_proxy_would_take_is_told_where_it_is_written() {
             "redirect: {uri: '/a b'}",
             "3:19 error: spec.http[0].redirect.uri: path \"/a b\" holds what must be \
              percent-encoded",
+        ),
+        (
+            "redirect: {uri: '/a#b'}",
+            "3:19 error: spec.http[0].redirect.uri: path \"/a#b\" holds `#`; leave the fragment \
+             out, or write `%23`",
+        ),
+        (
+            "redirect: {authority: 'a#b'}",
+            "3:25 error: spec.http[0].redirect.authority: `a#b` is not a host or host:port",
+        ),
+        (
+            "redirect: {uri: \"/a\\r\\nset-cookie: b\"}",
+            "3:19 error: spec.http[0].redirect.uri: path \"/a\\r\\nset-cookie: b\" holds what must \
+             be percent-encoded",
+        ),
+        (
+            "redirect: {authority: \"a\\r\\nb\"}",
+            "3:25 error: spec.http[0].redirect.authority: `a  b` is not a host or host:port",
+        ),
+        (
+            "redirect: {uri: www.example.com}",
+            "3:19 warning: spec.http[0].redirect.uri: it is a path, and does not begin with `/`; \
+             another host is said by `authority` and `scheme`",
         ),
         (
             "redirect: {uri: '%PREFIX()%/a?b'}",

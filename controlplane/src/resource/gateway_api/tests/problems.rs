@@ -102,6 +102,36 @@ fn what_is_wrong_with_a_rule() {
                `hostname`"],
         ),
         (
+            filter(
+                "type: URLRewrite, urlRewrite: {path: {type: ReplaceFullPath, replaceFullPath: a}}",
+            ),
+            &["warning: spec.rules[0].filters[0].urlRewrite.path.replaceFullPath: it is a path, \
+               and does not begin with `/`: one is put before it; begin with `/`"],
+        ),
+        (
+            filter(
+                "type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, \
+                 replacePrefixMatch: '/a#b'}}",
+            ),
+            &["error: spec.rules[0].filters[0].urlRewrite.path.replacePrefixMatch: path \"/a#b\" \
+               is not in canonical form; the path holds `#`"],
+        ),
+        (
+            "filters: [{type: RequestRedirect, requestRedirect: {path: {type: ReplaceFullPath, \
+             replaceFullPath: \"/a#b\"}}}]"
+                .to_owned(),
+            &["error: spec.rules[0].filters[0].requestRedirect.path.replaceFullPath: path \
+               \"/a#b\" holds `#`; leave the fragment out, or write `%23`"],
+        ),
+        (
+            filter(
+                "type: ResponseHeaderModifier, responseHeaderModifier: {set: [{name: x, value: \
+                 \"a\\r\\nb: c\"}]}",
+            ),
+            &["error: spec.rules[0].filters[0].responseHeaderModifier.set[0].value: a header \
+               cannot hold a line break or another control character"],
+        ),
+        (
             filter("type: CORS"),
             &["error: spec.rules[0].filters[0].cors: `cors` is missing"],
         ),

@@ -197,6 +197,22 @@ fn rewrites() {
             Some(PathModifier::Full("/x".into())),
             None,
         ),
+        // What is matched as a whole and replaced as text has to be a path by itself.
+        (
+            "{path: {type: ReplaceFullPath, replaceFullPath: x}}",
+            Some(PathModifier::Full("/x".into())),
+            None,
+        ),
+        (
+            "{path: {type: ReplaceFullPath, replaceFullPath: ''}}",
+            Some(PathModifier::Full("/".into())),
+            None,
+        ),
+        (
+            "{path: {type: ReplacePrefixMatch, replacePrefixMatch: x}}",
+            Some(PathModifier::Prefix("/x".into())),
+            None,
+        ),
         (
             "{path: {type: ReplacePrefixMatch, replacePrefixMatch: ''}}",
             Some(PathModifier::Prefix(String::new())),
