@@ -8,6 +8,7 @@ use super::{
     framing::{Declared, Framing},
     known::Known,
     limits::Limits,
+    local::may_have_body,
     reject::Reject,
     request_line::MethodKind,
     scan::Scan,
@@ -182,7 +183,7 @@ impl ResponseHead {
 
     /// Its status has no body, whatever the fields say (RFC 9112 section 6.3).
     fn never_has_body(&self) -> bool {
-        matches!(self.line.status, 100..=199 | 204 | 304)
+        !may_have_body(self.line.status)
     }
 
     /// What follows on the connection is no HTTP/1 any more (RFC 9110 sections 7.8 and 9.3.6).
