@@ -18,7 +18,7 @@ use smallvec::SmallVec;
 
 use crate::{
     call::Call,
-    carry::{Carry, Sink, Source},
+    carry::{Carry, Reached, Sink, Source},
     http2::{client::Head, server::Client, stream::Incoming},
     io::{
         buffer::Buffer,
@@ -144,11 +144,11 @@ impl Answer<'_> {
                 let mut body = Body::new(decoder, framing, &bytes);
                 self.relay_body(&mut body, &mut received, outgoing).await
             }
-            // In a box of its own: it is large, and most answers go from socket to socket.
             _ => {
                 // Nothing is held while the body is awaited.
                 received.release();
-                Box::pin(self.carry_body(framing, &mut received, outgoing, &bytes)).await
+                self.carry_body(framing, &mut received, outgoing, &bytes)
+                    .await
             }
         };
         record.sent(bytes.get());
@@ -270,29 +270,41 @@ impl Answer<'_> {
             None => Sink::http1(&self.session.stream, framing, 0, outgoing),
         };
         let mut decoder = BodyDecoder::new(self.head.framing());
-        let carried = match &mut *self.upstream {
-            Upstream::Http1(loan) => {
-                // From here on it is the call's alarm that bounds the waits.
-                loan.stream().deadline().clear();
-                let mut source = Source::Http1 {
-                    stream: loan.stream(),
-                    received,
-                    decoder: &mut decoder,
-                };
-                let carried = carry.run(&mut source, &mut sink, None).await;
-                if carried.is_ok() && self.head.keep_alive() {
-                    loan.stream().expect_nothing();
-                }
-                carried
-            }
+        let mut source = match &mut *self.upstream {
+            Upstream::Http1(loan) => Source::Http1 {
+                stream: loan.stream(),
+                received,
+                decoder: &mut decoder,
+            },
             Upstream::Http2(loan) => match &mut loan.incoming {
-                Some(incoming) => {
-                    let mut source = Source::Http2(incoming);
-                    carry.run(&mut source, &mut sink, None).await
+                Some(incoming) => Source::Http2(incoming),
+                None => {
+                    let sent = carry.flush(&mut sink).await;
+                    return sent.map_err(|broken| self.failure(&broken));
                 }
-                None => carry.flush(&mut sink).await,
             },
         };
+        let carried = match carry.pass_on(&mut source, &mut sink, None) {
+            Ok(Reached::End) => carry.flush(&mut sink).await,
+            Ok(reached) => {
+                if let Source::Http1 { stream, .. } = &source {
+                    // From here on it is the call's alarm that bounds the waits.
+                    stream.deadline().clear();
+                }
+                let piece = match reached {
+                    Reached::Full(piece) => Some(piece),
+                    Reached::Empty | Reached::End => None,
+                };
+                // In a box of its own: it is large, and most answers are short.
+                Box::pin(carry.run(&mut source, &mut sink, piece, None)).await
+            }
+            Err(broken) => Err(broken),
+        };
+        if let (Ok(()), Source::Http1 { stream, .. }) = (&carried, &source)
+            && self.head.keep_alive()
+        {
+            stream.expect_nothing();
+        }
         carried.map_err(|broken| self.failure(&broken))
     }
 

@@ -209,6 +209,6 @@ impl<'a> Upload<'a> {
             stopped: Some(way.stopped),
             bytes,
         };
-        carry.run(&mut source, &mut sink, replay).await
+        carry.run(&mut source, &mut sink, None, replay).await
     }
 }

@@ -235,7 +235,7 @@ fn append_own(map: &mut HeaderMap, name: HeaderName, known: Option<Known>, value
 /// Its values come and go, so HPACK's table is not to keep them (RFC 7541 section 6.2.3): it would
 /// be full of values that never come again, and each is compared with all of the same name, the
 /// oldest first. A date is the same for a second, but after a minute sixty of them stand before it.
-fn is_ever_new(known: Option<Known>) -> bool {
+pub(super) fn is_ever_new(known: Option<Known>) -> bool {
     matches!(
         known,
         Some(

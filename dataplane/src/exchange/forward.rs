@@ -238,7 +238,8 @@ impl Forward<'_, '_> {
         upstream.set_late(&downstream.call, late);
         request.tries.sent.set(true);
         let ends = self.forwarding.upgrade.is_none();
-        let sent = upstream.send(outgoing, ends).await;
+        let keeps = request.tries.may_be_several();
+        let sent = upstream.send(outgoing, ends, keeps).await;
         let reused = upstream.reused();
         let mut answer = self.answer(downstream, request, &mut upstream, sent_at);
         answer.request = Some(&mut *outgoing);

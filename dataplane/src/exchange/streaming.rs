@@ -74,7 +74,7 @@ impl Forward<'_, '_> {
         let lost = body.replay.as_deref().map(Replay::lost);
         request.tries.depends_on_copy(lost);
         if matches!(upstream, Upstream::Http2(_))
-            && let Err(failure) = upstream.send(&mut body.outgoing, false).await
+            && let Err(failure) = upstream.send(&mut body.outgoing, false, false).await
         {
             return self.failed(request, failure, reused);
         }

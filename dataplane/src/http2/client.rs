@@ -51,6 +51,9 @@ pub struct Shared {
 
 /// A connection that carries many requests.
 struct Multiplexed {
+    /// Tells how the connection does. Requests are sent by copies of it: of a handle by which the
+    /// last stream was opened that the upstream takes, h2 has one waker for that stream and for
+    /// whoever asks whether the handle is ready, and whoever asked last is woken.
     requests: RefCell<SendRequest<Bytes>>,
     stream: Rc<Stream>,
     /// Requests under way.
@@ -181,7 +184,12 @@ pub async fn check_out(
     alarm: &Alarm,
 ) -> Result<Loan, Unreached> {
     let settings = lease.cluster().connections;
-    let streams_max = settings.http.streams_max.unwrap_or(u32::MAX);
+    let streams_max = worker.limits.http2.upstream_streams_max;
+    let streams_max = settings
+        .http
+        .streams_max
+        .unwrap_or(streams_max)
+        .min(streams_max);
     let shared = &lease.state().shared;
     let mut reused = true;
     let mut in_vain = 0;
@@ -423,7 +431,7 @@ impl Loan {
     /// # Errors
     /// Why it cannot have been received.
     pub fn send(&mut self, request: Request<()>, ends: bool) -> Result<(), Failure> {
-        let mut requests = self.connection.requests.borrow_mut();
+        let mut requests = self.connection.requests.borrow().clone();
         let sent = requests.send_request(request, ends);
         let (response, outlet) = sent.map_err(|_| {
             self.connection.is_spent.set(true);

@@ -189,19 +189,22 @@ impl Outlet {
         Self(RefCell::new(stream))
     }
 
+    /// How many of `wanted` bytes the receiver takes now.
+    pub fn room(&self, wanted: usize) -> usize {
+        let mut stream = self.0.borrow_mut();
+        stream.reserve_capacity(wanted);
+        stream.capacity()
+    }
+
     /// Waits until the receiver takes some of `wanted` bytes, as long as `alarm` does not ring: so
     /// many. May be dropped.
     ///
     /// # Errors
     /// [`Broken::Late`], or [`Broken::Target`] when the stream was reset.
     pub async fn room_for(&self, alarm: &Alarm, wanted: usize) -> Result<usize, Broken> {
-        self.0.borrow_mut().reserve_capacity(wanted);
-        let room = poll_fn(|context| {
-            let mut stream = self.0.borrow_mut();
-            match stream.capacity() {
-                0 => stream.poll_capacity(context),
-                room => Poll::Ready(Some(Ok(room))),
-            }
+        let room = poll_fn(|context| match self.room(wanted) {
+            0 => self.0.borrow_mut().poll_capacity(context),
+            room => Poll::Ready(Some(Ok(room))),
         });
         match alarm.guard(room).await {
             Ok(Some(Ok(room))) => Ok(room),

@@ -11,7 +11,7 @@
 
 pub mod streams;
 
-use std::{rc::Rc, time::Duration};
+use std::{pin::pin, rc::Rc, time::Duration};
 
 use h2::ext;
 use ringmain_config::listener::Direction;
@@ -272,7 +272,7 @@ impl Switched {
         let Some(to_endpoint) = to_endpoint else {
             return (Ending::UpstreamReset, (0, 0));
         };
-        let carry = async {
+        let carry = pin!(async {
             let upload = Passage {
                 from: from_client,
                 to: to_endpoint,
@@ -282,7 +282,7 @@ impl Switched {
                 to: to_client,
             };
             streams.carry(upload, download).await
-        };
+        });
         let ending = match &client {
             None => carry.await,
             Some(client) => watch(client, carry, || streams.client_has_gone()).await,
