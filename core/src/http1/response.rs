@@ -224,6 +224,15 @@ impl ResponseHead {
         }
     }
 
+    /// One of which the client has to speak to be answered: of a 426, and only of one (RFC 9110
+    /// section 15.5.22).
+    pub(super) fn upgrades_required<'a>(&self, bytes: &'a [u8]) -> Option<&'a str> {
+        match self.line.status {
+            426 => self.fields.upgrades(bytes),
+            _ => None,
+        }
+    }
+
     /// How the end of the body is found. [`Framing::None`] for a response to HEAD, for 1xx, 204 and
     /// 304, and for what opens a tunnel.
     pub fn framing(&self) -> Framing {
