@@ -11,6 +11,7 @@
 use std::{fmt::Display, io::Write as _, net::SocketAddr, time::Duration};
 
 use crate::{
+    date::{LAST_SECOND, civil_date, put_number},
     ending::Ending,
     failure::{Details, Failure, Flags},
     http1::block,
@@ -288,48 +289,18 @@ fn write_address(out: &mut Vec<u8>, address: Option<SocketAddr>) {
 
 /// ISO 8601, UTC, milliseconds: `2026-11-23T06:48:58.001Z`.
 fn write_time(out: &mut Vec<u8>, unix_millis: u64) {
-    /// The last millisecond of the year 9999.
-    const LAST: u64 = 253_402_300_799_999;
-    let unix_millis = unix_millis.min(LAST);
+    let unix_millis = unix_millis.min(LAST_SECOND * 1000 + 999);
     let (days, millis) = (unix_millis / 86_400_000, unix_millis % 86_400_000);
     let (year, month, day) = civil_date(days);
     let mut text = *b"0000-00-00T00:00:00.000Z";
-    let mut put = |at: usize, digits: usize, mut number: u64| {
-        for slot in text[at..at + digits].iter_mut().rev() {
-            *slot = b'0' + (number % 10) as u8;
-            number /= 10;
-        }
-    };
-    put(0, 4, year);
-    put(5, 2, month);
-    put(8, 2, day);
-    put(11, 2, millis / 3_600_000);
-    put(14, 2, millis / 60_000 % 60);
-    put(17, 2, millis / 1000 % 60);
-    put(20, 3, millis % 1000);
+    put_number(&mut text[0..4], year);
+    put_number(&mut text[5..7], month);
+    put_number(&mut text[8..10], day);
+    put_number(&mut text[11..13], millis / 3_600_000);
+    put_number(&mut text[14..16], millis / 60_000 % 60);
+    put_number(&mut text[17..19], millis / 1000 % 60);
+    put_number(&mut text[20..23], millis % 1000);
     out.extend_from_slice(&text);
-}
-
-/// Year, month and day of a number of days since 1970-01-01 in the proleptic Gregorian calendar.
-/// Years are counted from 1 March, so that the leap day is a year's last and an era of 400 years
-/// always has 146097 days.
-fn civil_date(days: u64) -> (u64, u64, u64) {
-    /// Days from 0000-03-01 to 1970-01-01.
-    const EPOCH: u64 = 719_468;
-    let days = days + EPOCH;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 {
-        march_month + 3
-    } else {
-        march_month - 9
-    };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    (year, month, day)
 }
 
 #[cfg(test)]

@@ -244,7 +244,9 @@ fn timeout(asked: Asked<'_>, route: &Route) -> Option<Duration> {
     let is_sent_on = matches!(route.action, Action::Forward(_));
     let asks = asked.request.headers.value("grpc-timeout");
     let asks = asks.filter(|_| asked.is_grpc && is_sent_on);
-    grpc::timeout_within(asks.and_then(|value| grpc::timeout(&value)), route.timeout)
+    let asks = asks.and_then(|value| grpc::timeout(&value));
+    let within = asks.map(|asks| grpc::timeout_within(asks, route.timeout));
+    within.or(route.timeout)
 }
 
 /// The answer to a preflight that goes no further.

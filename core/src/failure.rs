@@ -60,8 +60,14 @@ pub enum Failure {
     UpgradeRefused,
     /// The upstream closed or reset the connection within its answer.
     UpstreamTruncated,
-    /// The upstream's answer is not HTTP as we accept it.
+    /// The upstream reset the stream within its answer.
+    UpstreamResetWithin,
+    /// As [`Self::UpstreamProtocol`], within the answer.
+    UpstreamProtocolWithin,
+    /// The head of the upstream's answer is not HTTP as we accept it.
     BadResponse(Reject),
+    /// The body of the upstream's answer is not.
+    BadResponseBody(Reject),
     /// The route's timeout passed.
     RouteTimeout,
     /// The timeout for each try passed.
@@ -250,6 +256,20 @@ impl Failure {
                 MaybeReceived,
                 "upstream_reset_before_response_started{protocol_error}",
             ),
+            Self::UpstreamResetWithin => facts(
+                502,
+                Flag::Ur,
+                Upstream,
+                Never,
+                "upstream_reset_after_response_started{remote_reset}",
+            ),
+            Self::BadResponseBody(_) | Self::UpstreamProtocolWithin => facts(
+                502,
+                Flag::Upe,
+                Upstream,
+                Never,
+                "upstream_reset_after_response_started{protocol_error}",
+            ),
             Self::RouteTimeout => facts(504, Flag::Ut, Upstream, MaybeReceived, "response_timeout"),
             Self::PerTryTimeout => facts(
                 504,
@@ -273,7 +293,7 @@ impl Failure {
     pub fn details(self) -> Details {
         Details {
             rule: match self {
-                Self::BadResponse(reject) => Some(reject.reason()),
+                Self::BadResponse(reject) | Self::BadResponseBody(reject) => Some(reject.reason()),
                 _ => None,
             },
             ..Details::from(self.facts().details)
@@ -299,10 +319,15 @@ impl Failure {
             Self::UpstreamClosed => "the upstream closed the connection before it answered",
             Self::UpstreamReset => "the upstream reset the request before it answered",
             Self::StreamRefused => "the upstream refused the request",
-            Self::UpstreamProtocol => "the upstream broke the rules of HTTP/2",
+            Self::UpstreamResetWithin => "the upstream reset the request within its answer",
+            Self::UpstreamProtocol | Self::UpstreamProtocolWithin => {
+                "the upstream broke the rules of HTTP/2"
+            }
             Self::UpgradeRefused => "the upstream does not change protocols as asked",
             Self::UpstreamTruncated => "the upstream closed the connection within its answer",
-            Self::BadResponse(_) => "the upstream's answer is not valid HTTP",
+            Self::BadResponse(_) | Self::BadResponseBody(_) => {
+                "the upstream's answer is not valid HTTP"
+            }
             Self::RouteTimeout | Self::PerTryTimeout => "upstream request timeout",
             Self::DurationTimeout => "the request took longer than is allowed",
             Self::UpstreamIdle => "the upstream did not answer in time",
@@ -336,6 +361,19 @@ mod tests {
             (
                 Failure::UpstreamProtocol,
                 "502 UPE {protocol_error} MaybeReceived",
+            ),
+            (
+                Failure::UpstreamResetWithin,
+                "502 UR upstream_reset_after_response_started{remote_reset} Never",
+            ),
+            (
+                Failure::UpstreamProtocolWithin,
+                "502 UPE upstream_reset_after_response_started{protocol_error} Never",
+            ),
+            (
+                Failure::BadResponseBody(Reject::ChunkSize),
+                "502 UPE upstream_reset_after_response_started{protocol_error|http1.chunk_size} \
+                 Never",
             ),
             (
                 Failure::BadResponse(Reject::StatusLine),

@@ -17,6 +17,7 @@ use ringmain_config::listener::Direction;
 
 use crate::{
     header::{Headers, Names},
+    hops::Hops,
     http1::Known,
 };
 
@@ -101,7 +102,10 @@ pub struct Own<'a> {
     forwarded_proto: Option<&'static str>,
     /// At a gateway: the client's address, and the same if it is one of the world outside.
     peer: Option<&'a str>,
+    client: Option<Client>,
     external: Option<String>,
+    hops: Hops,
+    hops_left: Option<String>,
 }
 
 impl<'a> Own<'a> {
@@ -112,18 +116,36 @@ impl<'a> Own<'a> {
         (direction, scheme): (Direction, &'static str),
         request_id: Option<[u8; 36]>,
         has_proto: impl FnOnce() -> bool,
+        hops: Hops,
         from: impl FnOnce() -> (&'a str, Client),
     ) -> Self {
         let is_gateway = direction == Direction::Gateway;
         let from = is_gateway.then(from);
-        let external = from.and_then(|(_, client)| client.external);
+        let client = from.map(|(_, client)| client);
+        let external = client.and_then(|client| client.external);
         Self {
             direction,
             request_id,
             forwarded_proto: (is_gateway || !has_proto()).then_some(scheme),
             peer: from.map(|(peer, _)| peer),
+            client,
             external: external.map(|address| address.to_string()),
+            hops,
+            hops_left: match hops {
+                Hops::Left(hops) => Some(hops.to_string()),
+                Hops::Any | Hops::End(_) => None,
+            },
         }
+    }
+
+    /// How often the request may be passed on.
+    pub fn hops(&self) -> Hops {
+        self.hops
+    }
+
+    /// Whoever made it, where that may be somebody else than whoever connected: at a gateway.
+    pub fn client(&self) -> Option<IpAddr> {
+        self.client.map(|client| client.address)
     }
 
     /// Fields that replace the received ones.
@@ -132,10 +154,12 @@ impl<'a> Own<'a> {
         let id = self.request_id.as_ref().map(<[u8; 36]>::as_slice);
         let proto = self.forwarded_proto.map(str::as_bytes);
         let external = self.external.as_deref().map(str::as_bytes);
+        let hops = self.hops_left.as_deref().map(str::as_bytes);
         let fields = [
             (Known::XRequestId, id),
             (Known::XForwardedProto, proto),
             (Known::XEnvoyExternalAddress, external),
+            (Known::MaxForwards, hops),
         ];
         let fields = fields.into_iter();
         fields.filter_map(|(known, value)| Some((known, value?)))

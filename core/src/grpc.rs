@@ -39,12 +39,10 @@ pub fn timeout(value: &[u8]) -> Option<Duration> {
     })
 }
 
-/// The time for a request: what its `grpc-timeout` gives, but never more than its route allows.
-pub fn timeout_within(asked: Option<Duration>, route: Option<Duration>) -> Option<Duration> {
-    match (asked, route) {
-        (Some(asked), Some(route)) => Some(asked.min(route)),
-        (asked, route) => asked.or(route),
-    }
+/// The time for a call, from its head on: what its `grpc-timeout` gives, but never more than its
+/// route allows.
+pub fn timeout_within(asked: Duration, route: Option<Duration>) -> Duration {
+    route.map_or(asked, |route| asked.min(route))
 }
 
 /// The number in a `grpc-status`; `None` when it is none. Numbers over 16 have no name, but are
@@ -204,15 +202,9 @@ mod tests {
         ] {
             assert_eq!(timeout(text.as_bytes()), expected, "{text}");
         }
-        for (asked, route, expected) in [
-            (None, None, None),
-            (Some(5), None, Some(5)),
-            (None, Some(3), Some(3)),
-            (Some(5), Some(3), Some(3)),
-            (Some(2), Some(3), Some(2)),
-        ] {
-            let [asked, route, expected] = [asked, route, expected].map(|time| time.map(millis));
-            assert_eq!(timeout_within(asked, route), expected);
+        for (asked, route, expected) in [(5, None, 5), (5, Some(3), 3), (2, Some(3), 2)] {
+            let found = timeout_within(millis(asked), route.map(millis));
+            assert_eq!(found, millis(expected));
         }
     }
 

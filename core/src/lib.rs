@@ -10,6 +10,7 @@
 pub mod access_log;
 pub mod affinity;
 pub mod balance;
+pub mod date;
 pub mod detect;
 pub mod ending;
 pub mod explain;
@@ -18,6 +19,7 @@ pub mod filter;
 pub mod forwarded;
 pub mod grpc;
 pub mod header;
+pub mod hops;
 pub mod http1;
 pub mod http2;
 pub mod limit;

@@ -18,7 +18,7 @@ use smallvec::SmallVec;
 
 use crate::{
     call::Call,
-    carry::{Carry, Sink, Source},
+    carry::{Carry, Reached, Sink, Source},
     http2::{client::Head, server::Client, stream::Incoming},
     io::{
         buffer::Buffer,
@@ -125,6 +125,7 @@ impl Answer<'_> {
         }
         let ends = self.send_head(head, framing, &mut outgoing, record)?;
         received.consume(head_bytes);
+        self.drop_impossible_body();
         if self.switches() {
             received.release();
             // In a box of its own: hardly an answer gets here.
@@ -143,17 +144,30 @@ impl Answer<'_> {
                 let mut body = Body::new(decoder, framing, &bytes);
                 self.relay_body(&mut body, &mut received, outgoing).await
             }
-            // In a box of its own: it is large, and most answers go from socket to socket.
             _ => {
                 // Nothing is held while the body is awaited.
                 received.release();
-                let carried = self.carry_body(framing, &mut received, outgoing, &bytes, record);
-                Box::pin(carried).await
+                self.carry_body(framing, &mut received, outgoing, &bytes, record)
+                    .await
             }
         };
         record.sent(bytes.get());
         result?;
         Ok(Forwarded::Sent(self.may_be_used_again(&received)))
+    }
+
+    /// No body follows a 204, a 304, or the answer to a HEAD (RFC 9110 section 6.4.1), whatever
+    /// frames its sender says one in: it is not waited for, and its sender is told so.
+    fn drop_impossible_body(&mut self) {
+        let has_none = self.has_no_body();
+        if let (Upstream::Http2(loan), true) = (&mut *self.upstream, has_none) {
+            loan.incoming = None;
+        }
+    }
+
+    /// The head says that it is the whole answer.
+    fn has_no_body(&self) -> bool {
+        self.head.framing() == Framing::None && !self.switches()
     }
 
     /// The policy asks for another try, and there is room for it.
@@ -259,29 +273,41 @@ impl Answer<'_> {
             None => Sink::http1(&self.session.stream, framing, 0, outgoing),
         };
         let mut decoder = BodyDecoder::new(self.head.framing());
-        let carried = match &mut *self.upstream {
-            Upstream::Http1(loan) => {
-                // From here on it is the call's alarm that bounds the waits.
-                loan.stream().deadline().clear();
-                let mut source = Source::Http1 {
-                    stream: loan.stream(),
-                    received,
-                    decoder: &mut decoder,
-                };
-                let carried = carry.run(&mut source, &mut sink, None).await;
-                if carried.is_ok() && self.head.keep_alive() {
-                    loan.stream().expect_nothing();
-                }
-                carried
-            }
+        let mut source = match &mut *self.upstream {
+            Upstream::Http1(loan) => Source::Http1 {
+                stream: loan.stream(),
+                received,
+                decoder: &mut decoder,
+            },
             Upstream::Http2(loan) => match &mut loan.incoming {
-                Some(incoming) => {
-                    let mut source = Source::Http2(incoming);
-                    carry.run(&mut source, &mut sink, None).await
+                Some(incoming) => Source::Http2(incoming),
+                None => {
+                    let sent = carry.flush(&mut sink).await;
+                    return sent.map_err(|broken| self.failure(&broken));
                 }
-                None => Ok(()),
             },
         };
+        let carried = match carry.pass_on(&mut source, &mut sink, None) {
+            Ok(Reached::End) => carry.flush(&mut sink).await,
+            Ok(reached) => {
+                if let Source::Http1 { stream, .. } = &source {
+                    // From here on it is the call's alarm that bounds the waits.
+                    stream.deadline().clear();
+                }
+                let piece = match reached {
+                    Reached::Full(piece) => Some(piece),
+                    Reached::Empty | Reached::End => None,
+                };
+                // In a box of its own: it is large, and most answers are short.
+                Box::pin(carry.run(&mut source, &mut sink, piece, None)).await
+            }
+            Err(broken) => Err(broken),
+        };
+        if let (Ok(()), Source::Http1 { stream, .. }) = (&carried, &source)
+            && self.head.keep_alive()
+        {
+            stream.expect_nothing();
+        }
         record.grpc_status(|| grpc_status.get());
         carried.map_err(|broken| self.failure(&broken))
     }
@@ -430,8 +456,12 @@ impl Answer<'_> {
         });
         let mut digits = itoa::Buffer::new();
         let service_time = digits.format(waited / 1000).as_bytes();
-        let mut set: SmallVec<[(Known, &[u8]); 2]> = SmallVec::new();
+        let date = self.worker.recorder.date();
+        let mut set: SmallVec<[(Known, &[u8]); 3]> = SmallVec::new();
         set.push((Known::XEnvoyUpstreamServiceTime, service_time));
+        if self.head.header(bytes, Known::Date).is_none() {
+            set.push((Known::Date, &date));
+        }
         let has_server = || self.head.header(bytes, Known::Server).is_some();
         if let Some(server) = self.worker.http.server(has_server) {
             set.push((Known::Server, server));
@@ -449,6 +479,7 @@ impl Answer<'_> {
             let ends = match &*self.upstream {
                 _ if self.switches() => false,
                 Upstream::Http1(_) => BodyDecoder::new(self.head.framing()).is_done(),
+                Upstream::Http2(_) if self.has_no_body() => true,
                 Upstream::Http2(loan) => loan.incoming.as_ref().is_none_or(Incoming::is_over),
             };
             let response = http2::response(self.head, bytes, &write);
@@ -470,8 +501,10 @@ impl Answer<'_> {
         match broken {
             Broken::Target if self.is_over() => Failure::RouteTimeout,
             Broken::Target => Failure::DownstreamGone,
-            Broken::Malformed(reject) => Failure::BadResponse(*reject),
+            Broken::Malformed(reject) => Failure::BadResponseBody(*reject),
             Broken::Late => self.too_late(),
+            Broken::Reset => self.late_or(Failure::UpstreamResetWithin),
+            Broken::Fault => self.late_or(Failure::UpstreamProtocolWithin),
             Broken::Ended | Broken::Source | Broken::Stopped => {
                 self.late_or(Failure::UpstreamTruncated)
             }

@@ -61,6 +61,16 @@ pub enum Piece {
     End(Vec<u8>),
 }
 
+/// How far a body went without waiting.
+pub enum Reached {
+    /// It is complete; to a connection of HTTP/1, what is staged is still to be sent.
+    End,
+    /// The receiver has no room for this, which was taken.
+    Full(Piece),
+    /// Nothing more has come.
+    Empty,
+}
+
 /// Where a body goes.
 pub enum Sink<'a> {
     /// A connection of HTTP/1.
@@ -96,7 +106,8 @@ pub struct Carry<'a> {
 }
 
 impl Carry<'_> {
-    /// Carries the body to its end. With `replay`, keeps a copy of what was taken.
+    /// Carries the body to its end, behind a `piece` that the sink had no room for when
+    /// [`Self::pass_on`] was asked. With `replay`, keeps a copy of what is taken.
     ///
     /// # Errors
     /// Why it did not arrive.
@@ -104,41 +115,99 @@ impl Carry<'_> {
         &self,
         source: &mut Source<'_>,
         sink: &mut Sink<'_>,
+        mut piece: Option<Piece>,
         mut replay: Option<&mut Replay>,
     ) -> Result<(), Broken> {
+        loop {
+            match piece.take() {
+                Some(Piece::Data(payload, is_last)) => {
+                    self.put(sink, payload, is_last).await?;
+                    if is_last {
+                        return self.flush(sink).await;
+                    }
+                }
+                Some(Piece::End(trailers)) => {
+                    sink.end(&trailers)?;
+                    return self.flush(sink).await;
+                }
+                None => {}
+            }
+            match self.pass_on(source, sink, replay.as_deref_mut())? {
+                Reached::End => return self.flush(sink).await,
+                Reached::Full(rest) => piece = Some(rest),
+                Reached::Empty => {
+                    self.flush(sink).await?;
+                    let next = self.wait_for(source).await?;
+                    self.take(&next, sink, replay.as_deref_mut())?;
+                    piece = Some(next);
+                }
+            }
+        }
+    }
+
+    /// As far as it goes without waiting for anybody: often to the end, and then the body takes no
+    /// future of its own. What an upstream or a client of HTTP/1 is to get is staged.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn pass_on(
+        &self,
+        source: &mut Source<'_>,
+        sink: &mut Sink<'_>,
+        mut replay: Option<&mut Replay>,
+    ) -> Result<Reached, Broken> {
         loop {
             if self.stopped.is_some_and(Cell::get) {
                 return Err(Broken::Stopped);
             }
             // Of an answer, the end is waited for: to cut it off is an error to its sender.
             if self.stopped.is_some() && sink.is_satisfied() {
-                return self.flush(sink).await;
+                return Ok(Reached::End);
             }
-            let piece = match source.at_hand()? {
-                Some(piece) => piece,
-                None => {
-                    self.flush(sink).await?;
-                    self.wait_for(source).await?
-                }
+            let Some(piece) = source.at_hand()? else {
+                return Ok(Reached::Empty);
             };
-            if let Some(replay) = &mut replay {
-                replay.keep(&piece);
-            }
+            self.take(&piece, sink, replay.as_deref_mut())?;
             match piece {
-                Piece::Data(payload, is_last) => {
-                    self.bytes.set(self.bytes.get() + payload.len() as u64);
-                    self.put(sink, payload, is_last).await?;
+                Piece::Data(mut payload, is_last) => {
+                    if !sink.put_at_once(&mut payload, is_last)? {
+                        return Ok(Reached::Full(Piece::Data(payload, is_last)));
+                    }
                     if is_last {
-                        return self.flush(sink).await;
+                        return Ok(Reached::End);
                     }
                 }
                 Piece::End(trailers) => {
-                    if let Some(status) = self.grpc_status {
-                        status.set(grpc::status_of_trailers(&trailers));
-                    }
                     sink.end(&trailers)?;
-                    return self.flush(sink).await;
+                    return Ok(Reached::End);
                 }
+            }
+        }
+    }
+
+    /// A piece was taken from the source.
+    ///
+    /// # Errors
+    /// See [`Sink::expect`].
+    fn take(
+        &self,
+        piece: &Piece,
+        sink: &mut Sink<'_>,
+        replay: Option<&mut Replay>,
+    ) -> Result<(), Broken> {
+        if let Some(replay) = replay {
+            replay.keep(piece);
+        }
+        match piece {
+            Piece::Data(payload, _) => {
+                self.bytes.set(self.bytes.get() + payload.len() as u64);
+                sink.expect(payload)
+            }
+            Piece::End(trailers) => {
+                if let Some(status) = self.grpc_status {
+                    status.set(grpc::status_of_trailers(trailers));
+                }
+                Ok(())
             }
         }
     }
@@ -153,49 +222,17 @@ impl Carry<'_> {
         mut payload: Bytes,
         is_last: bool,
     ) -> Result<(), Broken> {
-        sink.expect(&payload)?;
-        match sink {
-            Sink::Http1 { framing, .. } => {
-                let framing = *framing;
-                while !payload.is_empty() {
-                    let Sink::Http1 { outgoing, .. } = sink else {
-                        break;
-                    };
-                    outgoing.hold();
-                    let room = outgoing.room().saturating_sub(FRAMING_BYTES);
-                    if room == 0 || outgoing.filled().len() >= STAGED_MAX {
-                        self.flush(sink).await?;
-                        continue;
-                    }
-                    let part = payload.split_to(payload.len().min(room));
-                    stage(outgoing, framing, &part);
-                }
-                if is_last {
-                    sink.end(&[])?;
-                }
-                Ok(())
-            }
-            Sink::Http2(outlet) => {
-                self.moved();
-                while !payload.is_empty() || is_last {
-                    let room = match payload.len() {
-                        0 => 0,
-                        wanted => {
-                            self.unless_stopped(outlet.room_for(self.alarm(), wanted))
-                                .await?
-                        }
-                    };
-                    let part = payload.split_to(payload.len().min(room));
-                    let ends = is_last && payload.is_empty();
-                    outlet.send(part, ends).map_err(|_| Broken::Target)?;
+        while !sink.put_at_once(&mut payload, is_last)? {
+            match sink {
+                Sink::Http1 { .. } => self.flush(sink).await?,
+                Sink::Http2(outlet) => {
                     self.moved();
-                    if ends {
-                        break;
-                    }
+                    let room = outlet.room_for(self.alarm(), payload.len());
+                    self.unless_stopped(room).await?;
                 }
-                Ok(())
             }
         }
+        Ok(())
     }
 
     /// Sends what is staged.
@@ -329,6 +366,46 @@ impl<'a> Sink<'a> {
             framing,
             left,
             outgoing,
+        }
+    }
+
+    /// Puts as much as there is room for. True when that was all of it.
+    ///
+    /// # Errors
+    /// [`Broken::Target`].
+    fn put_at_once(&mut self, payload: &mut Bytes, is_last: bool) -> Result<bool, Broken> {
+        match self {
+            Self::Http1 {
+                framing, outgoing, ..
+            } => {
+                while !payload.is_empty() {
+                    outgoing.hold();
+                    let room = outgoing.room().saturating_sub(FRAMING_BYTES);
+                    if room == 0 || outgoing.filled().len() >= STAGED_MAX {
+                        return Ok(false);
+                    }
+                    let part = payload.split_to(payload.len().min(room));
+                    stage(outgoing, *framing, &part);
+                }
+                if is_last {
+                    self.end(&[])?;
+                }
+                Ok(true)
+            }
+            Self::Http2(outlet) => {
+                let room = match payload.len() {
+                    0 if !is_last => return Ok(true),
+                    0 => 0,
+                    wanted => match outlet.room(wanted) {
+                        0 => return Ok(false),
+                        room => room,
+                    },
+                };
+                let part = payload.split_to(payload.len().min(room));
+                let ends = is_last && payload.is_empty();
+                outlet.send(part, ends).map_err(|_| Broken::Target)?;
+                Ok(payload.is_empty())
+            }
         }
     }
 

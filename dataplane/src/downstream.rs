@@ -3,11 +3,12 @@
 use std::rc::Rc;
 
 use h2::{RecvStream, ext};
-use http::Request;
+use http::{Request, header::CONTENT_TYPE, request, uri::PathAndQuery};
 use ringmain_core::{
     access_log::Protocol,
     failure::Failure,
-    http1::{Known, MethodKind, Reject, RequestHead, ResponseHead},
+    grpc,
+    http1::{BodyDecoder, Framing, Known, MethodKind, Reject, RequestHead, ResponseHead, glimpse},
     http2::{self, Extended, ReceivedRequest},
 };
 
@@ -80,6 +81,10 @@ pub struct Downstream {
     pub head_bytes: usize,
     /// `request` is the head of a request, rather than of what could not be read.
     pub is_understood: bool,
+    /// It is none that is understood, but says that it is a call of gRPC.
+    pub is_refused_call: bool,
+    /// All of its body has come and gone on.
+    pub is_taken: bool,
     /// It asks for another protocol behind its answer, so until then nothing may stand behind it.
     pub wants_upgrade: bool,
     /// When the request's first byte was there.
@@ -109,6 +114,8 @@ impl Downstream {
             received,
             head_bytes: 0,
             is_understood: false,
+            is_refused_call: false,
+            is_taken: false,
             wants_upgrade: false,
             started: now,
             head_at: now,
@@ -132,6 +139,7 @@ impl Downstream {
             None => worker.limits.body_bytes_max,
         };
         let incoming = Incoming::new(stream, bytes_max, limits);
+        let incoming = incoming.with_underscores(worker.http.underscores);
         let ends = incoming.is_over();
         let mut received = worker.buffers.take();
         let arrived = ReceivedRequest {
@@ -169,7 +177,24 @@ impl Downstream {
             Ok(None) => Arrival::Refused(Failure::BadRequest(Reject::HeadTooLarge)),
             Err(reject) => Arrival::Refused(Failure::BadRequest(reject)),
         };
+        if matches!(arrival, Arrival::Refused(_)) {
+            downstream.note_refused(&parts);
+        }
         (downstream, arrival)
+    }
+
+    /// What the log, and an answer, need to know of a request that was refused.
+    fn note_refused(&mut self, parts: &request::Parts) {
+        let content_type = parts.headers.get(CONTENT_TYPE);
+        self.is_refused_call = content_type.is_some_and(|value| grpc::is_grpc(value.as_bytes()));
+        if self.received.is_empty() {
+            // In the form of HTTP/1, as all that is looked at.
+            let target = parts.uri.path_and_query().map(PathAndQuery::as_str);
+            let out = self.received.tail();
+            for word in [parts.method.as_str(), " ", target.unwrap_or_default()] {
+                out.extend_from_slice(word.as_bytes());
+            }
+        }
     }
 
     /// Its heads, for the next one.
@@ -208,6 +233,29 @@ impl Downstream {
         self.request.keep_alive() && (!self.wants_upgrade || is_silent())
     }
 
+    /// Takes what is left of a request of HTTP/1 that goes nowhere. False when some of it is still
+    /// to come, or is not known to be all: what stands behind is then no request. `bytes` are told
+    /// how many there are of the body.
+    pub fn take_request(&mut self, bytes: impl FnOnce(u64)) -> bool {
+        let framing = self.request.framing();
+        if self.is_taken || matches!(framing, Framing::None | Framing::Length(0)) {
+            self.consume_head();
+            return true;
+        }
+        if self.head_bytes == 0 {
+            // Some of it has gone on.
+            return false;
+        }
+        self.consume_head();
+        let mut decoder = BodyDecoder::new(framing);
+        let Ok(decoded) = decoder.decode(self.received.filled_mut()) else {
+            return false;
+        };
+        bytes(decoded.data.len() as u64);
+        self.received.consume(decoded.consumed);
+        decoded.done
+    }
+
     /// Its answer has no body, whatever it says (RFC 9110 section 9.3.2).
     pub fn asks_for_head(&self) -> bool {
         self.is_understood && self.request.method_kind() == MethodKind::Head
@@ -237,8 +285,18 @@ impl Downstream {
         }
     }
 
-    /// What the access log says of something that is not a request.
-    pub fn describe_peer(&self) -> Description<'_> {
+    /// What the access log says of something that was refused before it was understood.
+    pub fn describe_refused(&self) -> Description<'_> {
+        let (method, path) = glimpse(self.received.filled());
+        Description {
+            method,
+            path,
+            protocol: self.wire.http2().map(|_| Protocol::Http2),
+            ..self.describe_peer()
+        }
+    }
+
+    fn describe_peer(&self) -> Description<'_> {
         Description {
             downstream_local: self.stream().local_address().ok(),
             downstream_remote: Some(self.session.peer),

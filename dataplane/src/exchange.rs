@@ -150,12 +150,16 @@ pub async fn refuse(worker: &Rc<Worker>, downstream: &mut Downstream, failure: F
         Reporter::of(direction),
         downstream.started,
     );
-    record.describe(|| downstream.describe_peer());
+    record.describe(|| downstream.describe_refused());
+    let ours = Ours {
+        is_grpc: downstream.is_refused_call,
+        ..Ours::default()
+    };
     fail(
         worker,
         downstream,
         failure,
-        &Ours::default(),
+        &ours,
         &Progress::default(),
         &mut record,
     )

@@ -33,6 +33,7 @@ impl Downstream {
     pub async fn next_request(&mut self, worker: &Worker) -> Arrival {
         self.head_bytes = 0;
         self.is_understood = false;
+        self.is_taken = false;
         // Of one that stood behind the last, the time is known.
         self.started = self.answered;
         let mut waits = false;

@@ -114,7 +114,7 @@ impl Mirroring {
         }
         .map_err(|unreached| unreached.failure)?;
         upstream.set_late(&call, until);
-        upstream.send(&mut outgoing, true).await?;
+        upstream.send(&mut outgoing, true, false).await?;
         drop(outgoing);
         worker.counters.mirrors_sent.increment();
         match upstream {

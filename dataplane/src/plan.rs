@@ -16,6 +16,7 @@ use ringmain_core::{
     forwarded::{self, Own, Presented},
     grpc,
     header::{Edits, Headers},
+    hops::Hops,
     http1::{Framing, Known, MethodKind, Reject},
     path::{Made, Refused},
     retry::Policy,
@@ -93,8 +94,10 @@ pub struct Forwarding<'t> {
     pub upgrade: Option<Box<Wanted>>,
     /// It may be sent a second time (RFC 9110 section 9.2.2).
     pub idempotent: bool,
-    /// For the whole exchange.
+    /// For the whole exchange, once the request has come to its end.
     pub timeout: Option<Duration>,
+    /// The same that the client asks for, from the request's head on.
+    pub deadline: Option<Duration>,
     /// Its head says which try it is, and each further one is to say so, too.
     pub tells_attempt: bool,
     /// What is done about tries that fail.
@@ -374,17 +377,21 @@ impl<'t> Planner<'_, 't> {
         if let Some(answer) = &destination.answer {
             return Err(Failure::NoBackend(answer.status));
         }
+        if let Hops::End(status) = sent.own.hops() {
+            return Ok(Plan::Answer(LocalAnswer::empty(status, route)));
+        }
         let head = self.downstream.head();
         let message = &self.downstream.request;
         let cluster = self.snapshot.cluster(destination.cluster);
         let entry = cluster.ok_or(Failure::NoCluster)?;
         let path = target::path(route, forward, request.path).map_err(Failure::BadPath)?;
-        let mut timeout = route.timeout;
-        if decided.is_grpc
-            && let Some(asked) = request.headers.value("grpc-timeout")
-        {
-            timeout = grpc::timeout_within(grpc::timeout(&asked), timeout);
-        }
+        let timeout = route.timeout;
+        let asked = match decided.is_grpc {
+            true => request.headers.value("grpc-timeout"),
+            false => None,
+        };
+        let asked = asked.and_then(|asked| grpc::timeout(&asked));
+        let deadline = asked.map(|asked| grpc::timeout_within(asked, timeout));
         let retry = route.retry.as_deref();
         let try_timeout = retry.and_then(|policy| policy.per_try_timeout);
         let mut edits: EditsList<'_> = sent.underscored.into_iter().collect();
@@ -402,7 +409,10 @@ impl<'t> Planner<'_, 't> {
             edits,
             scheme: sent.scheme,
             // An upstream has the time of a try.
-            timeout: [try_timeout, timeout].into_iter().flatten().min(),
+            timeout: [try_timeout, deadline.or(timeout)]
+                .into_iter()
+                .flatten()
+                .min(),
             own: sent.own,
         };
         let protocol = self.protocol(entry);
@@ -421,6 +431,7 @@ impl<'t> Planner<'_, 't> {
             upgrade,
             idempotent: is_idempotent(request.method),
             timeout,
+            deadline,
             retry,
             tells_attempt: sent.own.tells_attempt(),
             hash: None,
@@ -428,8 +439,10 @@ impl<'t> Planner<'_, 't> {
             response_edits: target::response_edits(route, Some(destination)).collect(),
         };
         if let Some(key) = &entry.cluster.hash {
-            let source = self.downstream.session.peer.ip();
-            let affinity = Affinity::of(key, request, source, &mut || self.worker.random());
+            let random = &mut || self.worker.random();
+            let peer = self.downstream.session.peer.ip();
+            let client = sent.own.client().unwrap_or(peer);
+            let affinity = Affinity::of(key, request, client, random);
             forwarding.hash = affinity.hash;
             if let Some(value) = affinity.set_cookie {
                 decided.add_edits(&[], [("set-cookie".to_owned(), value)].into_iter());

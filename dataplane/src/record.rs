@@ -22,6 +22,7 @@ use std::{
 
 use ringmain_core::{
     access_log::{Outcome, Protocol},
+    date::{HTTP_DATE_BYTES, http_date},
     failure::{Failure, Flags},
     metrics::{Reporter, RequestProtocol},
 };
@@ -45,6 +46,8 @@ pub struct Recorder {
     clock: Rc<Deadlines>,
     /// Wall-clock time of the clock's zero, microseconds since 1970.
     epoch: Cell<u64>,
+    /// The wall clock's time as answers say it.
+    date: Cell<[u8; HTTP_DATE_BYTES]>,
     /// Where requests go that reach no cluster.
     nowhere: Rc<Edge>,
     #[expect(
@@ -63,6 +66,7 @@ impl Recorder {
             log: log.map(|sink| LogBuffer::new(sink, counters)),
             clock,
             epoch: Cell::new(0),
+            date: Cell::new(http_date(0)),
             nowhere: Edge::new(Arc::default(), Arc::default()),
             spare: RefCell::default(),
         };
@@ -90,6 +94,12 @@ impl Recorder {
         let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let micros = u64::try_from(since_1970.as_micros()).unwrap_or(u64::MAX);
         self.epoch.set(micros.saturating_sub(self.clock.now()));
+        self.date.set(http_date(since_1970.as_secs()));
+    }
+
+    /// For the `Date` field of answers (RFC 9110 section 6.6.1): the time up to two seconds ago.
+    pub fn date(&self) -> [u8; HTTP_DATE_BYTES] {
+        self.date.get()
     }
 
     fn text(&self) -> Option<Box<Text>> {
@@ -134,6 +144,15 @@ pub struct Description<'a> {
 #[must_use = "dropping a record closes it as a client that has gone"]
 pub struct Record<'w> {
     recorder: &'w Recorder,
+    /// `None` until it is closed other than by being dropped.
+    closed: Option<Micros>,
+    noted: Detached,
+}
+
+/// What is noted of a request. By itself it is a record on its way from one task to another, which
+/// is not closed before it is [attached](Self::attach) again.
+#[must_use = "a request is recorded by its record only"]
+pub struct Detached {
     reporter: Reporter,
     /// With what is known of its status.
     protocol: RequestProtocol,
@@ -146,8 +165,6 @@ pub struct Record<'w> {
     outcome: Option<Outcome>,
     /// What happened to it besides its outcome.
     further_flags: Flags,
-    /// `None` until it is closed other than by being dropped.
-    closed: Option<Micros>,
     bytes_received: u64,
     bytes_sent: u64,
     /// `None` when nothing is logged.
@@ -159,25 +176,14 @@ impl<'w> Record<'w> {
     /// `reporter`.
     pub fn open(recorder: &'w Recorder, reporter: Reporter, opened: Micros) -> Self {
         recorder.counters().requests_active.increment();
-        Self {
-            recorder,
-            reporter,
-            protocol: RequestProtocol::HTTP,
-            opened,
-            edge: None,
-            status: 0,
-            outcome: None,
-            further_flags: Flags::NONE,
-            closed: None,
-            bytes_received: 0,
-            bytes_sent: 0,
-            text: recorder.text(),
-        }
+        let mut noted = Detached::new(reporter, opened);
+        noted.text = recorder.text();
+        noted.attach(recorder)
     }
 
     /// What the request says. `describe` is called only when it is logged.
     pub fn describe<'a>(&mut self, describe: impl FnOnce() -> Description<'a>) {
-        if let Some(text) = &mut self.text {
+        if let Some(text) = &mut self.noted.text {
             text.describe(&describe());
         }
     }
@@ -189,15 +195,15 @@ impl<'w> Record<'w> {
 
     /// It is a request of gRPC.
     pub fn is_of_grpc(&mut self) {
-        self.protocol = RequestProtocol::GRPC;
+        self.noted.protocol = RequestProtocol::GRPC;
     }
 
     /// What the client is told as `grpc-status`, where the request is of gRPC.
     pub fn grpc_status(&mut self, status: impl FnOnce() -> Option<u32>) {
-        if self.protocol != RequestProtocol::HTTP
+        if self.noted.protocol != RequestProtocol::HTTP
             && let Some(status) = status()
         {
-            self.protocol = RequestProtocol::told(status);
+            self.noted.protocol = RequestProtocol::told(status);
         }
     }
 
@@ -209,13 +215,13 @@ impl<'w> Record<'w> {
     /// The cluster the route leads to, and its edge without an endpoint.
     pub fn cluster(&mut self, name: &str, edge: &Rc<Edge>) {
         self.note(Field::Cluster, name.as_bytes());
-        self.edge = Some(Rc::clone(edge));
+        self.noted.edge = Some(Rc::clone(edge));
     }
 
     /// The endpoint that is tried now, and its edge. What an earlier one did is forgotten.
     pub fn endpoint(&mut self, address: SocketAddr, edge: &Rc<Edge>) {
-        self.edge = Some(Rc::clone(edge));
-        if let Some(text) = &mut self.text {
+        self.noted.edge = Some(Rc::clone(edge));
+        if let Some(text) = &mut self.noted.text {
             text.upstream_host = Some(address);
             text.upstream_local = None;
             text.upstream_service_time = None;
@@ -225,79 +231,79 @@ impl<'w> Record<'w> {
 
     /// Our end of the connection to the endpoint. `address` is called only when it is logged.
     pub fn upstream_local(&mut self, address: impl FnOnce() -> Option<SocketAddr>) {
-        if let Some(text) = &mut self.text {
+        if let Some(text) = &mut self.noted.text {
             text.upstream_local = address();
         }
     }
 
     /// From the request's last byte sent upstream to the head of its response.
     pub fn upstream_service_time(&mut self, micros: Micros) {
-        if let Some(text) = &mut self.text {
+        if let Some(text) = &mut self.noted.text {
             text.upstream_service_time = Some(micros);
         }
     }
 
     /// Why the connection to the endpoint failed, in the system's words.
     pub fn transport_failure(&mut self, reason: &std::io::Error) {
-        if self.text.is_some() {
+        if self.noted.text.is_some() {
             self.note(Field::TransportFailure, reason.to_string().as_bytes());
         }
     }
 
     /// Why the proxy ends the client's connection.
     pub fn termination(&mut self, details: &'static str) {
-        if let Some(text) = &mut self.text {
+        if let Some(text) = &mut self.noted.text {
             text.termination = details;
         }
     }
 
     /// Bytes of the request's body have arrived.
     pub fn received(&mut self, bytes: u64) {
-        self.bytes_received += bytes;
+        self.noted.bytes_received += bytes;
     }
 
     /// Bytes of the response's body were sent.
     pub fn sent(&mut self, bytes: u64) {
-        self.bytes_sent += bytes;
+        self.noted.bytes_sent += bytes;
     }
 
     /// The final head of an upstream's answer goes to the client. A failure noted before is
     /// forgotten: a further try succeeded.
     pub fn forwarding(&mut self, status: u16) {
-        self.status = status;
-        self.outcome = Some(Outcome::ViaUpstream);
+        self.noted.status = status;
+        self.noted.outcome = Some(Outcome::ViaUpstream);
     }
 
     /// A route's own answer goes to the client.
     pub fn answering(&mut self, status: u16) {
-        self.status = status;
-        self.outcome = Some(Outcome::DirectResponse);
+        self.noted.status = status;
+        self.noted.outcome = Some(Outcome::DirectResponse);
     }
 
     /// The request has failed for good. Its status is the failure's, unless an answer was begun;
     /// of several failures the first stays, being the cause of the others.
     pub fn fail(&mut self, failure: Failure) {
-        if matches!(self.outcome, Some(Outcome::Failed(_))) {
+        if matches!(self.noted.outcome, Some(Outcome::Failed(_))) {
             return;
         }
-        if self.status == 0 {
-            self.status = failure.facts().status;
+        if self.noted.status == 0 {
+            self.noted.status = failure.facts().status;
         }
         if matches!(failure, Failure::BadRequest(_)) {
             self.recorder.counters().requests_rejected.increment();
         }
-        self.outcome = Some(Outcome::Failed(failure));
+        self.noted.outcome = Some(Outcome::Failed(failure));
     }
 
     /// The client is told so of its failure, which is not always the failure's own status: gRPC's
     /// stands in other fields.
     pub fn telling(&mut self, status: u16) {
-        self.status = status;
+        self.noted.status = status;
     }
 
     /// Something happened to it that the log says beside its outcome.
     pub fn flag(&mut self, flags: Flags) {
-        self.further_flags = self.further_flags.and(flags);
+        self.noted.further_flags = self.noted.further_flags.and(flags);
     }
 
     /// The response was sent to its end, or the failure that was noted is all there is to say.
@@ -312,63 +318,43 @@ impl<'w> Record<'w> {
     }
 
     fn note(&mut self, field: Field, value: &[u8]) {
-        if let Some(text) = &mut self.text {
+        if let Some(text) = &mut self.noted.text {
             text.set(field, value);
         }
     }
-}
-
-/// A record on its way from one task to another. It is not closed before it is
-/// [attached](Self::attach) again.
-#[must_use = "a request is recorded by its record only"]
-pub struct Detached {
-    reporter: Reporter,
-    protocol: RequestProtocol,
-    opened: Micros,
-    edge: Option<Rc<Edge>>,
-    status: u16,
-    outcome: Option<Outcome>,
-    further_flags: Flags,
-    bytes_received: u64,
-    bytes_sent: u64,
-    text: Option<Box<Text>>,
 }
 
 impl Record<'_> {
     /// The request goes on elsewhere.
     pub fn detach(self) -> Detached {
         let mut record = ManuallyDrop::new(self);
-        Detached {
-            reporter: record.reporter,
-            protocol: record.protocol,
-            opened: record.opened,
-            edge: record.edge.take(),
-            status: record.status,
-            outcome: record.outcome,
-            further_flags: record.further_flags,
-            bytes_received: record.bytes_received,
-            bytes_sent: record.bytes_sent,
-            text: record.text.take(),
-        }
+        let nothing = Detached::new(record.noted.reporter, record.noted.opened);
+        std::mem::replace(&mut record.noted, nothing)
     }
 }
 
 impl Detached {
+    fn new(reporter: Reporter, opened: Micros) -> Self {
+        Self {
+            reporter,
+            protocol: RequestProtocol::HTTP,
+            opened,
+            edge: None,
+            status: 0,
+            outcome: None,
+            further_flags: Flags::NONE,
+            bytes_received: 0,
+            bytes_sent: 0,
+            text: None,
+        }
+    }
+
     /// The record again. `recorder` is the one that it was of.
     pub fn attach(self, recorder: &Recorder) -> Record<'_> {
         Record {
             recorder,
-            reporter: self.reporter,
-            protocol: self.protocol,
-            opened: self.opened,
-            edge: self.edge,
-            status: self.status,
-            outcome: self.outcome,
-            further_flags: self.further_flags,
             closed: None,
-            bytes_received: self.bytes_received,
-            bytes_sent: self.bytes_sent,
-            text: self.text,
+            noted: self,
         }
     }
 }
@@ -376,33 +362,34 @@ impl Detached {
 impl Drop for Record<'_> {
     fn drop(&mut self) {
         let recorder = self.recorder;
-        if self.closed.is_none() || self.outcome.is_none() {
+        if self.closed.is_none() || self.noted.outcome.is_none() {
             self.fail(Failure::DownstreamGone);
         }
         let now = self.closed.unwrap_or_else(|| recorder.clock.now());
         let outcome = self
+            .noted
             .outcome
             .unwrap_or(Outcome::Failed(Failure::DownstreamGone));
         let sample = Sample {
-            duration_micros: now.saturating_sub(self.opened),
-            request_bytes: self.bytes_received,
-            response_bytes: self.bytes_sent,
+            duration_micros: now.saturating_sub(self.noted.opened),
+            request_bytes: self.noted.bytes_received,
+            response_bytes: self.noted.bytes_sent,
         };
         let answer = Answer {
-            reporter: self.reporter,
-            protocol: self.protocol.ended(self.status),
-            status: self.status,
-            flags: outcome.flags().and(self.further_flags),
+            reporter: self.noted.reporter,
+            protocol: self.noted.protocol.ended(self.noted.status),
+            status: self.noted.status,
+            flags: outcome.flags().and(self.noted.further_flags),
         };
-        let edge = self.edge.as_deref().unwrap_or(&recorder.nowhere);
+        let edge = self.noted.edge.as_deref().unwrap_or(&recorder.nowhere);
         recorder.metrics.observe(edge, answer, &sample);
         recorder.counters().requests_active.decrement();
-        if let (Some(text), Some(log)) = (self.text.take(), &recorder.log) {
+        if let (Some(text), Some(log)) = (self.noted.text.take(), &recorder.log) {
             log.write(&text.entry(&Measured {
-                start_unix_millis: recorder.epoch.get().saturating_add(self.opened) / 1000,
-                status: self.status,
+                start_unix_millis: recorder.epoch.get().saturating_add(self.noted.opened) / 1000,
+                status: self.noted.status,
                 outcome,
-                further_flags: self.further_flags,
+                further_flags: self.noted.further_flags,
                 sample,
             }));
             recorder.give_back(text);

@@ -44,6 +44,10 @@ pub enum Broken {
     Ended,
     /// The sender's connection failed.
     Source,
+    /// The sender reset its stream of HTTP/2.
+    Reset,
+    /// The sender broke the rules of HTTP/2, which ended its stream or all of them.
+    Fault,
     /// The receiver's connection failed.
     Target,
     /// What came is not a body of its framing, or is longer than it may be.

@@ -56,14 +56,13 @@ pub struct Way<'a> {
 }
 
 impl<'a> Upload<'a> {
-    /// Of the request whose head was just taken from `downstream`. Payload of more than `bytes_max`
-    /// bytes is refused; 0: none is. It is counted in `bytes`.
+    /// Of the request whose head was just taken from `downstream`. Payload is counted in `bytes`.
     /// `keeps`: a copy is kept of what is taken.
     pub fn of(
+        worker: &Worker,
         downstream: &mut Downstream,
         outgoing: &Outgoing,
         keeps: bool,
-        bytes_max: u64,
         bytes: &'a Cell<u64>,
     ) -> Self {
         if let Wire::Http2 { incoming, .. } = &mut downstream.wire {
@@ -71,9 +70,9 @@ impl<'a> Upload<'a> {
             return Self::Streamed { incoming, bytes };
         }
         let framing = downstream.request.framing();
-        let mut decoder = BodyDecoder::new(framing);
-        if bytes_max > 0 {
-            decoder = decoder.with_limit(bytes_max);
+        let mut decoder = BodyDecoder::new(framing).with_underscores(worker.http.underscores);
+        if worker.limits.body_bytes_max > 0 {
+            decoder = decoder.with_limit(worker.limits.body_bytes_max);
         }
         match outgoing {
             Outgoing::Http1(_) if !keeps => Self::Relayed(Body::new(decoder, framing, bytes)),
@@ -99,6 +98,17 @@ impl<'a> Upload<'a> {
                 Ok(body.is_done())
             }
             (Self::Streamed { incoming: None, .. }, _) => Ok(true),
+            (
+                Self::Streamed {
+                    incoming: Some(incoming),
+                    ..
+                },
+                _,
+            ) => {
+                // Before anything of it goes on.
+                incoming.check_length(framing)?;
+                self.stage_pieces(received, outgoing, framing, replay)
+            }
             _ => self.stage_pieces(received, outgoing, framing, replay),
         }
     }
@@ -200,6 +210,6 @@ impl<'a> Upload<'a> {
             bytes,
             grpc_status: None,
         };
-        carry.run(&mut source, &mut sink, replay).await
+        carry.run(&mut source, &mut sink, None, replay).await
     }
 }

@@ -3,12 +3,13 @@
 use std::{io, net::SocketAddr, rc::Rc};
 
 use bytes::Bytes;
-use h2::Reason;
+use h2::{Reason, ext::Protocol};
 use http::{HeaderValue, Request};
 use memchr::memmem;
 use ringmain_core::{
     failure::Failure,
     http1::{Framing, Known, encode_last_chunk},
+    http2::KeptRequest,
 };
 
 use crate::{
@@ -40,10 +41,14 @@ pub enum Outgoing {
 }
 
 /// A request for a stream of HTTP/2.
-#[derive(Clone, Debug)]
+#[derive(Debug, Default)]
 pub struct Message {
-    /// Its head, which copies share.
-    pub head: Rc<Request<()>>,
+    /// Its head, until it is sent.
+    head: Option<Request<()>>,
+    /// What is spoken on the stream of an extended CONNECT.
+    protocol: Option<Protocol>,
+    /// The head of one that may be sent once more, or of a copy.
+    kept: KeptRequest,
     /// Its body, as far as it was taken.
     pub payload: Vec<u8>,
     /// Lines that end with CRLF.
@@ -94,19 +99,24 @@ impl Upstream {
         }
     }
 
-    /// Sends what is at hand of a request; `ends`: it is all of it. What was sent stays in
-    /// `outgoing`.
+    /// Sends what is at hand of a request; `ends`: it is all of it. With `keeps`, what was sent
+    /// stays in `outgoing`, to be sent once more.
     ///
     /// # Errors
     /// Why it was not sent.
-    pub async fn send(&mut self, outgoing: &mut Outgoing, ends: bool) -> Result<(), Failure> {
+    pub async fn send(
+        &mut self,
+        outgoing: &mut Outgoing,
+        ends: bool,
+        keeps: bool,
+    ) -> Result<(), Failure> {
         match (self, outgoing) {
             (Self::Http1(loan), Outgoing::Http1(buffer)) => {
                 let sent;
                 (sent, *buffer) = loan.stream().send_part(Part::whole(buffer.take())).await;
                 sent.map_err(|_| Failure::UpstreamClosed)
             }
-            (Self::Http2(loan), Outgoing::Http2(message)) => message.send(loan, ends),
+            (Self::Http2(loan), Outgoing::Http2(message)) => message.send(loan, ends, keeps),
             (Self::Http1(_), Outgoing::Http2(_)) | (Self::Http2(_), Outgoing::Http1(_)) => {
                 unreachable!("a request is encoded for what its cluster speaks")
             }
@@ -173,10 +183,7 @@ impl Outgoing {
     pub fn take(&mut self) -> Self {
         match self {
             Self::Http1(buffer) => Self::Http1(buffer.take()),
-            Self::Http2(message) => Self::Http2(std::mem::replace(
-                message,
-                Box::new(Message::new(Request::new(()))),
-            )),
+            Self::Http2(message) => Self::Http2(std::mem::take(message)),
         }
     }
 
@@ -184,7 +191,7 @@ impl Outgoing {
     pub fn copy(&self) -> Self {
         match self {
             Self::Http1(buffer) => Self::Http1(buffer.copy()),
-            Self::Http2(message) => Self::Http2(message.clone()),
+            Self::Http2(message) => Self::Http2(Box::new(message.copy())),
         }
     }
 
@@ -196,7 +203,10 @@ impl Outgoing {
         match self {
             Self::Http1(buffer) => set_attempt(buffer, digits, after_timeout),
             Self::Http2(message) => {
-                let fields = Rc::make_mut(&mut message.head).headers_mut();
+                let Some(head) = message.head_mut() else {
+                    return;
+                };
+                let fields = head.headers_mut();
                 if let Ok(value) = HeaderValue::from_bytes(digits) {
                     fields.insert(Known::XEnvoyAttemptCount.name(), value);
                 }
@@ -214,7 +224,7 @@ impl Outgoing {
                 buffer.clear();
                 buffer.release();
             }
-            Self::Http2(message) => message.payload = Vec::new(),
+            Self::Http2(message) => **message = Message::default(),
         }
     }
 }
@@ -251,18 +261,52 @@ fn set_attempt(buffer: &mut Buffer, digits: &[u8], after_timeout: bool) {
 
 impl Message {
     /// One of which nothing but the head is taken yet.
-    pub fn new(head: Request<()>) -> Self {
+    pub fn new(mut head: Request<()>) -> Self {
         Self {
-            head: Rc::new(head),
-            payload: Vec::new(),
-            trailers: Vec::new(),
+            protocol: head.extensions_mut().remove(),
+            head: Some(head),
+            ..Self::default()
         }
     }
 
+    fn copy(&self) -> Self {
+        Self {
+            head: None,
+            protocol: self.protocol.clone(),
+            kept: match &self.head {
+                Some(head) => KeptRequest::of(head),
+                None => self.kept.clone(),
+            },
+            payload: self.payload.clone(),
+            trailers: self.trailers.clone(),
+        }
+    }
+
+    /// The head that is to be sent; `None` when it was sent and not kept.
+    fn head_mut(&mut self) -> Option<&mut Request<()>> {
+        if self.head.is_none() {
+            self.head = self.kept.request();
+        }
+        self.head.as_mut()
+    }
+
     /// Its payload is short: it may wait in the connection for room.
-    fn send(&self, loan: &mut http2::client::Loan, ends: bool) -> Result<(), Failure> {
+    fn send(
+        &mut self,
+        loan: &mut http2::client::Loan,
+        ends: bool,
+        keeps: bool,
+    ) -> Result<(), Failure> {
+        self.head_mut();
+        let mut head = self.head.take().ok_or(Failure::UpstreamClosed)?;
+        if keeps {
+            self.kept = KeptRequest::of(&head);
+        }
+        if let Some(protocol) = &self.protocol {
+            head.extensions_mut().insert(protocol.clone());
+        }
         let has_body = !self.payload.is_empty() || !self.trailers.is_empty();
-        loan.send((*self.head).clone(), ends && !has_body)?;
+        loan.send(head, ends && !has_body)?;
         let Some(outlet) = loan.outlet.as_ref().filter(|_| has_body) else {
             return Ok(());
         };

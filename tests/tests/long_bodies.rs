@@ -10,6 +10,7 @@ use std::sync::{
 use ringmain_tests::{
     Io,
     client::Client,
+    http2,
     mesh::Mesh,
     message::Broken,
     on_both,
@@ -269,6 +270,13 @@ fn a_body_over_the_limit(io: Io) {
     let mut client = mesh.client();
     client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 100001\r\n\r\n");
     assert_eq!(client.response("POST").status(), 413);
-    drop(client);
-    assert_eq!(mesh.finish().len(), 2);
+    // Over HTTP/2 as well: nothing of it has come, nor does the origin hear of it.
+    let mut http2 = mesh.http2_client();
+    let mut fields = http2::peer::request("POST", "/");
+    fields.push(("content-length", "100001"));
+    let stream = http2.begin(fields, false);
+    assert_eq!(http2.response(stream).status(), 413);
+    drop((client, http2));
+    assert_eq!(origin.requests().len(), 1);
+    assert_eq!(mesh.finish().len(), 3);
 }

@@ -339,6 +339,8 @@ fn garbage_in_a_body(io: Io) {
         "{answer:?}"
     );
     assert_eq!(line.get("response_flags"), "UPE", "{}", line.text);
+    let why = "upstream_reset_after_response_started{protocol_error|http1.chunk_size}";
+    assert_eq!(line.get("response_code_details"), why);
 }
 
 fn stalled_before_the_answer(io: Io) {

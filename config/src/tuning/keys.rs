@@ -138,11 +138,13 @@ section! {
         /// is refused (REFUSED_STREAM), which counts in `http2_error_resets`.
         http2_streams: u32 = 1024, between(1, 65_536);
         /// Bytes of one HTTP/2 stream that may have arrived and not gone on: SETTINGS'
-        /// INITIAL_WINDOW_SIZE, of clients and of upstreams.
+        /// INITIAL_WINDOW_SIZE, of clients and of upstreams. A connection to an upstream, which
+        /// many clients share, has room for that of each of its streams.
         http2_stream_window_bytes: u32 = 256 << 10, between(65_535, 16 << 20);
-        /// The same for all streams of an HTTP/2 connection together. At least twice the window of
-        /// a stream, so that one that nobody reads does not hold up the others.
-        http2_connection_window_bytes: u32 = 1 << 20, between(131_070, 256 << 20);
+        /// The same for all streams of a client's HTTP/2 connection together, at least for two.
+        /// When so much has arrived for upstreams that do not read, the connection's other uploads
+        /// wait, too; with as much as `http2_streams` windows of a stream, they never do.
+        http2_connection_window_bytes: u32 = 64 << 20, between(131_070, 256 << 20);
         /// Bytes of one HTTP/2 stream that are kept for being sent, besides what the kernel keeps.
         http2_send_buffer_bytes: usize = 128 * KIB, between(16 * KIB, 16 << 20);
         /// Streams of an HTTP/2 connection that are reset or refused for an error of the peer, in

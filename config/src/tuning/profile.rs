@@ -80,7 +80,7 @@ fn minimal(tuning: &mut Tuning) {
     limits.buffer_bytes = 4096;
     limits.http2_streams = 100;
     limits.http2_stream_window_bytes = 65_535;
-    limits.http2_connection_window_bytes = 256 << 10;
+    limits.http2_connection_window_bytes = 100 * 65_535;
     limits.metric_series = 1000;
 }
 
@@ -97,6 +97,7 @@ fn edge(tuning: &mut Tuning) {
     limits.drain_timeout = Duration::from_secs(45);
     limits.http2_streams = 100;
     limits.http2_stream_window_bytes = 65_535;
+    limits.http2_connection_window_bytes = 100 * 65_535;
     limits.http2_send_buffer_bytes = 64 * 1024;
     limits.http2_error_resets = 100;
     // What those behind could read in two ways is not let in.

@@ -242,8 +242,8 @@ fn refuses_with_place_and_remedy() {
              target is a part; raise `limits.head_bytes` or lower `limits.target_bytes`",
         ),
         (
-            "[limits]\nhttp2_stream_window_bytes = 1000000",
-            "t:2:29: error: limits.http2_stream_window_bytes: http2_connection_window_bytes is \
+            "[limits]\nhttp2_connection_window_bytes = 400000",
+            "t:2:33: error: limits.http2_connection_window_bytes: http2_connection_window_bytes is \
              less than twice http2_stream_window_bytes, so that one stream that nobody reads can \
              hold up all others; raise `limits.http2_connection_window_bytes` or lower \
              `limits.http2_stream_window_bytes`",

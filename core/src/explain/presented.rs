@@ -14,6 +14,7 @@ use super::Described;
 use crate::{
     forwarded::{self, Client, Own, Presented},
     header::{Headers, Names},
+    hops::Hops,
     http1::Known,
 };
 
@@ -93,7 +94,9 @@ impl<'a> Fields<'a> {
         };
         let request_id = (!has(Known::XRequestId)).then_some(REQUEST_ID);
         let has_proto = || has(Known::XForwardedProto);
-        let own = Own::of((direction, scheme), request_id, has_proto, from);
+        let asked = received.as_slice().value(Known::MaxForwards.name());
+        let hops = Hops::of(&described.method, asked.as_deref());
+        let own = Own::of((direction, scheme), request_id, has_proto, hops, from);
         Ok(Self {
             dropped,
             untrusted: forwarded::untrusted(),

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use memchr::memchr;
+use ringmain_config::tuning::UnderscoresInHeaders;
 
 use super::{framing::Framing, reject::Reject, trailers::Trailers};
 
@@ -88,6 +89,14 @@ impl BodyDecoder {
     #[must_use]
     pub fn with_limit(mut self, payload_bytes_max: u64) -> Self {
         self.allowance = payload_bytes_max;
+        self
+    }
+
+    /// What is done with trailers whose name holds `_`: refused with
+    /// [`Reject::HeaderUnderscore`], left out, or, without this call, nothing.
+    #[must_use]
+    pub fn with_underscores(mut self, underscores: UnderscoresInHeaders) -> Self {
+        self.trailers.set_underscores(underscores);
         self
     }
 

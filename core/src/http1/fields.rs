@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use httparse::{EMPTY_HEADER, Header, Status};
 
 use super::{known::Known, reject::Reject, scan::Section, span::Span};
-use crate::header::{Headers, is_control_byte, is_token_byte};
+use crate::header::{Headers, is_control_byte, is_token};
 
 /// One header field.
 #[derive(Clone, Copy, Debug)]
@@ -108,7 +108,6 @@ impl Fields {
         let mut fields = self.all(Known::Upgrade);
         let protocol = fields.next()?.value.of(bytes);
         let mut parts = protocol.splitn(2, |&byte| byte == b'/');
-        let is_token = |part: &[u8]| !part.is_empty() && part.iter().copied().all(is_token_byte);
         match fields.next().is_none() && parts.all(is_token) {
             true => std::str::from_utf8(protocol).ok(),
             false => None,
@@ -253,7 +252,7 @@ impl ConnectionOptions {
         for option in options(value) {
             self.count += 1;
             // Each option is compared with every field, so their product must stay small.
-            if self.count > OPTIONS_MAX || !option.iter().copied().all(is_token_byte) {
+            if self.count > OPTIONS_MAX || !(option.is_empty() || is_token(option)) {
                 return Err(Reject::ConnectionOption);
             }
             if option.eq_ignore_ascii_case(b"close") {
@@ -326,7 +325,7 @@ pub(crate) fn check_line(line: &[u8]) -> Result<(&[u8], &[u8]), Reject> {
     if matches!(name.last(), Some(b' ' | b'\t')) {
         return Err(Reject::SpaceBeforeColon);
     }
-    if name.is_empty() || !name.iter().copied().all(is_token_byte) {
+    if !is_token(name) {
         return Err(Reject::HeaderName);
     }
     let value = &value[1..];
@@ -362,12 +361,11 @@ const PROTECTED_PREFIXES: [&[u8]; 6] = [
 ];
 
 /// The same, by whole names.
-const PROTECTED: [&[u8]; 7] = [
+const PROTECTED: [&[u8]; 6] = [
     b"accept",
     b"accept-encoding",
     b"b3",
     b"baggage",
-    b"max-forwards",
     b"origin",
     b"range",
 ];

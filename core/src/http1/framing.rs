@@ -1,7 +1,7 @@
 //! How the end of a body is found, and which declarations of it are refused (RFC 9112 section 6).
 
 use super::reject::Reject;
-use crate::header::is_token_byte;
+use crate::header::is_token;
 
 /// How the end of a body is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,7 +80,6 @@ fn next_coding(earlier: Option<Coding>, element: &[u8]) -> Coding {
     let is_registered = REGISTERED
         .iter()
         .any(|coding| element.eq_ignore_ascii_case(coding.as_bytes()));
-    let is_token = !element.is_empty() && element.iter().copied().all(is_token_byte);
     match earlier {
         Some(Coding::Refused(reject)) => Coding::Refused(reject),
         // Chunked must be the last, and applied once.
@@ -88,7 +87,7 @@ fn next_coding(earlier: Option<Coding>, element: &[u8]) -> Coding {
         None if is_chunked => Coding::Chunked,
         Some(Coding::Other) if is_chunked => Coding::Refused(Reject::TransferCoding),
         None | Some(Coding::Other) if is_registered => Coding::Other,
-        None | Some(Coding::Other) if is_token => Coding::Refused(Reject::TransferCoding),
+        None | Some(Coding::Other) if is_token(element) => Coding::Refused(Reject::TransferCoding),
         None | Some(Coding::Other) => Coding::Refused(Reject::TransferEncoding),
     }
 }

@@ -58,6 +58,7 @@ known! {
     Http2Settings = "http2-settings",
     KeepAlive = "keep-alive",
     Location = "location",
+    MaxForwards = "max-forwards",
     ProxyAuthenticate = "proxy-authenticate",
     ProxyAuthorization = "proxy-authorization",
     ProxyConnection = "proxy-connection",

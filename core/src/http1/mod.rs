@@ -16,6 +16,7 @@ mod chunk;
 mod encode;
 pub(crate) mod fields;
 mod framing;
+mod glimpse;
 mod known;
 mod limits;
 mod local;
@@ -35,6 +36,7 @@ pub use chunk::{CRLF, ChunkHead, LAST_CHUNK, encode_chunk_head, encode_last_chun
 pub use encode::{RequestWrite, ResponseWrite, encode_request, encode_response};
 pub use fields::View;
 pub use framing::Framing;
+pub use glimpse::glimpse;
 pub use known::Known;
 pub use limits::Limits;
 pub use local::{CONTINUE, encode_local_response, reason_phrase};

@@ -16,7 +16,7 @@ use super::{
     request_line::MethodKind,
     response::ResponseHead,
 };
-use crate::header::{Edits, Names, is_token_byte};
+use crate::header::{Edits, Names, is_token};
 
 /// Takes the fields that are written, in their order.
 pub(crate) trait Sink {
@@ -131,8 +131,7 @@ pub(crate) fn response_framing(
 
 /// A token, and not the name of a field that the codecs write themselves.
 pub(crate) fn is_writable_name(name: &str) -> bool {
-    let is_token = !name.is_empty() && name.bytes().all(is_token_byte);
-    is_token && !Known::of(name.as_bytes()).is_some_and(Known::is_connection_bound)
+    is_token(name.as_bytes()) && !Known::of(name.as_bytes()).is_some_and(Known::is_connection_bound)
 }
 
 #[inline]

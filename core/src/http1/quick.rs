@@ -13,7 +13,7 @@ use super::{
     reject::Reject,
     span::Span,
 };
-use crate::header::is_token_byte;
+use crate::header::is_token;
 
 impl Fields {
     /// Replaces the fields by those of the section that begins at `start`; `each` sees every known
@@ -91,14 +91,4 @@ fn trim(value: &[u8], start: usize) -> (usize, usize) {
 #[inline(never)]
 fn find_colon(rest: &[u8]) -> Option<usize> {
     rest.iter().position(|&byte| byte == b':')
-}
-
-/// Is it a token (RFC 9110 section 5.6.2)?
-#[inline(always)]
-fn is_token(name: &[u8]) -> bool {
-    // Without a way out the loop needs one look-up for a byte and nothing else.
-    !name.is_empty()
-        & name
-            .iter()
-            .fold(true, |is_token, byte| is_token & is_token_byte(*byte))
 }

@@ -10,7 +10,7 @@ use super::{
     reject::Reject,
     span::Span,
 };
-use crate::header::is_token_byte;
+use crate::header::is_token;
 
 /// The methods that change how a message is framed or understood.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,7 +97,7 @@ impl RequestLine {
         if version != b"HTTP/1.1" {
             return Err(refuse(text));
         }
-        if method.is_empty() || !method.iter().copied().all(is_token_byte) {
+        if !is_token(method) {
             return Err(Reject::Method);
         }
         if target.len() > limits.target_bytes_max {
@@ -122,9 +122,7 @@ impl RequestLine {
 
     /// Path, query and authority, from the target's text.
     fn split_target(&mut self, target: &[u8]) -> Result<(), Reject> {
-        let is_bad = |byte: u8| !(0x21..0x7f).contains(&byte) || byte == b'#';
-        // Looks at every byte: without a way out the loop runs on many bytes at once.
-        if target.iter().fold(false, |bad, &byte| bad | is_bad(byte)) {
+        if !block::are_all(target, |byte| !block::is_not_in_target(byte)) {
             return Err(Reject::TargetByte);
         }
         let base = self.target.range().start;
@@ -135,6 +133,9 @@ impl RequestLine {
         };
         let query = memchr(b'?', &target[path_start..]).map(|offset| path_start + offset);
         let path_end = query.unwrap_or(target.len());
+        if memchr(b'`', &target[path_start..path_end]).is_some() {
+            return Err(Reject::TargetByte);
+        }
         self.path = Span::new(base + path_start..base + path_end);
         self.query = query.map(|query| Span::new(base + query + 1..base + target.len()));
         Ok(())
@@ -221,7 +222,7 @@ impl Target {
             from += block::LENGTH;
         };
         let path_end = question.unwrap_or(end);
-        // What [`crate::path`] has a closer look at: dots, escapes, backslashes.
+        // What [`crate::path`] has a closer look at: dots, escapes, backslashes. And what is refused.
         let mut from = start;
         let special = loop {
             let special = from + Block::at(window, from)?.find_special_in_path();
@@ -230,11 +231,15 @@ impl Target {
             }
             from += block::LENGTH;
         };
+        let path_is_canonical = special >= path_end;
+        if !path_is_canonical && memchr(b'`', &window[start..path_end]).is_some() {
+            return None;
+        }
         Some(Self {
             start,
             end,
             question,
-            path_is_canonical: special >= path_end,
+            path_is_canonical,
         })
     }
 }

@@ -1,5 +1,7 @@
 //! The trailer section of a chunked body: checked line by line, and kept as it will be sent on.
 
+use ringmain_config::tuning::UnderscoresInHeaders;
+
 use super::{
     fields::{check_line, is_about_client},
     known::Known,
@@ -15,9 +17,15 @@ pub(super) struct Trailers {
     line_start: usize,
     /// Everything that was received, dropped lines included.
     received: usize,
+    underscores: UnderscoresInHeaders,
 }
 
 impl Trailers {
+    /// With this policy for names that hold `_`.
+    pub(super) fn set_underscores(&mut self, underscores: UnderscoresInHeaders) {
+        self.underscores = underscores;
+    }
+
     /// Accepted lines, each with its CRLF.
     pub(super) fn lines(&self) -> &[u8] {
         &self.kept[..self.line_start]
@@ -45,7 +53,7 @@ impl Trailers {
             Reject::BareLineEnd => Reject::BareLineEnd,
             _ => Reject::Trailer,
         })?;
-        if is_forbidden(name) {
+        if !goes_on(name, self.underscores)? {
             self.kept.truncate(self.line_start);
             return Ok(false);
         }
@@ -58,6 +66,19 @@ impl Trailers {
         self.kept.extend_from_slice(&rewritten);
         self.line_start = self.kept.len();
         Ok(false)
+    }
+}
+
+/// Is a trailer of this name sent on?
+///
+/// # Errors
+/// [`Reject::HeaderUnderscore`]: its whole message is refused.
+pub(crate) fn goes_on(name: &[u8], underscores: UnderscoresInHeaders) -> Result<bool, Reject> {
+    let has_underscore = || name.contains(&b'_');
+    match underscores {
+        UnderscoresInHeaders::Reject if has_underscore() => Err(Reject::HeaderUnderscore),
+        UnderscoresInHeaders::Drop if has_underscore() => Ok(false),
+        _ => Ok(!is_forbidden(name)),
     }
 }
 
@@ -80,7 +101,6 @@ const FORBIDDEN: &[&[u8]] = &[
     b"authentication-info",
     b"cookie2",
     b"expires",
-    b"max-forwards",
     b"origin",
     b"pragma",
     b"range",

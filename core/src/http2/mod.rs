@@ -22,12 +22,14 @@
 
 mod flood;
 mod frame;
+mod kept;
 mod receive;
 mod send;
 mod trailers;
 mod websocket;
 
 pub use flood::{EARLY_MICROS, Flood, IdleFrames, Resets};
+pub use kept::KeptRequest;
 pub use receive::{
     Extended, ReceivedRequest, ReceivedResponse, Scheme, Upgrade, request_text, response_text,
 };

@@ -9,7 +9,7 @@ use super::{
     websocket::{ACCEPT, KEY, websocket_accept, websocket_key},
 };
 use crate::{
-    header::{is_control_byte, is_token_byte},
+    header::{is_control_byte, is_token},
     http1::{CRLF, Known, Limits, MethodKind, Reject, authority::Authority, block, reason_phrase},
 };
 
@@ -193,7 +193,7 @@ impl<'a> Shape<'a> {
             _ if parts.method != Method::CONNECT => Ok(Self::Message { end_of_stream }),
             _ if end_of_stream => Err(Reject::TunnelBody),
             None => Ok(Self::Tunnel),
-            Some(extended) if is_protocol(extended.protocol) => Ok(Self::Upgrade(extended)),
+            Some(extended) if is_token(extended.protocol.as_bytes()) => Ok(Self::Upgrade(extended)),
             Some(_) => Err(Reject::ExtendedConnect),
         }
     }
@@ -393,8 +393,4 @@ fn may_have_body(status: StatusCode, request: MethodKind) -> bool {
 
 pub(super) fn is_websocket(protocol: &str) -> bool {
     protocol.eq_ignore_ascii_case("websocket")
-}
-
-fn is_protocol(protocol: &str) -> bool {
-    !protocol.is_empty() && protocol.bytes().all(is_token_byte)
 }

@@ -130,8 +130,8 @@ fn uri(target: &str, authority: &str, scheme: Scheme) -> Result<Uri, Reject> {
     Uri::from_parts(parts).map_err(|_| Reject::TargetForm)
 }
 
-/// As the HTTP/1 encoder writes a target. What only the type refuses, such as `<`, is
-/// percent-encoded, too: it means the same.
+/// As the HTTP/1 encoder writes a target. What only the type refuses, such as `` ` ``,
+/// is percent-encoded, too: it means the same.
 fn path_and_query(target: &str) -> Result<PathAndQuery, Reject> {
     let is_plain = |byte: u8| !block::is_not_in_target(byte);
     if block::are_all(target.as_bytes(), is_plain)
@@ -141,8 +141,7 @@ fn path_and_query(target: &str) -> Result<PathAndQuery, Reject> {
     }
     let mut encoded = String::with_capacity(target.len() + 16);
     for byte in target.bytes() {
-        if is_plain(byte) && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{'..=b'}')
-        {
+        if is_plain(byte) && !matches!(byte, b'\\' | b'^' | b'`' | b'{'..=b'}') {
             encoded.push(char::from(byte));
         } else {
             let digit = |number: u8| char::from(b"0123456789ABCDEF"[usize::from(number)]);
@@ -236,7 +235,7 @@ fn append_own(map: &mut HeaderMap, name: HeaderName, known: Option<Known>, value
 /// Its values come and go, so HPACK's table is not to keep them (RFC 7541 section 6.2.3): it would
 /// be full of values that never come again, and each is compared with all of the same name, the
 /// oldest first. A date is the same for a second, but after a minute sixty of them stand before it.
-fn is_ever_new(known: Option<Known>) -> bool {
+pub(super) fn is_ever_new(known: Option<Known>) -> bool {
     matches!(
         known,
         Some(

@@ -3,13 +3,14 @@
 
 use super::is_connection_specific;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use ringmain_config::tuning::UnderscoresInHeaders;
 
 use crate::{
     header::is_control_byte,
     http1::{
         CRLF, Known, Limits, Reject,
         fields::check_line,
-        trailers::{TRAILER_BYTES_MAX, is_forbidden},
+        trailers::{TRAILER_BYTES_MAX, goes_on, is_forbidden},
     },
 };
 
@@ -19,25 +20,31 @@ use crate::{
 ///
 /// # Errors
 /// Why they are refused: more fields than a head may have ([`Reject::TooManyHeaders`]), more bytes
-/// than HTTP/1 trailers may have ([`Reject::TrailersTooLarge`]), a field about one connection, or a
-/// value with white space around it. Nothing is appended then.
+/// than HTTP/1 trailers may have ([`Reject::TrailersTooLarge`]), a field about one connection, a
+/// value with white space around it, or a name that holds `_` if `underscores` says so. Nothing is
+/// appended then.
 pub fn trailers_text(
     out: &mut Vec<u8>,
     trailers: &HeaderMap,
     limits: &Limits,
+    underscores: UnderscoresInHeaders,
 ) -> Result<(), Reject> {
     if trailers.len() > limits.headers_max {
         return Err(Reject::TooManyHeaders);
     }
     let start = out.len();
-    let written = push_lines(out, trailers);
+    let written = push_lines(out, trailers, underscores);
     if written.is_err() {
         out.truncate(start);
     }
     written
 }
 
-fn push_lines(out: &mut Vec<u8>, trailers: &HeaderMap) -> Result<(), Reject> {
+fn push_lines(
+    out: &mut Vec<u8>,
+    trailers: &HeaderMap,
+    underscores: UnderscoresInHeaders,
+) -> Result<(), Reject> {
     let mut received = 0;
     for (name, value) in trailers {
         let (name, value) = (name.as_str(), value.as_bytes());
@@ -49,7 +56,7 @@ fn push_lines(out: &mut Vec<u8>, trailers: &HeaderMap) -> Result<(), Reject> {
             Some(known) if is_connection_specific(known) => return Err(Reject::ConnectionField),
             _ if value.iter().copied().any(is_control_byte) => return Err(Reject::HeaderValue),
             _ if value.trim_ascii().len() != value.len() => return Err(Reject::HeaderSpace),
-            _ if is_forbidden(name.as_bytes()) => continue,
+            _ if !goes_on(name.as_bytes(), underscores)? => continue,
             _ => {}
         }
         for part in [name.as_bytes(), b": ", value, CRLF] {

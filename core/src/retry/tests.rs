@@ -83,6 +83,8 @@ fn after_a_failure() {
         (Failure::RouteTimeout, true, vec![]),
         (Failure::UpstreamIdle, true, vec![]),
         (Failure::UpstreamTruncated, true, vec![]),
+        (Failure::UpstreamResetWithin, true, vec![]),
+        (Failure::BadResponseBody(Reject::ChunkSize), true, vec![]),
         (Failure::UpgradeRefused, true, vec![]),
         (Failure::NoEndpoint, false, vec![]),
         (Failure::Overflow, false, vec![]),

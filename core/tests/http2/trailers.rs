@@ -1,5 +1,6 @@
 //! Trailers, both ways.
 
+use ringmain_config::tuning::UnderscoresInHeaders;
 use ringmain_core::{
     http1::{BodyDecoder, Framing, Limits, Reject, encode_last_chunk},
     http2::{trailer_map, trailers_text},
@@ -8,8 +9,13 @@ use ringmain_core::{
 use crate::{fields, list, owned};
 
 fn text(list: &[(&str, &str)]) -> Result<String, Reject> {
+    text_with(UnderscoresInHeaders::Allow, list)
+}
+
+fn text_with(underscores: UnderscoresInHeaders, list: &[(&str, &str)]) -> Result<String, Reject> {
     let mut out = b"before".to_vec();
-    let written = trailers_text(&mut out, &fields(list), &Limits::default());
+    let limits = Limits::default();
+    let written = trailers_text(&mut out, &fields(list), &limits, underscores);
     let text = String::from_utf8(out.split_off(6)).expect("valid");
     assert!(written.is_ok() || text.is_empty(), "taken back");
     written.map(|()| text)
@@ -60,6 +66,36 @@ fn what_is_refused() {
     check(&[("x", &long)], Reject::TrailersTooLarge);
     // What is left out counts, too.
     check(&[("vary", &long)], Reject::TrailersTooLarge);
+}
+
+/// Over HTTP/2 as over HTTP/1.
+#[test]
+fn underscores() {
+    use UnderscoresInHeaders::{Allow, Drop, Reject as Refuse};
+    let refused = Err(Reject::HeaderUnderscore);
+    for (underscores, name, expected) in [
+        (Allow, "x_a", Ok("x_a: 1\r\nx-b: 2\r\n")),
+        (Drop, "x_a", Ok("x-b: 2\r\n")),
+        (Drop, "x-a", Ok("x-a: 1\r\nx-b: 2\r\n")),
+        (Refuse, "x-a", Ok("x-a: 1\r\nx-b: 2\r\n")),
+        (Refuse, "x_a", refused),
+        // It is left out anyway.
+        (Refuse, "content_length", refused),
+        (Refuse, "if-a_b", refused),
+    ] {
+        let list = [(name, "1"), ("x-b", "2")];
+        let over_http2 = text_with(underscores, &list);
+        assert_eq!(
+            over_http2.as_deref().map_err(|reject| *reject),
+            expected,
+            "{name}"
+        );
+        let mut body = format!("0\r\n{name}: 1\r\nx-b: 2\r\n\r\n").into_bytes();
+        let mut decoder = BodyDecoder::new(Framing::Chunked).with_underscores(underscores);
+        let decoded = decoder.decode(&mut body);
+        let lines = str::from_utf8(decoder.trailers()).expect("valid");
+        assert_eq!(decoded.map(|_| lines), expected, "{name}");
+    }
 }
 
 /// From HTTP/2 to HTTP/1 and back, by the decoder of the latter.

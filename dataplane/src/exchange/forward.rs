@@ -4,7 +4,7 @@
 //! Most requests are at hand as a whole when they are sent; one whose body is still arriving is in
 //! [`streaming`](super::streaming).
 
-use std::{cell::Cell, rc::Rc};
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 use ringmain_core::{
     failure::Failure,
@@ -53,7 +53,7 @@ pub(super) enum Tried {
 pub(super) struct Request<'a> {
     pub(super) cluster: &'a Rc<ClusterState>,
     pub(super) tries: &'a Tries<'a>,
-    /// When the route's timeout passes.
+    /// When its time is over: see [`Forward::until`].
     pub(super) until: Cell<Micros>,
     /// When the timeout of the try that is made passes; it begins when the request is complete.
     pub(super) try_until: Cell<Micros>,
@@ -98,9 +98,8 @@ impl Forward<'_, '_> {
         // What stands behind the head, which is encoded for the upstream already, is the body's
         // beginning, and often all of it.
         downstream.consume_head();
-        let bytes_max = self.worker.limits.body_bytes_max;
         let keeps = replay.is_some();
-        let mut upload = Upload::of(downstream, &outgoing, keeps, bytes_max, &bytes);
+        let mut upload = Upload::of(self.worker, downstream, &outgoing, keeps, &bytes);
         let first = keeps.then(|| outgoing.copy());
         let staged = upload.stage(
             &mut downstream.received,
@@ -118,8 +117,10 @@ impl Forward<'_, '_> {
             entry,
         );
         let request = Request::new(&cluster, &tries);
+        request.until.set(self.until(downstream.head_at, None));
         let result = match staged {
             Ok(true) => {
+                downstream.is_taken = true;
                 downstream.stream().expect_bulk(false);
                 drop(upload);
                 self.whole(downstream, &request, outgoing, record).await
@@ -194,10 +195,10 @@ impl Forward<'_, '_> {
         mut outgoing: Outgoing,
         record: &mut Record<'_>,
     ) -> Result<After, Failure> {
-        if request.until.get() == Micros::MAX {
-            request.until.set(self.until(downstream.head_at));
+        if !request.complete.replace(true) {
+            let head_at = downstream.head_at;
+            request.until.set(self.until(head_at, Some(head_at)));
         }
-        request.complete.set(true);
         loop {
             let tried = self
                 .try_whole(downstream, request, &mut outgoing, record)
@@ -237,7 +238,8 @@ impl Forward<'_, '_> {
         upstream.set_late(&downstream.call, late);
         request.tries.sent.set(true);
         let ends = self.forwarding.upgrade.is_none();
-        let sent = upstream.send(outgoing, ends).await;
+        let keeps = request.tries.may_be_several();
+        let sent = upstream.send(outgoing, ends, keeps).await;
         let reused = upstream.reused();
         let mut answer = self.answer(downstream, request, &mut upstream, sent_at);
         answer.request = Some(&mut *outgoing);
@@ -401,11 +403,15 @@ impl Forward<'_, '_> {
         }
     }
 
-    /// When the route's timeout passes for a request that was complete at `started`.
-    pub(super) fn until(&self, started: Micros) -> Micros {
-        self.forwarding
-            .timeout
-            .map_or(Micros::MAX, |timeout| started + micros(timeout))
+    /// When the time is over for a request whose head was there at `head_at`. The route's timeout
+    /// begins when all of it has come, the client's own deadline does not wait for that: a call of
+    /// gRPC may send as long as it is answered.
+    pub(super) fn until(&self, head_at: Micros, complete_at: Option<Micros>) -> Micros {
+        let behind = |from: Micros, time: Option<Duration>| {
+            time.map_or(Micros::MAX, |time| from.saturating_add(micros(time)))
+        };
+        let timeout = complete_at.map_or(Micros::MAX, |at| behind(at, self.forwarding.timeout));
+        timeout.min(behind(head_at, self.forwarding.deadline))
     }
 
     /// What the client was told, and nothing that has changed since: it relies on it.

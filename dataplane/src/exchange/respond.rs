@@ -7,7 +7,7 @@ use h2::Reason;
 use ringmain_core::{
     failure::{Failure, Fault},
     header::Edits,
-    http1::{Framing, encode_local_response},
+    http1::encode_local_response,
     http2::local_response,
 };
 
@@ -51,16 +51,17 @@ pub(super) async fn respond(
         downstream.answered = worker.now();
         return responded;
     }
-    // A body that nobody wants is not read; without reading it, the next request is not found.
-    let request = &downstream.request;
+    let is_head = downstream.asks_for_head();
+    // A body that nobody wants is not waited for, and behind one that has not come the next request
+    // is not found.
     let keep_alive = may_keep
         && downstream.may_go_on()
-        && matches!(request.framing(), Framing::None | Framing::Length(0))
-        && !worker.is_closing(&downstream.session);
-    let is_head = downstream.asks_for_head();
+        && !worker.is_closing(&downstream.session)
+        && downstream.take_request(|bytes| record.received(bytes));
     downstream.consume_head();
     let mut outgoing = worker.buffers.take();
-    let headers = local.headers(edits, worker.http.server(|| false));
+    let date = worker.recorder.date();
+    let headers = local.headers(edits, worker.http.server(|| false), &date);
     let out = outgoing.tail();
     encode_local_response(
         out,
@@ -98,7 +99,8 @@ async fn respond_on_stream(
     let Some(client) = downstream.wire.http2() else {
         return Err(Failure::DownstreamGone);
     };
-    let headers = local.headers(edits, worker.http.server(|| false));
+    let date = worker.recorder.date();
+    let headers = local.headers(edits, worker.http.server(|| false), &date);
     let ends = downstream.asks_for_head() || local.body.is_empty();
     let head = local_response(local.status, &headers, local.body.len());
     let responded = client.respond(head, ends);

@@ -74,11 +74,12 @@ impl Forward<'_, '_> {
         let lost = body.replay.as_deref().map(Replay::lost);
         request.tries.depends_on_copy(lost);
         if matches!(upstream, Upstream::Http2(_))
-            && let Err(failure) = upstream.send(&mut body.outgoing, false).await
+            && let Err(failure) = upstream.send(&mut body.outgoing, false, false).await
         {
             return self.failed(request, failure, reused);
         }
         let (session, call) = (Rc::clone(&downstream.session), Rc::clone(&downstream.call));
+        let head_at = downstream.head_at;
         let mut received = downstream.received.take();
         let is_socket = downstream.wire.http2().is_none();
         let unwanted = Cell::new(false);
@@ -107,16 +108,13 @@ impl Forward<'_, '_> {
                 .await;
             // Without its body the request has no answer. When it is the upstream that takes no
             // more, it may have answered all the same.
-            if matches!(
-                result,
-                Err(Broken::Ended | Broken::Source | Broken::Late | Broken::Malformed(_))
-            ) {
+            if !matches!(result, Ok(()) | Err(Broken::Target | Broken::Stopped)) {
                 target.end();
             }
             if result.is_ok() {
                 complete.set(true);
                 let now = self.worker.now();
-                until.set(self.until(now));
+                until.set(self.until(head_at, Some(now)));
                 let mut late =
                     (now + micros(self.worker.limits.stream_idle_timeout)).min(until.get());
                 // The time of a try ends with the head of its answer, which may be there by now.
@@ -144,6 +142,7 @@ impl Forward<'_, '_> {
             join(answer, upload, stop).await
         };
         downstream.received = received;
+        downstream.is_taken = uploaded.is_ok();
         downstream.answered = self.worker.now();
         match (uploaded, answered) {
             (Ok(()), Ok(Forwarded::Sent(keep))) => {
@@ -156,6 +155,9 @@ impl Forward<'_, '_> {
                 Ok(Forwarded::Refused) => Ok(Tried::Again),
                 Err(failure) => self.failed(request, failure, reused),
             },
+            (Err(Broken::Late), _) if downstream.answered >= until.get() => {
+                Err(Failure::RouteTimeout)
+            }
             (Err(broken), _) => Err(request_failure(downstream, &broken)),
         }
     }

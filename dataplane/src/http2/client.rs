@@ -27,7 +27,7 @@ use ringmain_core::{failure::Failure, http1::Limits};
 
 use super::{
     keep_alive::keep_alive,
-    stream::{Incoming, Outlet},
+    stream::{Cause, Incoming, Outlet},
 };
 use crate::{
     io::{
@@ -51,6 +51,9 @@ pub struct Shared {
 
 /// A connection that carries many requests.
 struct Multiplexed {
+    /// Tells how the connection does. Requests are sent by copies of it: of a handle by which the
+    /// last stream was opened that the upstream takes, h2 has one waker for that stream and for
+    /// whoever asks whether the handle is ready, and whoever asked last is woken.
     requests: RefCell<SendRequest<Bytes>>,
     stream: Rc<Stream>,
     /// Requests under way.
@@ -183,7 +186,12 @@ pub async fn check_out(
     alarm: &Alarm,
 ) -> Result<Loan, Unreached> {
     let settings = lease.cluster().connections;
-    let streams_max = settings.http.streams_max.unwrap_or(u32::MAX);
+    let streams_max = worker.limits.http2.upstream_streams_max;
+    let streams_max = settings
+        .http
+        .streams_max
+        .unwrap_or(streams_max)
+        .min(streams_max);
     let shared = &lease.state().shared;
     let mut reused = true;
     let mut in_vain = 0;
@@ -443,7 +451,7 @@ impl Loan {
     /// # Errors
     /// Why it cannot have been received.
     pub fn send(&mut self, request: Request<()>, ends: bool) -> Result<(), Failure> {
-        let mut requests = self.connection.requests.borrow_mut();
+        let mut requests = self.connection.requests.borrow().clone();
         let sent = requests.send_request(request, ends);
         let (response, outlet) = sent.map_err(|_| {
             self.connection.is_spent.set(true);
@@ -502,27 +510,10 @@ impl Drop for Loan {
 
 /// What the end of a stream means for a request that has no answer yet.
 fn failure(error: &h2::Error) -> Failure {
-    match error.reason() {
-        // RFC 9113 sections 6.8 and 8.7: it was not processed.
-        Some(Reason::REFUSED_STREAM) if error.is_remote() => Failure::StreamRefused,
-        _ if error.is_go_away() && error.is_remote() => Failure::StreamRefused,
-        // RFC 9113 section 5.4: it broke the rules, which ended the stream or all of them.
-        Some(reason) if error.is_library() && is_complaint(reason) => Failure::UpstreamProtocol,
-        Some(_) if error.is_reset() && error.is_remote() => Failure::UpstreamReset,
-        // h2 has found fault with the stream or with the connection.
-        Some(_) if error.is_library() => Failure::UpstreamProtocol,
-        // A flood is all that the bridge itself finds fault with.
-        None if error
-            .get_io()
-            .is_some_and(|error| error.kind() == io::ErrorKind::Other) =>
-        {
-            Failure::UpstreamProtocol
-        }
-        _ => Failure::UpstreamClosed,
+    match Cause::of(error) {
+        Cause::Refused => Failure::StreamRefused,
+        Cause::Reset => Failure::UpstreamReset,
+        Cause::Fault => Failure::UpstreamProtocol,
+        Cause::Closed => Failure::UpstreamClosed,
     }
-}
-
-/// It was not ended on purpose.
-fn is_complaint(reason: Reason) -> bool {
-    !matches!(reason, Reason::NO_ERROR | Reason::CANCEL)
 }

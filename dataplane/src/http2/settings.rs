@@ -20,6 +20,9 @@ pub struct Settings {
     pub early_resets_max: u32,
     /// For `Bridge::watch_frames`.
     pub idle_frames_per_second: u32,
+    /// Requests that a connection to an upstream carries at most: for so many streams its window has
+    /// room even if nobody reads what comes on them.
+    pub upstream_streams_max: u32,
 }
 
 /// The least that there is (RFC 9113 section 6.5.2): what a frame needs, h2 keeps in one piece.
@@ -34,6 +37,11 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(1);
 /// Requests on a connection to an upstream that has not said how many it takes: its hello is waited
 /// for, and is noticed by this number's change.
 const UNSAID_STREAMS_MAX: usize = 0;
+
+/// More than most upstreams take on a connection.
+const UPSTREAM_STREAMS_MAX: u32 = 1024;
+/// The largest window that there is (RFC 9113 section 6.9.1).
+const WINDOW_BYTES_MAX: u32 = (1 << 31) - 1;
 
 impl Settings {
     /// As the tuning says.
@@ -57,13 +65,18 @@ impl Settings {
             .max_concurrent_reset_streams(REMEMBERED_RESETS_MAX)
             .reset_stream_duration(REMEMBERED_FOR)
             .enable_connect_protocol();
+        // The clients whose requests share a connection have nothing to do with each other. So one
+        // that does not read must not take room from the others: the connection's window is no
+        // bound, each stream's is.
+        let stream_window = limits.http2_stream_window_bytes;
+        let upstream_streams_max = UPSTREAM_STREAMS_MAX.min(WINDOW_BYTES_MAX / stream_window);
         let mut client = client::Builder::new();
         client
             .enable_push(false)
             .max_concurrent_streams(0)
             .initial_max_send_streams(UNSAID_STREAMS_MAX)
-            .initial_window_size(limits.http2_stream_window_bytes)
-            .initial_connection_window_size(limits.http2_connection_window_bytes)
+            .initial_window_size(stream_window)
+            .initial_connection_window_size(upstream_streams_max * stream_window)
             .max_send_buffer_size(limits.http2_send_buffer_bytes)
             .max_frame_size(FRAME_BYTES_MAX)
             .max_header_list_size(header_list_bytes)
@@ -82,6 +95,7 @@ impl Settings {
             connection_age_max: limits.http2_connection_age,
             early_resets_max: limits.http2_early_resets,
             idle_frames_per_second: limits.http2_idle_frames,
+            upstream_streams_max,
         }
     }
 
@@ -202,6 +216,6 @@ mod tests {
             (6, 5320),
         ];
         assert_eq!(said, expected);
-        assert_eq!(window, 200_000 - 65_535);
+        assert_eq!(window, 1024 * 70_000 - 65_535);
     }
 }

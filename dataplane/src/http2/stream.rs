@@ -3,17 +3,68 @@
 use std::{
     cell::RefCell,
     future::poll_fn,
+    io,
     task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream};
+use ringmain_config::tuning::UnderscoresInHeaders;
 use ringmain_core::{
-    http1::{Limits, Reject},
+    http1::{Framing, Limits, Reject},
     http2,
 };
 
 use crate::{carry::Piece, io::alarm::Alarm, relay::Broken};
+
+/// Why a stream has ended before its message did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The peer did nothing with it (RFC 9113 sections 6.8 and 8.7).
+    Refused,
+    /// The peer reset it.
+    Reset,
+    /// The peer broke the rules, which ended the stream or all of them (RFC 9113 section 5.4).
+    Fault,
+    /// The connection has ended, or the stream was ended on purpose.
+    Closed,
+}
+
+impl Cause {
+    /// What h2 says of it.
+    pub fn of(error: &h2::Error) -> Self {
+        match error.reason() {
+            Some(Reason::REFUSED_STREAM) if error.is_remote() => Self::Refused,
+            _ if error.is_go_away() && error.is_remote() => Self::Refused,
+            Some(reason) if error.is_library() && is_complaint(reason) => Self::Fault,
+            Some(_) if error.is_reset() && error.is_remote() => Self::Reset,
+            Some(_) if error.is_library() => Self::Fault,
+            // A flood is all that the bridge itself finds fault with.
+            None if error
+                .get_io()
+                .is_some_and(|error| error.kind() == io::ErrorKind::Other) =>
+            {
+                Self::Fault
+            }
+            _ => Self::Closed,
+        }
+    }
+
+    /// The same of a body that has begun: whoever refuses it then resets it, or leaves.
+    fn within_body(error: &h2::Error) -> Broken {
+        match Self::of(error) {
+            Self::Reset => Broken::Reset,
+            Self::Refused if error.is_reset() => Broken::Reset,
+            Self::Fault => Broken::Fault,
+            Self::Refused | Self::Closed => Broken::Source,
+        }
+    }
+}
+
+/// It was not ended on purpose.
+fn is_complaint(reason: Reason) -> bool {
+    !matches!(reason, Reason::NO_ERROR | Reason::CANCEL)
+}
 
 /// What comes on a stream behind the head of its message.
 pub struct Incoming {
@@ -24,6 +75,7 @@ pub struct Incoming {
     left: u64,
     /// Of trailers.
     limits: Limits,
+    underscores: UnderscoresInHeaders,
 }
 
 impl Incoming {
@@ -38,6 +90,27 @@ impl Incoming {
             unreleased: 0,
             left,
             limits: *limits,
+            underscores: UnderscoresInHeaders::Allow,
+        }
+    }
+
+    /// What is done with trailers whose name holds `_`.
+    #[must_use]
+    pub fn with_underscores(mut self, underscores: UnderscoresInHeaders) -> Self {
+        self.underscores = underscores;
+        self
+    }
+
+    /// A body is to come that is framed so.
+    ///
+    /// # Errors
+    /// [`Broken::Malformed`]: it says that it is longer than it may be.
+    pub fn check_length(&self, framing: Framing) -> Result<(), Broken> {
+        match framing {
+            Framing::Length(bytes) if bytes > self.left => {
+                Err(Broken::Malformed(Reject::BodyTooLarge))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -61,7 +134,8 @@ impl Incoming {
     /// gone on, so its sender may send as much again.
     ///
     /// # Errors
-    /// [`Broken::Late`], [`Broken::Source`] when the stream was reset, or [`Broken::Malformed`].
+    /// [`Broken::Late`], [`Broken::Malformed`], or why the stream ended: [`Broken::Reset`],
+    /// [`Broken::Fault`], [`Broken::Source`].
     pub async fn next(&mut self, alarm: &Alarm) -> Result<Piece, Broken> {
         let piece = poll_fn(|context| self.poll(context));
         alarm.guard(piece).await.map_err(|_| Broken::Late)?
@@ -83,7 +157,7 @@ impl Incoming {
                     self.unreleased = payload.len();
                     return Poll::Ready(self.allow(payload, is_last));
                 }
-                Some(Err(_)) => return Poll::Ready(Err(Broken::Source)),
+                Some(Err(error)) => return Poll::Ready(Err(Cause::within_body(&error))),
                 None => break,
             }
         }
@@ -92,11 +166,11 @@ impl Incoming {
             Ok(None) => Ok(Piece::End(Vec::new())),
             Ok(Some(trailers)) => {
                 let mut lines = Vec::new();
-                http2::trailers_text(&mut lines, &trailers, &self.limits)
+                http2::trailers_text(&mut lines, &trailers, &self.limits, self.underscores)
                     .map(|()| Piece::End(lines))
                     .map_err(Broken::Malformed)
             }
-            Err(_) => Err(Broken::Source),
+            Err(error) => Err(Cause::within_body(&error)),
         })
     }
 
@@ -115,19 +189,22 @@ impl Outlet {
         Self(RefCell::new(stream))
     }
 
+    /// How many of `wanted` bytes the receiver takes now.
+    pub fn room(&self, wanted: usize) -> usize {
+        let mut stream = self.0.borrow_mut();
+        stream.reserve_capacity(wanted);
+        stream.capacity()
+    }
+
     /// Waits until the receiver takes some of `wanted` bytes, as long as `alarm` does not ring: so
     /// many. May be dropped.
     ///
     /// # Errors
     /// [`Broken::Late`], or [`Broken::Target`] when the stream was reset.
     pub async fn room_for(&self, alarm: &Alarm, wanted: usize) -> Result<usize, Broken> {
-        self.0.borrow_mut().reserve_capacity(wanted);
-        let room = poll_fn(|context| {
-            let mut stream = self.0.borrow_mut();
-            match stream.capacity() {
-                0 => stream.poll_capacity(context),
-                room => Poll::Ready(Some(Ok(room))),
-            }
+        let room = poll_fn(|context| match self.room(wanted) {
+            0 => self.0.borrow_mut().poll_capacity(context),
+            room => Poll::Ready(Some(Ok(room))),
         });
         match alarm.guard(room).await {
             Ok(Some(Ok(room))) => Ok(room),

@@ -125,14 +125,16 @@ impl<'t> LocalAnswer<'t> {
     }
 
     /// Its header fields: what it needs itself, then what `edits` and the route make of them.
-    /// `server` is what the `Server` field says, if there is to be one.
+    /// `server` is what the `Server` field says, if there is to be one, `date` what `Date` does.
     pub fn headers<'a>(
         &'a self,
         edits: Option<&'a Edits>,
         server: Option<&'a [u8]>,
+        date: &'a [u8],
     ) -> SmallVec<[(&'a str, &'a [u8]); 4]> {
         let mut headers: SmallVec<[(&str, &[u8]); 4]> = SmallVec::new();
         headers.extend(server.map(|server| ("server", server)));
+        headers.push(("date", date));
         if let Some(location) = &self.location {
             headers.push(("location", location.as_bytes()));
         }

@@ -7,6 +7,7 @@ use ringmain_core::{
     failure::Failure,
     forwarded::{Client, Own},
     header::Headers,
+    hops::Hops,
     http1::{Framing, Known, RequestHead, RequestWrite, encode_request},
     http2::{self, Scheme},
 };
@@ -55,8 +56,12 @@ pub(super) fn own<'a>(
     let (message, head) = (&downstream.request, downstream.head());
     let request_id = request_id((message, head), worker, record);
     let has_proto = || message.header(head, Known::XForwardedProto).is_some();
+    let hops = Hops::of(
+        message.method(head),
+        message.header(head, Known::MaxForwards),
+    );
     let from = || (downstream.peer_text(), client(worker, downstream));
-    Own::of((direction, scheme), request_id, has_proto, from)
+    Own::of((direction, scheme), request_id, has_proto, hops, from)
 }
 
 /// Whoever made the request, as far as that is believed at a gateway.

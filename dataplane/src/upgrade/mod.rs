@@ -11,14 +11,14 @@
 
 pub mod streams;
 
-use std::{rc::Rc, time::Duration};
+use std::{pin::pin, rc::Rc, time::Duration};
 
 use h2::ext;
 use ringmain_config::listener::Direction;
 use ringmain_core::{
     ending::Ending,
     failure::Failure,
-    header::is_token_byte,
+    header::is_token,
     http1::{RequestHead, ResponseHead},
     http2,
     limit::Counted,
@@ -64,7 +64,7 @@ impl Wanted {
     pub fn of(head: &RequestHead, bytes: &[u8], sent_as: HttpVersion) -> Option<Box<Self>> {
         let protocol = head.upgrade(bytes)?;
         let is_sayable = sent_as == HttpVersion::Http1
-            || head.method(bytes) == "GET" && protocol.bytes().all(is_token_byte);
+            || head.method(bytes) == "GET" && is_token(protocol.as_bytes());
         let is_key = |(name, _): &(&str, &[u8])| name.eq_ignore_ascii_case("sec-websocket-key");
         is_sayable.then(|| {
             Box::new(Self {
@@ -272,7 +272,7 @@ impl Switched {
         let Some(to_endpoint) = to_endpoint else {
             return (Ending::UpstreamReset, (0, 0));
         };
-        let carry = async {
+        let carry = pin!(async {
             let upload = Passage {
                 from: from_client,
                 to: to_endpoint,
@@ -282,7 +282,7 @@ impl Switched {
                 to: to_client,
             };
             streams.carry(upload, download).await
-        };
+        });
         let ending = match &client {
             None => carry.await,
             Some(client) => watch(client, carry, || streams.client_has_gone()).await,

@@ -1,6 +1,7 @@
 //! Requests of one kind, and where they go.
 
 use bytes::Bytes;
+use ringmain_core::header::is_token;
 
 use super::{Kind, PlanError, Url};
 
@@ -55,7 +56,7 @@ impl Target {
                 schemes: kind.schemes(),
             });
         }
-        if !is_token(&self.method) {
+        if !is_token(self.method.as_bytes()) {
             return Err(PlanError::Method(self.method.clone()));
         }
         if kind == Kind::TcpEcho && self.body.is_empty() {
@@ -82,7 +83,7 @@ fn check_header((name, value): &(String, String)) -> Result<(), PlanError> {
     let safe = value
         .bytes()
         .all(|byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f));
-    if !is_token(name) || !safe {
+    if !is_token(name.as_bytes()) || !safe {
         return Err(PlanError::Header(name.clone(), value.clone()));
     }
     if name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding")
@@ -90,8 +91,4 @@ fn check_header((name, value): &(String, String)) -> Result<(), PlanError> {
         return Err(PlanError::Framing(name.clone()));
     }
     Ok(())
-}
-
-fn is_token(word: &str) -> bool {
-    !word.is_empty() && word.bytes().all(ringmain_core::header::is_token_byte)
 }

@@ -229,11 +229,14 @@ fn an_upstream_that_resets_within_its_answer(io: Io) {
     assert_eq!(origin.connections(), 1);
     let lines = mesh.finish();
     let cut = lines.iter().filter(|line| line.get("path") == "/cut");
-    let flags: Vec<_> = cut.map(|line| line.get("response_flags")).collect();
-    assert!(
-        flags.len() == 4 && flags.iter().all(|flag| *flag != "-"),
-        "{flags:?}"
-    );
+    let cut: Vec<_> = cut.collect();
+    assert_eq!(cut.len(), 4, "{lines:#?}");
+    for line in cut {
+        assert_eq!(line.verdict(), "200 UR", "{}", line.text);
+        let details = line.get("response_code_details");
+        let why = "upstream_reset_after_response_started{remote_reset}";
+        assert_eq!(details, why, "{}", line.text);
+    }
 }
 
 fn an_upstream_that_resets_before_its_answer(io: Io) {

@@ -19,6 +19,9 @@ on_both!(
     a_client_without_room_stops_the_origin,
     an_origin_that_does_not_read_stops_the_client,
     a_slow_stream_does_not_hold_up_the_others,
+    answers_that_nobody_reads,
+    uploads_that_nobody_reads,
+    more_uploads_than_the_upstream_takes,
     room_that_comes_late,
 );
 
@@ -203,6 +206,92 @@ fn a_slow_stream_does_not_hold_up_the_others(io: Io) {
     drop(client);
     assert_eq!(origin.connections(), 1);
     assert_eq!(mesh.finish().len(), 101);
+}
+
+/// As `limits.http2_stream_window_bytes` has it.
+const STREAM_WINDOW: usize = 256 << 10;
+
+/// Each as long as a stream's window. Other clients' requests on the same upstream connection know
+/// nothing of them.
+fn answers_that_nobody_reads(io: Io) {
+    let origin = Origin::http2(&[], |peer, stream, request| {
+        if request.line.contains("long") {
+            peer.send(&Frame::headers(stream, [(":status", "200")], false));
+            peer.send_body(stream, &vec![7; STREAM_WINDOW], false);
+        } else {
+            peer.answer(stream, "short");
+        }
+    });
+    let mesh = Mesh::to_http2(io, &origin);
+    let settings = [(setting::INITIAL_WINDOW_SIZE, 0)];
+    let mut idler = ringmain_tests::http2::Peer::client(mesh.gateway, &settings);
+    idler.replenishes = false;
+    for _ in 0..12 {
+        let stream = idler.get("/long");
+        idler.response_head(stream);
+    }
+    let mut other = mesh.http2_client();
+    for _ in 0..3 {
+        let stream = other.get("/");
+        assert_eq!(other.response(stream).text(), "short");
+        assert_eq!(mesh.client().get("/").text(), "short");
+    }
+    assert_eq!(origin.connections(), 1);
+    drop((idler, other));
+    mesh.finish();
+}
+
+/// To endpoints that do not read, and one to another that does.
+fn uploads_that_nobody_reads(io: Io) {
+    let gate = Gate::new();
+    let opens = gate.clone();
+    let origin = Origin::narrow(move |conversation| {
+        let Ok(head) = conversation.head() else {
+            return;
+        };
+        if head.line.contains("slow") {
+            gate.pass();
+        }
+        conversation.send(response("never mind"));
+    });
+    let mesh = Mesh::to(io, &origin);
+    let mut client = mesh.http2_client();
+    client.ping();
+    for _ in 0..12 {
+        let stream = client.post("/slow");
+        client.send_body(stream, &vec![7; STREAM_WINDOW], false);
+    }
+    let stream = client.post("/");
+    client.send_body(stream, b"hello", true);
+    assert_eq!(client.response(stream).text(), "never mind");
+    opens.open();
+    drop(client);
+    mesh.finish();
+}
+
+/// An upstream that takes one request at a time, and bodies that come after their heads: those
+/// that wait for their turn are sent when it has come.
+fn more_uploads_than_the_upstream_takes(io: Io) {
+    let origin = Origin::http2(
+        &[(setting::MAX_CONCURRENT_STREAMS, 1)],
+        |peer, stream, request| {
+            peer.answer(stream, &request.text());
+        },
+    );
+    let mesh = Mesh::to_http2(io, &origin);
+    let mut client = mesh.http2_client();
+    for round in 0..10 {
+        let streams: Vec<_> = (0..3).map(|_| client.post("/")).collect();
+        client.ping();
+        for stream in &streams {
+            client.send_body(*stream, format!("{round} {stream}").as_bytes(), true);
+        }
+        for stream in streams {
+            assert_eq!(client.response(stream).text(), format!("{round} {stream}"));
+        }
+    }
+    drop(client);
+    assert_eq!(mesh.finish().len(), 30);
 }
 
 /// A window of no bytes at all, that opens byte by byte.

@@ -289,10 +289,11 @@ fn check(exchange: &Exchange, pair: super::pair::Pair, seen: &Seen) {
     assert_eq!(up, sent(exchange.request.fields), "{name}");
     let down = own(
         &answer.fields,
-        &["x-envoy-upstream-service-time", "server"],
+        &["x-envoy-upstream-service-time", "server", "date"],
         exchange.answer.fields,
     );
     assert_eq!(down, sent(exchange.answer.fields), "{name}");
+    check_date(&name, answer.get("date"));
     assert_eq!(
         request.trailers.0,
         sent(exchange.request.trailers),
@@ -302,6 +303,13 @@ fn check(exchange: &Exchange, pair: super::pair::Pair, seen: &Seen) {
 
     lengths(&name, &exchange.request.body, &request.fields, pair.1);
     lengths(&name, &exchange.answer.body, &answer.fields, pair.0);
+}
+
+/// Whoever passes on an answer without a date gives it one (RFC 9110 section 6.6.1).
+fn check_date(name: &str, date: Option<&str>) {
+    let date = date.unwrap_or_else(|| panic!("{name}: no date"));
+    let is_date = date.len() == 29 && date.contains(", ") && date.ends_with(" GMT");
+    assert!(is_date, "{name}: {date:?}");
 }
 
 /// What is said of a body's length on either side: what its sender said, or that nobody knows.

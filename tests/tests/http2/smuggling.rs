@@ -14,6 +14,7 @@ on_both!(
     bodies_that_are_not_what_they_say,
     trailers_that_are_more,
     answers_that_are_two,
+    bodies_where_none_can_be,
     too_much_of_everything,
 );
 
@@ -109,6 +110,12 @@ fn table() -> Vec<(&'static str, Fields, Outcome)> {
         ("CR LF in the path", path(b"/\r\nx: y"), Reset),
         ("NUL in the path", path(b"/\0"), Reset),
         ("a fragment", path(b"/a#b"), Seen("GET /a HTTP/1.1\r\nhost: a.test\r\n")),
+        ("a quote in the path", path(b"/a\"b"), Answer(400)),
+        ("a quote in the query", path(b"/a?b=\"c\""), Reset),
+        ("less in the path", path(b"/a<b"), Reset),
+        ("more in the query", path(b"/a?b>c"), Reset),
+        ("a backtick", path(b"/a`b"), Reset),
+        ("what no URI holds", path(b"/^{|}?^`{|}'"), Seen("GET /^{|}?^`{|}' HTTP/1.1\r\n")),
         ("an empty path", path(b""), Reset),
         ("a path without slash", path(b"a"), Reset),
         ("a path that is a URI", path(b"http://b.test/"), Reset),
@@ -338,6 +345,60 @@ fn answers_that_are_two(io: Io) {
     assert_eq!(lines.len(), ROWS.len());
     for line in lines {
         assert_eq!(line.verdict(), "502 UPE", "{}", line.text);
+    }
+}
+
+/// What an origin of HTTP/2 sends behind an answer that has no body is nobody's: a client of HTTP/1
+/// would take it for the next answer.
+fn bodies_where_none_can_be(io: Io) {
+    const NEXT: &str = "HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nsmuggled";
+    let origin = Origin::http2(&[], |peer, stream, request| {
+        let status = request.line.split(['/', ' ']).nth(2).unwrap();
+        if status == "next" {
+            peer.answer(stream, "next");
+            return;
+        }
+        let mut head = vec![(":status", status)];
+        let length = NEXT.len().to_string();
+        if status != "204" {
+            head.push(("content-length", &length));
+        }
+        peer.send(&Frame::headers(stream, head, false));
+        peer.send(&Frame::data(stream, NEXT, true));
+    });
+    let mesh = Mesh::to_http2(io, &origin);
+    for (method, path, status) in [
+        ("GET", "/204", 204),
+        ("GET", "/304", 304),
+        ("HEAD", "/200", 200),
+        ("POST", "/204", 204),
+    ] {
+        let mut http1 = mesh.client();
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n");
+        for _ in 0..2 {
+            let answer = http1.exchange(&request);
+            assert_eq!(
+                (answer.status(), answer.closes()),
+                (status, false),
+                "{path}"
+            );
+            assert_eq!(http1.get("/next").text(), "next", "{method} {path}");
+        }
+        let mut http2 = mesh.http2_client();
+        let stream = http2.begin(ringmain_tests::http2::peer::request(method, path), true);
+        let answer = http2.response(stream);
+        assert_eq!((answer.status(), answer.body.len()), (status, 0), "{path}");
+        let stream = http2.get("/next");
+        assert_eq!(http2.response(stream).text(), "next", "{method} {path}");
+    }
+    for line in mesh.finish() {
+        assert_eq!(line.get("response_flags"), "-", "{}", line.text);
+        let bytes = if line.get("path") == "/next" {
+            "4"
+        } else {
+            "0"
+        };
+        assert_eq!(line.get("bytes_sent"), bytes, "{}", line.text);
     }
 }
 

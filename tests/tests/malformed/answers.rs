@@ -20,7 +20,7 @@ pub(crate) struct Answer {
 pub(crate) enum Got {
     /// An answer of the proxy's own.
     Local(u16),
-    /// These bytes, apart from how long it took. Its connection stays open.
+    /// These bytes, apart from how long it took and when. Its connection stays open.
     Bytes(Vec<u8>),
     /// An answer that is not whole, and the end of the connection. It begins with these bytes,
     /// unless nothing of it had gone when the mistake was seen: then it is the proxy's own 502.

@@ -1,6 +1,6 @@
 //! Limits of the tuning file, pipelines, and connections that say nothing or not enough.
 
-use ringmain_tests::{Io, mesh::Mesh, origin::Origin};
+use ringmain_tests::{Io, http2, mesh::Mesh, origin::Origin};
 
 pub(crate) fn a_refusal_in_a_pipeline(io: Io) {
     let origin = Origin::saying("ok");
@@ -113,12 +113,51 @@ pub(crate) fn a_refused_request_is_logged_without_forgery(io: Io) {
     let mesh = Mesh::to(io, &origin);
     let mut client = mesh.client();
     let answer = client.exchange(
-        "GET /\" HTTP/1.1\r\nhost: a\r\nuser-agent: \" 200 - via_upstream\\\r\nx-forwarded-for: \u{fc}\r\n\r\n",
+        "GET /?\\ HTTP/1.1\r\nhost: a\r\nuser-agent: \" 200 - via_upstream\\\r\nx-forwarded-for: \u{fc}\r\n\r\n",
     );
     assert_eq!(answer.status(), 200);
     drop(client);
     let line = mesh.finish_one();
-    assert_eq!(line.get("path"), "/\\x22");
+    assert_eq!(line.get("path"), "/?\\\\");
     assert_eq!(line.get("user_agent"), "\\x22 200 - via_upstream\\\\");
     assert_eq!(line.get("x_forwarded_for"), "\\xc3\\xbc");
 }
+
+/// As far as they are known: whoever looks for the cause of a 400 looks for a path.
+pub(crate) fn a_refused_request_is_logged_with_its_path(io: Io) {
+    let origin = Origin::saying("ok");
+    let mesh = Mesh::to(io, &origin);
+    for (request, ..) in REFUSED {
+        let mut client = mesh.client();
+        client.send(request);
+        assert!(client.response("GET").status() >= 400, "{request:?}");
+    }
+    let mut http2 = mesh.http2_client();
+    for (name, value) in [("host", "b.test"), ("x-a", "b ")] {
+        let mut fields = http2::peer::request("PUT", "/http2?a");
+        fields.push((name, value));
+        let stream = http2.begin(fields, true);
+        assert_eq!(http2.response(stream).status(), 400, "{name}");
+    }
+    drop(http2);
+    let lines = mesh.finish();
+    let seen = lines
+        .iter()
+        .map(|line| (line.get("method"), line.get("path")));
+    let of_http2 = [("PUT", "/http2?a"); 2];
+    let expected = REFUSED.iter().map(|(_, method, path)| (*method, *path));
+    assert!(seen.eq(expected.chain(of_http2)), "{lines:#?}");
+}
+
+/// A request, and what the log says of its method and its path.
+const REFUSED: &[(&str, &str, &str)] = &[
+    ("GET /a?b HTTP/1.1\r\nhost : a\r\n\r\n", "GET", "/a?b"),
+    ("GET /\" HTTP/1.1\r\nhost: a\r\n\r\n", "GET", "/\\x22"),
+    ("PUT /a HTTP/1.0\r\n\r\n", "PUT", "/a"),
+    (
+        "POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: x\r\n\r\n",
+        "POST",
+        "/a",
+    ),
+    ("G@T / HTTP/1.1\r\nhost: a\r\n\r\n", "-", "-"),
+];

@@ -31,6 +31,7 @@ on_both!(
     nothing_but_a_connection,
     a_head_cut_off,
     a_refused_request_is_logged_without_forgery,
+    a_refused_request_is_logged_with_its_path,
     tables_of_answers,
     redirects_do_not_split,
     rewrites_do_not_split,

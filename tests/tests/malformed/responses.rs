@@ -88,10 +88,11 @@ fn compare(client: &mut Client, answer: &Answer) -> bool {
     }
 }
 
-/// Without the field that the proxy adds.
+/// Without the fields that the proxy adds.
 fn without_time(bytes: &[u8]) -> String {
+    const ADDED: [&[u8]; 2] = [b"x-envoy-upstream-service-time: ", b"date: "];
     let lines = bytes.split_inclusive(|byte| *byte == b'\n');
-    let kept = lines.filter(|line| !line.starts_with(b"x-envoy-upstream-service-time: "));
+    let kept = lines.filter(|line| !ADDED.iter().any(|added| line.starts_with(added)));
     let kept: Vec<u8> = kept.flatten().copied().collect();
     kept.escape_ascii().to_string()
 }

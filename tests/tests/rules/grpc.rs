@@ -2,7 +2,7 @@
 
 use ringmain_tests::{
     Io,
-    http2::{Peer, peer},
+    http2::{Frame, Peer, peer},
     mesh::Mesh,
     message::Message,
     on_both,
@@ -12,7 +12,15 @@ use ringmain_tests::{
 
 use crate::place::{TO_S, ruled, silent};
 
-on_both!(no_route, no_endpoint, refused, out_of_time, aborted);
+on_both!(
+    no_route,
+    no_endpoint,
+    refused,
+    out_of_time,
+    out_of_time_while_it_goes_on,
+    aborted,
+    not_understood,
+);
 
 fn call(mesh: &Mesh, fields: &[(&str, &str)]) -> Message {
     let mut client: Peer = mesh.http2_client();
@@ -65,12 +73,66 @@ fn refused(io: Io) {
     check(mesh, &[], "14", "UF");
 }
 
+/// What is wrong with a head is told in gRPC's way as well.
+fn not_understood(io: Io) {
+    let origin = Origin::saying("");
+    for field in [("host", "other.test"), ("x-a", "b ")] {
+        let mesh = ruled(io, &[&origin], "").start();
+        check(mesh, &[field], "13", "DPE");
+    }
+}
+
 fn out_of_time(io: Io) {
     let origin = silent();
     let mesh = ruled(io, &[&origin], "").start();
     check(mesh, &[("grpc-timeout", "100m")], "4", "UT");
     let mesh = ruled(io, &[&origin], "timeout: 100ms").start();
     check(mesh, &[("grpc-timeout", "1H")], "4", "UT");
+}
+
+/// A call that streams has no end before its time is over: that runs from its head on.
+fn out_of_time_while_it_goes_on(io: Io) {
+    let origin = Origin::start(|conversation| {
+        let mut peer = conversation.http2(&[]).unwrap();
+        while let Ok((stream, request)) = peer.request_head() {
+            if request.line.contains("/answered") {
+                peer.send(&Frame::headers(stream, [(":status", "200")], false));
+                peer.send(&Frame::data(stream, b"\0\0\0\0\0", false));
+            }
+        }
+    });
+    for route in ["", "  timeout: 10s\n"] {
+        let routes = format!("- route: [{{destination: {{host: origin.test}}}}]\n{route}");
+        let mesh = Mesh::builder(io)
+            .all_to_http2("origin", &[origin.address()])
+            .routes(&routes)
+            .start();
+        let mut client = mesh.http2_client();
+        let mut begin = |path| {
+            let mut head = peer::request("POST", path);
+            head.push(("content-type", "application/grpc"));
+            head.push(("grpc-timeout", "300m"));
+            let stream = client.begin(head, false);
+            client.send(&Frame::data(stream, b"\0\0\0\0\0", false));
+            stream
+        };
+        let (silent, answered) = (begin("/"), begin("/answered"));
+        let answer = client.ended(silent).message;
+        assert_eq!(answer.get("grpc-status"), Some("4"), "{answer:?}");
+        let cut = client.ended(answered);
+        assert!(cut.has_head && !cut.is_over, "{cut:?}");
+        drop(client);
+        let lines = mesh.finish();
+        for line in &lines {
+            assert_eq!(line.verdict(), "200 UT", "{}", line.text);
+            assert!(
+                (299..10_000).contains(&line.number("duration")),
+                "{}",
+                line.text
+            );
+        }
+        assert_eq!(lines.len(), 2);
+    }
 }
 
 fn aborted(io: Io) {

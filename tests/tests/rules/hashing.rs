@@ -6,7 +6,14 @@ use ringmain_tests::{Io, client::Client, message::Message, on_both, origin::Orig
 
 use crate::place::{destination_rule, ruled};
 
-on_both!(by_header, by_query, by_cookie, by_source, others_may_go);
+on_both!(
+    by_header,
+    by_query,
+    by_cookie,
+    by_source,
+    by_source_behind_a_proxy,
+    others_may_go,
+);
 
 fn origins() -> [Origin; 4] {
     ["a", "b", "c", "d"].map(Origin::saying)
@@ -101,6 +108,30 @@ fn by_source(io: Io) {
     for _ in 0..20 {
         assert_eq!(mesh.client().get("/").text(), first);
     }
+    mesh.finish();
+}
+
+/// It is the client's address that decides, where a trusted proxy says which that is.
+fn by_source_behind_a_proxy(io: Io) {
+    let origins = origins();
+    let rule = "loadBalancer: {consistentHash: {useSourceIp: true}}";
+    let mesh = ruled(io, &origins.each_ref(), "")
+        .resource("rule", &destination_rule(rule))
+        .tune("http", "xff_trusted_hops", "1")
+        .start();
+    let mut client = mesh.client();
+    let mut chosen = BTreeSet::new();
+    for number in 0..40 {
+        let mut ask = |before: &str| {
+            let field = format!("x-forwarded-for: {before}10.1.2.{number}\r\n");
+            get(&mut client, "/", &field).text()
+        };
+        let first = ask("");
+        assert_eq!(ask("9.9.9.9, "), first, "what the client wrote itself");
+        chosen.insert(first);
+    }
+    assert!(chosen.len() > 1, "{chosen:?}");
+    drop(client);
     mesh.finish();
 }
 

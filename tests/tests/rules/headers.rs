@@ -1,7 +1,15 @@
 //! What a proxy makes of the fields and paths of requests, by its tuning and by where it stands.
 
 use ringmain_tests::{
-    Io, client::Client, mesh::Mesh, on_both, origin::Origin, sidecars::Pair, wait,
+    Io,
+    client::Client,
+    http2::{Frame, peer},
+    mesh::Mesh,
+    message::Message,
+    on_both,
+    origin::Origin,
+    sidecars::Pair,
+    wait,
 };
 
 use crate::place::{answer, ruled};
@@ -15,6 +23,7 @@ on_both!(
     paths,
     slashes,
     what_upstreams_are_told,
+    requests_about_the_way,
 );
 
 /// A gateway with a key of its `[http]` section.
@@ -22,7 +31,7 @@ fn tuned(io: Io, origin: &Origin, key: &str, value: &str) -> Mesh {
     ruled(io, &[origin], "").tune("http", key, value).start()
 }
 
-fn ask(mesh: &Mesh, target: &str, fields: &str) -> ringmain_tests::message::Message {
+fn ask(mesh: &Mesh, target: &str, fields: &str) -> Message {
     let request = format!("GET {target} HTTP/1.1\r\nhost: a\r\n{fields}\r\n");
     mesh.client().exchange(request)
 }
@@ -137,6 +146,45 @@ fn the_server_field(io: Io) {
     }
 }
 
+/// A request that may not be passed on ends here; of one that may, each proxy takes one.
+fn requests_about_the_way(io: Io) {
+    let origin = Origin::saying("origin");
+    let mesh = ruled(io, &[&origin], "").start();
+    for (method, hops, status, seen) in [
+        ("OPTIONS", "2", 200, Some("1")),
+        ("TRACE", "1", 200, Some("0")),
+        ("OPTIONS", "0", 200, None),
+        ("TRACE", "0", 501, None),
+        ("GET", "0", 200, Some("0")),
+        ("OPTIONS", "x", 200, Some("x")),
+    ] {
+        for version in [1, 2] {
+            let before = origin.requests().len();
+            let answer = match version {
+                1 => mesh.client().exchange(format!(
+                    "{method} /a HTTP/1.1\r\nhost: a\r\nMax-Forwards: {hops}\r\n\r\n"
+                )),
+                _ => {
+                    let mut client = mesh.http2_client();
+                    let mut fields = peer::request(method, "/a");
+                    fields.push(("max-forwards", hops));
+                    let stream = client.begin(fields, true);
+                    client.response(stream)
+                }
+            };
+            let name = format!("{method} {hops} {version}");
+            assert_eq!(answer.status(), status, "{name}");
+            let requests = origin.requests().split_off(before);
+            let came = requests
+                .first()
+                .and_then(|request| request.get("max-forwards"));
+            assert_eq!(came, seen, "{name}");
+            assert_eq!(answer.text() == "origin", seen.is_some(), "{name}");
+        }
+    }
+    assert_eq!(mesh.finish().len(), 12);
+}
+
 fn underscores(io: Io) {
     for (mode, status, arrives) in [
         ("allow", 200, Some("1")),
@@ -150,8 +198,30 @@ fn underscores(io: Io) {
         let requests = origin.requests();
         assert_eq!(requests.len(), if status == 200 { 2 } else { 1 });
         assert_eq!(requests.last().unwrap().get("x_user"), arrives, "{mode}");
+        for answer in [with_trailer(&mesh), with_trailer_over_http2(&mesh)] {
+            assert_eq!(answer.status(), status, "{mode}");
+            if let Some(request) = origin.requests().get(requests.len()..).unwrap().last() {
+                assert_eq!(request.trailers.get("x_user"), arrives, "{mode}");
+                assert_eq!(request.trailers.get("x-end"), Some("1"), "{mode}");
+            }
+        }
         mesh.finish();
     }
+}
+
+fn with_trailer(mesh: &Mesh) -> Message {
+    mesh.client().exchange(
+        "POST / HTTP/1.1\r\nhost: a\r\nte: trailers\r\ntransfer-encoding: chunked\r\n\r\n\
+         0\r\nx_user: 1\r\nx-end: 1\r\n\r\n",
+    )
+}
+
+fn with_trailer_over_http2(mesh: &Mesh) -> Message {
+    let mut client = mesh.http2_client();
+    let stream = client.post("/");
+    let trailers = [("x_user", "1"), ("x-end", "1")];
+    client.send(&Frame::headers(stream, trailers, true));
+    client.response(stream)
 }
 
 /// What the origin gets of a path, by mode.

@@ -20,6 +20,7 @@ on_both!(
     slashes_do_not_lead_elsewhere,
     overloads_are_told,
     aborts_are_of_their_destination,
+    connections_stay_behind_whole_requests,
 );
 
 const MUCH: usize = 1 << 20;
@@ -157,7 +158,9 @@ fn direct_ones_for_grpc(io: Io) {
     assert_eq!(answer.get("grpc-status"), Some("14"));
     assert_eq!(answer.get("grpc-message"), Some("not now"));
     assert_eq!(answer.text(), "");
+    assert!(answer.get("date").is_some(), "{answer:?}");
     let plain = mesh.client().get("/");
+    assert!(plain.get("date").is_some(), "{plain:?}");
     assert_eq!((plain.status(), plain.text().as_str()), (503, "not now"));
     let verdicts: Vec<_> = mesh.finish().iter().map(|line| line.verdict()).collect();
     assert_eq!(verdicts, ["200 -", "503 -"]);
@@ -206,6 +209,65 @@ fn overloads_are_told(io: Io) {
     drop(http2);
     let verdicts: Vec<_> = mesh.finish().iter().map(|line| line.verdict()).collect();
     assert_eq!(verdicts, ["503 UO", "503 UO", "0 DC"]);
+}
+
+/// A body that has come whole is taken; one that has not ends the connection.
+fn connections_stay_behind_whole_requests(io: Io) {
+    let nobody = places::free(places::address());
+    let mesh = Mesh::builder(io)
+        .service("n", &[nobody])
+        .routes(
+            "- match: [{uri: {prefix: /direct}}]\n  directResponse: {status: 200}\n\
+             - match: [{uri: {prefix: /nobody}}]\n  retries: {attempts: 0}\n  \
+             route: [{destination: {host: n.test}}]\n",
+        )
+        .start();
+    let body = "GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n";
+    let (length, size) = (body.len(), format!("{:x}", body.len()));
+    let chunked = format!(
+        "transfer-encoding: chunked\r\n\r\n{size}\r\n{body}\r\n{size}\r\n{body}\r\n0\r\nx: 1\r\n\r\n"
+    );
+    let whole = [
+        (format!("content-length: {length}\r\n\r\n{body}"), length),
+        (chunked, 2 * length),
+    ];
+    let paths = [("/direct", 200), ("/nobody", 503), ("/nowhere", 404)];
+    let mut counts = Vec::new();
+    for (path, status) in paths {
+        let mut client = mesh.client();
+        for (rest, bytes) in &whole {
+            // With the next request right behind it.
+            client.send(format!(
+                "POST {path} HTTP/1.1\r\nhost: a\r\n{rest}GET /direct HTTP/1.1\r\nhost: a\r\n\r\n"
+            ));
+            for status in [status, 200] {
+                let answer = client.response("GET");
+                assert_eq!(
+                    (answer.status(), answer.closes()),
+                    (status, false),
+                    "{path}"
+                );
+            }
+            counts.extend([*bytes as u64, 0]);
+        }
+        for cut in [
+            format!("content-length: {}\r\n\r\n{body}", length + 1),
+            format!("transfer-encoding: chunked\r\n\r\n{size}\r\n{body}\r\n"),
+        ] {
+            let mut client = mesh.client();
+            client.send(format!("POST {path} HTTP/1.1\r\nhost: a\r\n{cut}"));
+            let answer = client.response("POST");
+            assert_eq!((answer.status(), answer.closes()), (status, true), "{path}");
+            client.expect_end();
+            counts.push(length as u64);
+        }
+    }
+    let lines = mesh.finish();
+    let received: Vec<_> = lines
+        .iter()
+        .map(|line| line.number("bytes_received"))
+        .collect();
+    assert_eq!(received, counts, "{lines:#?}");
 }
 
 fn aborts_are_of_their_destination(io: Io) {

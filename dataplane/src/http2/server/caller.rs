@@ -3,7 +3,7 @@
 use std::{
     cell::{Cell, OnceCell, RefCell},
     future::{Future, poll_fn},
-    pin::pin,
+    pin::Pin,
     task::{Context, Poll},
 };
 
@@ -79,12 +79,14 @@ impl Client {
 }
 
 /// Runs an exchange to its end. `gone` is called when the client has reset the stream meanwhile.
+///
+/// The exchange lies with its owner: a future that is handed over by value takes its room twice, once
+/// as an argument and once where it runs.
 pub async fn watch<T>(
     client: &Client,
-    exchange: impl Future<Output = T>,
+    mut exchange: Pin<&mut impl Future<Output = T>>,
     gone: impl FnOnce(),
 ) -> T {
-    let mut exchange = pin!(exchange);
     let mut gone = Some(gone);
     let mut begun = false;
     poll_fn(|context| {
