@@ -74,8 +74,8 @@ pub struct Answer<'a> {
     /// The request was sent to its end. Until then it is the client that is waited for, and an
     /// answer is an early one, behind which no request can be told from the rest of the body.
     pub complete: &'a Cell<bool>,
-    /// When the request was sent.
-    pub sent_at: Micros,
+    /// When the last byte of the request was sent; the first, while others follow.
+    pub sent_at: &'a Cell<Micros>,
     /// When the route's timeout passes.
     pub until: &'a Cell<Micros>,
     /// When the timeout of this try passes, which holds up to the head of the answer.
@@ -316,7 +316,7 @@ impl Answer<'_> {
     async fn receive_head(&mut self) -> Result<(Buffer, usize), Failure> {
         self.head.reset();
         if self.complete.get() {
-            let late = self.sent_at + micros(self.worker.limits.stream_idle_timeout);
+            let late = self.sent_at.get() + micros(self.worker.limits.stream_idle_timeout);
             let late = late.min(self.until.get()).min(self.try_until.get());
             self.upstream.set_late(self.call, late);
         }
@@ -442,7 +442,7 @@ impl Answer<'_> {
         record: &mut Record<'_>,
     ) -> Result<bool, Failure> {
         let now = self.worker.now();
-        let waited = now.saturating_sub(self.sent_at);
+        let waited = now.saturating_sub(self.sent_at.get());
         record.upstream_service_time(waited);
         record.forwarding(match (self.switches(), self.client) {
             // RFC 8441 section 5.

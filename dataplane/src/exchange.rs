@@ -66,6 +66,12 @@ pub async fn exchange(worker: &Rc<Worker>, downstream: &mut Downstream) -> After
     if let Some(delay) = decided.delay {
         // In a box of its own: its timer makes it large.
         result = Box::pin(self::delay(worker, downstream, delay, &mut record)).await;
+        // The upstream has no part in it: its time, and the route's timeout, begin behind it. The
+        // time that the client gives has begun before.
+        downstream.head_at = worker.now();
+        if let Ok(Plan::Forward(forwarding)) = &mut decided.plan {
+            forwarding.deadline = forwarding.deadline.map(|time| time.saturating_sub(delay));
+        }
     }
     // By reference: what a plan holds is large.
     let result = match (result, &mut decided.plan) {

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to stop")]
 
+use std::sync::Mutex;
+
 use ringmain_tests::{
     Io,
     http2::{Frame, frame::kind},
@@ -12,7 +14,11 @@ use ringmain_tests::{
     yaml,
 };
 
-on_both!(frames_against_the_rules, heads_against_the_rules);
+on_both!(
+    frames_against_the_rules,
+    heads_against_the_rules,
+    a_bad_head_beside_another_answer,
+);
 
 /// PUSH_PROMISE (RFC 9113 section 6.6).
 const PUSH_PROMISE: u8 = 5;
@@ -166,3 +172,50 @@ fn heads(stream: u32) -> Rows {
 fn heads_against_the_rules(io: Io) {
     check(io, heads);
 }
+
+/// A head that is no message ends its own stream; what cannot be a field ends the connection, and
+/// all that is under way on it: see the threat model.
+fn a_bad_head_beside_another_answer(io: Io) {
+    let held = Mutex::new(0);
+    let origin = Origin::http2(&[], move |peer, stream, request| {
+        let path = request.line.split(' ').nth(1).unwrap();
+        match path[1..].parse::<usize>() {
+            Ok(row) => {
+                peer.send_bytes(heads(stream)[row].1.clone());
+                peer.answer(*held.lock().unwrap(), "held");
+            }
+            Err(_) => *held.lock().unwrap() = stream,
+        };
+    });
+    let routes =
+        yaml::all_to("origin.test").replace("  route:", "  retries: {attempts: 0}\n  route:");
+    let mesh = Mesh::builder(io)
+        .all_to_http2("origin", &[origin.address()])
+        .routes(&routes)
+        .start();
+    let mut client = mesh.http2_client();
+    let mut ending = Vec::new();
+    for (number, (name, _)) in heads(1).iter().enumerate() {
+        let held = client.get("/held");
+        origin.wait_for_requests(2 * number + 1);
+        let bad = client.get(&format!("/{number}"));
+        assert_eq!(client.response(bad).status(), 502, "{name}");
+        match client.response(held) {
+            answer if answer.status() == 200 => assert_eq!(answer.text(), "held", "{name}"),
+            _ => ending.push(*name),
+        }
+    }
+    drop(client);
+    mesh.finish();
+    assert_eq!(ending, ENDING);
+}
+
+/// Rows of [`heads`] that h2 takes for a broken table (RFC 9113 section 4.3).
+const ENDING: &[&str] = &[
+    "one that is no number",
+    "one that is too low",
+    "what nobody knows",
+    "upper case",
+    "a name with a space",
+    "a line end",
+];

@@ -126,6 +126,8 @@ pub fn encode_response(
     let closes = !write.keep_alive || write.framing == Framing::UntilClose;
     if let Some(protocol) = head.upgrade(bytes) {
         push_upgrade(out, protocol);
+    } else if let Some(protocols) = head.upgrades_required(bytes) {
+        push_upgrades(out, protocols, closes);
     } else if closes && !head.is_interim() {
         out.extend_from_slice(b"connection: close\r\n");
     }
@@ -204,10 +206,18 @@ fn push_fields(out: &mut Vec<u8>, plan: &Plan<'_>, fields: &Fields, bytes: &[u8]
 }
 
 /// What a request asks for, or a 101 agrees to.
-#[cold]
 fn push_upgrade(out: &mut Vec<u8>, protocol: &str) {
-    out.extend_from_slice(b"connection: upgrade\r\nupgrade: ");
-    push_value(out, protocol.as_bytes());
+    push_upgrades(out, protocol, false);
+}
+
+/// The same, or what a 426 demands.
+#[cold]
+fn push_upgrades(out: &mut Vec<u8>, protocols: &str, closes: bool) {
+    out.extend_from_slice(match closes {
+        true => b"connection: upgrade, close\r\nupgrade: ",
+        false => b"connection: upgrade\r\nupgrade: ",
+    });
+    push_value(out, protocols.as_bytes());
     out.extend_from_slice(CRLF);
 }
 

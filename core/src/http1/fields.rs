@@ -107,9 +107,19 @@ impl Fields {
     pub(super) fn upgrade<'a>(&self, bytes: &'a [u8]) -> Option<&'a str> {
         let mut fields = self.all(Known::Upgrade);
         let protocol = fields.next()?.value.of(bytes);
-        let mut parts = protocol.splitn(2, |&byte| byte == b'/');
-        match fields.next().is_none() && parts.all(is_token) {
+        match fields.next().is_none() && is_protocol(protocol) {
             true => std::str::from_utf8(protocol).ok(),
+            false => None,
+        }
+    }
+
+    /// The protocols that Upgrade names, as they stand there: `None` when it is missing, repeated,
+    /// or something else than a list of them.
+    pub(super) fn upgrades<'a>(&self, bytes: &'a [u8]) -> Option<&'a str> {
+        let mut fields = self.all(Known::Upgrade);
+        let protocols = fields.next()?.value.of(bytes);
+        match fields.next().is_none() && options(protocols).all(is_protocol) {
+            true => std::str::from_utf8(protocols).ok(),
             false => None,
         }
     }
@@ -267,6 +277,11 @@ impl ConnectionOptions {
         }
         Ok(())
     }
+}
+
+/// A name, perhaps with a version (RFC 9110 section 7.8).
+fn is_protocol(protocol: &[u8]) -> bool {
+    protocol.splitn(2, |&byte| byte == b'/').all(is_token)
 }
 
 /// The elements of a comma-separated list; empty ones included.

@@ -21,7 +21,7 @@ pub fn encode_local_response(
     keep_alive: bool,
     head_request: bool,
 ) {
-    let has_body = !matches!(status, 100..=199 | 204 | 304);
+    let has_body = may_have_body(status);
     push_status(out, status);
     out.extend_from_slice(reason_phrase(status).as_bytes());
     out.extend_from_slice(CRLF);
@@ -42,6 +42,12 @@ pub fn encode_local_response(
     if has_body && !head_request {
         out.extend_from_slice(body);
     }
+}
+
+/// Whether an answer of this status can have a body (RFC 9110 section 6.4.1); that to a HEAD has none
+/// whatever its status.
+pub fn may_have_body(status: u16) -> bool {
+    !matches!(status, 100..=199 | 204 | 304)
 }
 
 /// The phrase that IANA registers for a status; empty for others.

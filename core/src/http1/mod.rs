@@ -39,7 +39,7 @@ pub use framing::Framing;
 pub use glimpse::glimpse;
 pub use known::Known;
 pub use limits::Limits;
-pub use local::{CONTINUE, encode_local_response, reason_phrase};
+pub use local::{CONTINUE, encode_local_response, may_have_body, reason_phrase};
 pub use reject::Reject;
 pub use request::RequestHead;
 pub use request_line::MethodKind;

@@ -222,7 +222,7 @@ impl Target {
             from += block::LENGTH;
         };
         let path_end = question.unwrap_or(end);
-        // What [`crate::path`] has a closer look at: dots, escapes, backslashes. And what is refused.
+        // What [`crate::path`] has a closer look at: dots, escapes, backslashes; what is refused.
         let mut from = start;
         let special = loop {
             let special = from + Block::at(window, from)?.find_special_in_path();

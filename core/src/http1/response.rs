@@ -8,6 +8,7 @@ use super::{
     framing::{Declared, Framing},
     known::Known,
     limits::Limits,
+    local::may_have_body,
     reject::Reject,
     request_line::MethodKind,
     scan::Scan,
@@ -182,7 +183,7 @@ impl ResponseHead {
 
     /// Its status has no body, whatever the fields say (RFC 9112 section 6.3).
     fn never_has_body(&self) -> bool {
-        matches!(self.line.status, 100..=199 | 204 | 304)
+        !may_have_body(self.line.status)
     }
 
     /// What follows on the connection is no HTTP/1 any more (RFC 9110 sections 7.8 and 9.3.6).
@@ -219,6 +220,15 @@ impl ResponseHead {
     pub fn upgrade<'a>(&self, bytes: &'a [u8]) -> Option<&'a str> {
         match self.line.status {
             101 => self.fields.upgrade(bytes),
+            _ => None,
+        }
+    }
+
+    /// One of which the client has to speak to be answered: of a 426, and only of one (RFC 9110
+    /// section 15.5.22).
+    pub(super) fn upgrades_required<'a>(&self, bytes: &'a [u8]) -> Option<&'a str> {
+        match self.line.status {
+            426 => self.fields.upgrades(bytes),
             _ => None,
         }
     }

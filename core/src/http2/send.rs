@@ -16,6 +16,7 @@ use crate::{
     http1::{
         Framing, Known, Reject, RequestHead, RequestWrite, ResponseHead, ResponseWrite, block,
         fields::{Field, Fields},
+        may_have_body,
         passing::{Plan, Sink, is_writable_name, response_framing},
     },
 };
@@ -104,7 +105,7 @@ pub fn local_response(status: u16, headers: &[(&str, &[u8])], body_bytes: usize)
     for (name, value) in headers {
         append_named(&mut fields, name, value);
     }
-    if !matches!(status, 100..=199 | 204 | 304) {
+    if may_have_body(status) {
         insert_length(&mut fields, Framing::Length(body_bytes as u64));
     }
     whole(status, fields)

@@ -257,6 +257,35 @@ fn upgrades_are_written_from_values() {
     );
 }
 
+/// A client that is told 426 has to be told what to speak (RFC 9110 section 15.5.22).
+#[test]
+fn required_upgrades_are_passed_on() {
+    for (status, upgrade, keep_alive, connection) in [
+        ("426 Up", "upgrade: TLS/1.0, HTTP/1.1\r\n", true, "upgrade"),
+        ("426 Up", "upgrade: a\r\n", false, "upgrade, close"),
+        ("426 Up", "upgrade: a b\r\n", true, ""),
+        ("426 Up", "upgrade: a,,b\r\n", true, ""),
+        ("426 Up", "upgrade: a\r\nupgrade: b\r\n", false, "close"),
+        ("426 Up", "", true, ""),
+        ("403 No", "upgrade: a\r\n", true, ""),
+    ] {
+        let fields = "Connection: upgrade\r\nContent-Length: 0\r\n";
+        let received = format!("HTTP/1.1 {status}\r\n{upgrade}{fields}\r\n");
+        let write = ResponseWrite {
+            framing: Framing::Length(0),
+            keep_alive,
+            ..ResponseWrite::default()
+        };
+        let passed = match connection {
+            "" => String::new(),
+            "close" => "connection: close\r\n".to_owned(),
+            _ => format!("connection: {connection}\r\n{upgrade}"),
+        };
+        let expected = format!("HTTP/1.1 {status}\r\n{passed}content-length: 0\r\n\r\n");
+        check_response(&received, write, &expected);
+    }
+}
+
 #[test]
 fn framing_is_written_from_values() {
     plain("Content-Length: 007, 7\r\n", "content-length: 7\r\n");

@@ -59,6 +59,8 @@ pub(super) struct Request<'a> {
     pub(super) try_until: Cell<Micros>,
     /// It was sent to its end.
     pub(super) complete: Cell<bool>,
+    /// When its last byte was sent; the first, while others follow.
+    pub(super) sent_at: Cell<Micros>,
 }
 
 impl<'a> Request<'a> {
@@ -69,6 +71,7 @@ impl<'a> Request<'a> {
             until: Cell::new(Micros::MAX),
             try_until: Cell::new(Micros::MAX),
             complete: Cell::new(false),
+            sent_at: Cell::new(0),
         }
     }
 }
@@ -241,7 +244,8 @@ impl Forward<'_, '_> {
         let keeps = request.tries.may_be_several();
         let sent = upstream.send(outgoing, ends, keeps).await;
         let reused = upstream.reused();
-        let mut answer = self.answer(downstream, request, &mut upstream, sent_at);
+        request.sent_at.set(sent_at);
+        let mut answer = self.answer(downstream, request, &mut upstream);
         answer.request = Some(&mut *outgoing);
         let answered = match sent {
             Ok(()) => answer.forward(record).await,
@@ -379,11 +383,10 @@ impl Forward<'_, '_> {
         downstream: &'a mut Downstream,
         request: &'a Request<'_>,
         upstream: &'a mut Upstream,
-        sent_at: Micros,
     ) -> Answer<'a> {
         Answer {
             complete: &request.complete,
-            sent_at,
+            sent_at: &request.sent_at,
             worker: self.worker,
             upgrade: self.forwarding.upgrade.as_deref(),
             keep_alive: downstream.may_go_on(),

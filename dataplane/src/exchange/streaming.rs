@@ -114,6 +114,7 @@ impl Forward<'_, '_> {
             if result.is_ok() {
                 complete.set(true);
                 let now = self.worker.now();
+                request.sent_at.set(now);
                 until.set(self.until(head_at, Some(now)));
                 let mut late =
                     (now + micros(self.worker.limits.stream_idle_timeout)).min(until.get());
@@ -130,8 +131,8 @@ impl Forward<'_, '_> {
             result
         };
         let (answered, uploaded) = {
-            let sent_at = self.worker.now();
-            let mut answer = self.answer(downstream, request, &mut upstream, sent_at);
+            request.sent_at.set(self.worker.now());
+            let mut answer = self.answer(downstream, request, &mut upstream);
             let (answer, upload) = (pin!(answer.forward(record)), pin!(upload));
             let stop = |_: &_| {
                 // Nobody wants the rest of the body.

@@ -7,6 +7,7 @@ use ringmain_core::{
     failure::Failure,
     grpc,
     header::Edits,
+    http1::may_have_body,
     route::{Direct, Route},
     target,
 };
@@ -109,8 +110,8 @@ impl<'t> LocalAnswer<'t> {
             },
             location: None,
             body: match grpc {
-                Some(_) => Cow::Borrowed(b""),
-                None => Cow::Owned((sentence + "\n").into_bytes()),
+                None if may_have_body(facts.status) => Cow::Owned((sentence + "\n").into_bytes()),
+                _ => Cow::Borrowed(b""),
             },
             is_text: true,
             grpc,

@@ -150,6 +150,11 @@ fn fields() -> Vec<Answer> {
             ok("content-length: 2", "ok"),
         )
         .reused(),
+        same(
+            "what it demands",
+            "HTTP/1.1 426 Up\r\nconnection: upgrade\r\nupgrade: a/1, b\r\n\
+             content-length: 0\r\n\r\n",
+        ),
         becomes("it closes", ok("connection: close\r\ncontent-length: 2", "ok"),
             ok("content-length: 2", "ok")),
         becomes("white space", ok("x:\t 1 \r\ncontent-length:2", "ok"),

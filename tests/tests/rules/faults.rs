@@ -9,6 +9,8 @@ on_both!(
     delays,
     who_has_gone_is_not_delayed,
     who_sends_no_more_is_answered,
+    aborts_that_have_no_body,
+    the_upstream_has_no_part_in_it,
     of_some_requests
 );
 
@@ -28,6 +30,47 @@ fn aborts(io: Io) {
         for line in mesh.finish() {
             assert_eq!(line.verdict(), verdict);
         }
+    }
+}
+
+/// RFC 9110 sections 15.3.5 and 15.4.5.
+fn aborts_that_have_no_body(io: Io) {
+    for status in [204, 304] {
+        let origin = Origin::saying("hello");
+        let fields =
+            format!("fault: {{abort: {{httpStatus: {status}, percentage: {{value: 100}}}}}}");
+        let mesh = ruled(io, &[&origin], &fields).start();
+        let mut client = mesh.http2_client();
+        let stream = client.get("/");
+        let ended = client.ended(stream);
+        assert!(ended.is_over && ended.message.body.is_empty(), "{ended:?}");
+        for message in [ended.message, mesh.client().get("/")] {
+            assert_eq!(message.status(), status);
+            assert!(message.get("content-type").is_none(), "{message:?}");
+        }
+        drop(client);
+        for line in mesh.finish() {
+            assert_eq!(line.verdict(), format!("{status} FI"));
+            assert_eq!(line.get("bytes_sent"), "0", "{}", line.text);
+        }
+    }
+}
+
+/// Neither its time nor the route's has begun.
+fn the_upstream_has_no_part_in_it(io: Io) {
+    let fields = "timeout: 600ms\nfault: {delay: {fixedDelay: 700ms, percentage: {value: 100}}}";
+    let origin = Origin::saying("hello");
+    let mesh = ruled(io, &[&origin], fields).start();
+    let mut client = mesh.client();
+    for _ in 0..2 {
+        let answer = client.get("/");
+        assert_eq!(answer.status(), 200);
+        let time = answer.get("x-envoy-upstream-service-time").unwrap();
+        assert!(time.parse::<u32>().unwrap() < 700, "{answer:?}");
+    }
+    drop(client);
+    for line in mesh.finish() {
+        assert_eq!(line.verdict(), "200 DI");
     }
 }
 

@@ -225,7 +225,8 @@ fn connections_stay_behind_whole_requests(io: Io) {
     let body = "GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n";
     let (length, size) = (body.len(), format!("{:x}", body.len()));
     let chunked = format!(
-        "transfer-encoding: chunked\r\n\r\n{size}\r\n{body}\r\n{size}\r\n{body}\r\n0\r\nx: 1\r\n\r\n"
+        "transfer-encoding: chunked\r\n\r\n{size}\r\n{body}\r\n{size}\r\n{body}\r\n\
+         0\r\nx: 1\r\n\r\n"
     );
     let whole = [
         (format!("content-length: {length}\r\n\r\n{body}"), length),
