@@ -60,17 +60,19 @@ pub(super) async fn respond(
         && downstream.take_request(|bytes| record.received(bytes));
     downstream.consume_head();
     let mut outgoing = worker.buffers.take();
-    let date = worker.recorder.date();
-    let headers = local.headers(edits, worker.http.server(|| false), &date);
-    let out = outgoing.tail();
-    encode_local_response(
-        out,
-        local.status,
-        &headers,
-        &local.body,
-        keep_alive,
-        is_head,
-    );
+    {
+        // Gone before anything is waited for.
+        let date = worker.recorder.date();
+        let headers = local.headers(edits, worker.http.server(|| false), &date);
+        encode_local_response(
+            outgoing.tail(),
+            local.status,
+            &headers,
+            &local.body,
+            keep_alive,
+            is_head,
+        );
+    }
     let late = worker.now() + micros(worker.limits.stream_idle_timeout);
     downstream.stream().deadline().set(late, Expiry::Close);
     let (sent, _) = downstream.stream().send(outgoing).await;
