@@ -35,6 +35,7 @@ use crate::{
     forwarded::Presented,
     grpc,
     header::{Edits, Headers},
+    hops::Hops,
     http1::Reject,
     path::{self, Made, Refused},
     route::{Action, Destination, Direct, Forward, Request, Route, RouteTable},
@@ -144,6 +145,7 @@ fn decided(
         request: &request,
         source: described.source,
         is_grpc: explanation.is_grpc,
+        hops: fields.hops(),
         replay_bytes: tuning.limits.replay_bytes,
     };
     routed(asked, table, explanation)
@@ -156,6 +158,7 @@ struct Asked<'a> {
     request: &'a DescribedRequest<'a>,
     source: Option<IpAddr>,
     is_grpc: bool,
+    hops: Hops,
     /// See `limits.replay_bytes`.
     replay_bytes: usize,
 }
@@ -294,6 +297,14 @@ fn acted(asked: Asked<'_>, route: &Route) -> Result<Outcome, Refused> {
     };
     match &route.action {
         Action::Forward(forward) => {
+            if let Hops::End(status) = asked.hops {
+                return Ok(Outcome::Direct {
+                    status,
+                    grpc_status: None,
+                    body_bytes: 0,
+                    response_headers: response_headers(),
+                });
+            }
             let drawn = forward.destinations.iter().filter(|to| to.weight > 0);
             let parts = drawn.map(|to| destination(asked, route, forward, to));
             Ok(Outcome::Forward(parts.collect::<Result<_, _>>()?))

@@ -440,6 +440,25 @@ fn preflights_are_answers() {
     }
 }
 
+/// RFC 9110 section 7.6.2.
+#[test]
+fn what_is_asked_of_this_hop_is_answered_here() {
+    let document = document_of(vec![forwarding("r", |_| {})]);
+    for (method, hops, answer) in [
+        ("OPTIONS", "0", Some(200)),
+        ("TRACE", "0", Some(501)),
+        ("OPTIONS", "1", None),
+        ("GET", "0", None),
+    ] {
+        let explanation = explained(&document, method, "/r", &[("max-forwards", hops)]);
+        let status = match explanation.outcome {
+            Outcome::Direct { status, .. } => Some(status),
+            _ => None,
+        };
+        assert_eq!(status, answer, "{method} {hops}");
+    }
+}
+
 #[test]
 fn a_share_without_a_cluster_is_explained() {
     let document = document_of(vec![forwarding("r", |to| {

@@ -374,11 +374,11 @@ impl<'t> Planner<'_, 't> {
         sent: Sent<'_>,
         decided: &mut Decided<'t>,
     ) -> Result<Plan<'t>, Failure> {
-        if let Some(answer) = &destination.answer {
-            return Err(Failure::NoBackend(answer.status));
-        }
         if let Hops::End(status) = sent.own.hops() {
             return Ok(Plan::Answer(LocalAnswer::empty(status, route)));
+        }
+        if let Some(answer) = &destination.answer {
+            return Err(Failure::NoBackend(answer.status));
         }
         let head = self.downstream.head();
         let message = &self.downstream.request;

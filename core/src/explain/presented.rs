@@ -111,6 +111,10 @@ impl<'a> Fields<'a> {
         self.scheme
     }
 
+    pub(super) fn hops(&self) -> Hops {
+        self.own.hops()
+    }
+
     /// As routes see them. `set` are those of [`Self::set`].
     pub(super) fn presented<'f>(
         &'f self,
