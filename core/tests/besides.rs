@@ -377,7 +377,8 @@ fn what_bounds_requests_is_explained() {
     });
     document.upsert(Part::Cluster(cluster));
     let expected = json!({
-        "connections": 8, "pending": 2, "requests": 1, "retries": 3, "streams": 4, "per_connection": 9,
+        "connections": 8, "pending": 2, "requests": 1, "retries": 3, "streams": 4,
+        "per_connection": 9,
         "retry_budget": {"percent": 12.5, "minimum": 3},
     });
     assert_eq!(limits(&document), expected);
