@@ -157,6 +157,9 @@ pub async fn refuse(worker: &Rc<Worker>, downstream: &mut Downstream, failure: F
         downstream.started,
     );
     record.describe(|| downstream.describe_refused());
+    if downstream.is_refused_call {
+        record.is_of_grpc();
+    }
     let ours = Ours {
         is_grpc: downstream.is_refused_call,
         ..Ours::default()

@@ -44,8 +44,8 @@ pub fn encode_local_response(
     }
 }
 
-/// Whether an answer of this status can have a body (RFC 9110 section 6.4.1); that to a HEAD has none
-/// whatever its status.
+/// Whether an answer of this status can have a body (RFC 9110 section 6.4.1); that to a HEAD has
+/// none whatever its status.
 pub fn may_have_body(status: u16) -> bool {
     !matches!(status, 100..=199 | 204 | 304)
 }
