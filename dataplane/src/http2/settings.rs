@@ -20,8 +20,8 @@ pub struct Settings {
     pub early_resets_max: u32,
     /// For `Bridge::watch_frames`.
     pub idle_frames_per_second: u32,
-    /// Requests that a connection to an upstream carries at most: for so many streams its window has
-    /// room even if nobody reads what comes on them.
+    /// Requests that a connection to an upstream carries at most: for so many streams its window
+    /// has room even if nobody reads what comes on them.
     pub upstream_streams_max: u32,
 }
 

@@ -80,8 +80,8 @@ impl Client {
 
 /// Runs an exchange to its end. `gone` is called when the client has reset the stream meanwhile.
 ///
-/// The exchange lies with its owner: a future that is handed over by value takes its room twice, once
-/// as an argument and once where it runs.
+/// The exchange lies with its owner: a future that is handed over by value takes its room twice,
+/// once as an argument and once where it runs.
 pub async fn watch<T>(
     client: &Client,
     mut exchange: Pin<&mut impl Future<Output = T>>,
