@@ -34,7 +34,7 @@ impl Count {
     }
 }
 
-/// Connections that all cores together have open to a cluster.
+/// Connections that all cores together have open to a cluster, as far as they are counted.
 #[derive(Debug, Default)]
 pub struct OpenConnections(Count);
 
@@ -47,6 +47,12 @@ impl OpenConnections {
     pub fn take(self: &Arc<Self>, max: Option<u32>) -> Option<OpenConnection> {
         let is_taken = self.0.take(max.unwrap_or(u32::MAX));
         is_taken.then(|| OpenConnection(Arc::clone(self)))
+    }
+
+    /// Counts one more, however many there are.
+    pub fn take_beyond(self: &Arc<Self>) -> OpenConnection {
+        self.0.0.fetch_add(1, Ordering::Relaxed);
+        OpenConnection(Arc::clone(self))
     }
 
     /// How many there are.

@@ -366,6 +366,7 @@ fn what_bounds_requests_is_explained() {
     };
     let changed = Arc::make_mut(&mut cluster);
     changed.connections.requests_max = 9;
+    changed.connections.tcp.connections_max = Some(8);
     changed.connections.http.active_max = Some(1);
     changed.connections.http.pending_max = Some(2);
     changed.connections.http.retries_max = Some(3);
@@ -376,7 +377,7 @@ fn what_bounds_requests_is_explained() {
     });
     document.upsert(Part::Cluster(cluster));
     let expected = json!({
-        "pending": 2, "requests": 1, "retries": 3, "streams": 4, "per_connection": 9,
+        "connections": 8, "pending": 2, "requests": 1, "retries": 3, "streams": 4, "per_connection": 9,
         "retry_budget": {"percent": 12.5, "minimum": 3},
     });
     assert_eq!(limits(&document), expected);

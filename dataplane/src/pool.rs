@@ -7,6 +7,7 @@
 
 mod check_out;
 mod room;
+mod turnstile;
 
 use std::{
     cell::{Cell, RefCell, RefMut},
@@ -30,6 +31,7 @@ use ringmain_core::{
 
 pub use check_out::{Unreached, check_out, connect_for_bytes, open, put_back, room, waiting};
 pub use room::{Count, Purpose};
+pub use turnstile::{Held, Turnstile};
 
 use self::room::Rooms;
 use crate::{
@@ -71,7 +73,7 @@ pub struct ClusterState {
     id: ClusterId,
     service: Arc<Service>,
     endpoints: Arc<Endpoints>,
-    /// TCP connections of all cores.
+    /// Connections of all cores, as far as they are limited.
     open: Arc<OpenConnections>,
     /// What it allows of requests at a time.
     limits: Limits,
@@ -95,6 +97,8 @@ pub struct EndpointState {
     idle: RefCell<Vec<Idle>>,
     /// Connections of HTTP/2.
     pub shared: Shared,
+    /// Where connections are limited.
+    pub turnstile: Rc<Turnstile>,
     /// It is in no snapshot any more: connections are not put back.
     gone: Cell<bool>,
 }
@@ -110,6 +114,8 @@ struct Connection {
     /// Requests that were sent on it.
     requests: u32,
     count: Count,
+    /// Of one that is limited.
+    held: Option<Held>,
 }
 
 /// A request's hold on an endpoint, from the pick to the end of the answer.
@@ -145,6 +151,16 @@ impl Lease {
     /// Settings of its cluster.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster.cluster
+    }
+
+    /// How many connections all cores may have to the cluster.
+    pub fn connections_max(&self) -> Option<u32> {
+        self.cluster.cluster.connections.tcp.connections_max
+    }
+
+    /// Room for one more connection to the endpoint; see [`Turnstile::enter`].
+    pub fn enter(&self, max: u32) -> Option<Held> {
+        self.state().turnstile.enter(&self.cluster.open, max)
     }
 
     /// Its request begins to wait for a connection.
@@ -398,6 +414,7 @@ impl EndpointState {
             active: Cell::new(0),
             idle: RefCell::default(),
             shared: Shared::default(),
+            turnstile: Rc::default(),
             gone: Cell::new(false),
         })
     }

@@ -53,6 +53,7 @@ pub(super) fn answer(status: u16, grpc_status: Option<u8>) -> String {
 /// nothing is limited.
 pub(super) fn limits(limits: &LimitsPart) -> Vec<String> {
     let numbers = [
+        ("connections", limits.connections),
         ("pending", limits.pending),
         ("requests", limits.requests),
         ("retries", limits.retries),

@@ -21,6 +21,7 @@ pub mod span;
 pub mod virtual_service;
 pub mod workload_entry;
 
+mod conflict;
 mod cursor;
 mod document;
 #[cfg(test)]

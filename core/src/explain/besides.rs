@@ -121,6 +121,9 @@ pub struct HashPart {
 /// What bounds the requests to a cluster, of one proxy. What is absent has no limit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct LimitsPart {
+    /// Connections, beyond which requests wait (`maxConnections`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections: Option<u32>,
     /// That wait for a connection (`http1MaxPendingRequests`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pending: Option<u32>,
@@ -155,6 +158,7 @@ impl LimitsPart {
     pub fn of(cluster: &Cluster) -> Self {
         let (http, budget) = (&cluster.connections.http, cluster.retry_budget);
         Self {
+            connections: cluster.connections.tcp.connections_max,
             pending: http.pending_max,
             requests: http.active_max,
             retries: http.retries_max,

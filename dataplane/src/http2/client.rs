@@ -31,13 +31,13 @@ use super::{
 };
 use crate::{
     io::{
-        alarm::{Alarm, Late, Why},
+        alarm::{Alarm, Late},
         bridge::Bridge,
         deadline::{Deadlines, Micros},
         spawn,
         stream::Stream,
     },
-    pool::{self, Count, Lease, Purpose, Unreached},
+    pool::{self, Count, Held, Lease, Purpose, Unreached},
     relay::micros,
     worker::Worker,
 };
@@ -66,6 +66,8 @@ struct Multiplexed {
     /// Of a connection that carries no further requests, though those under way go on.
     is_spent: Cell<bool>,
     count: Count,
+    /// Of one that is limited.
+    held: Option<Held>,
 }
 
 /// A connection that is being opened, for whoever waits for it.
@@ -193,6 +195,8 @@ pub async fn check_out(
     let shared = &lease.state().shared;
     let mut reused = true;
     let mut in_vain = 0;
+    let mut was_called = false;
+    let mut waiting = None;
     // What was waited for stays open until it is used.
     let mut awaited: Option<Rc<Multiplexed>> = None;
     loop {
@@ -200,31 +204,42 @@ pub async fn check_out(
             if reused {
                 worker.counters.upstream_connections_reused.increment();
             }
+            if was_called {
+                // There may be streams for more of those that wait.
+                lease.state().turnstile.call();
+            }
             return Ok(Loan::new(connection, settings.requests_max, reused));
         }
         reused = false;
         // Another request may have been faster, which is nobody's fault.
-        in_vain += u32::from(awaited.is_some_and(|connection| connection.carried.get() == 0));
+        in_vain += u32::from(
+            awaited
+                .take()
+                .is_some_and(|connection| connection.carried.get() == 0),
+        );
         if in_vain == OPENINGS_MAX {
             return Err(turned_away());
         }
-        let _waiting = pool::waiting(worker, lease)?;
+        if waiting.is_none() {
+            waiting = Some(pool::waiting(worker, lease)?);
+        }
         let opening = shared.opening.borrow().clone();
         let opening = match opening {
             Some(opening) => opening,
-            None => begin_to_open(worker, lease)?,
+            None => {
+                let held = lease.connections_max().map(|max| lease.enter(max));
+                if matches!(held, Some(None)) {
+                    let called = alarm.guard(lease.state().turnstile.wait(was_called)).await;
+                    called.map_err(|Late(why)| Unreached::given_up(why))?;
+                    was_called = true;
+                    continue;
+                }
+                begin_to_open(worker, lease, held.flatten())?
+            }
         };
         let ended = alarm.guard(opening.ended()).await;
-        let ended = ended.map_err(|Late(why)| Unreached::new(given_up(why)));
+        let ended = ended.map_err(|Late(why)| Unreached::given_up(why));
         awaited = Some(ended??);
-    }
-}
-
-/// Why a request waits no more for a connection.
-fn given_up(why: Why) -> Failure {
-    match why {
-        Why::Late => Failure::RouteTimeout,
-        Why::Called => Failure::DownstreamGone,
     }
 }
 
@@ -242,7 +257,11 @@ fn turned_away() -> Unreached {
 ///
 /// # Errors
 /// There is no room for one.
-fn begin_to_open(worker: &Rc<Worker>, lease: &Lease) -> Result<Rc<Opening>, Unreached> {
+fn begin_to_open(
+    worker: &Rc<Worker>,
+    lease: &Lease,
+    held: Option<Held>,
+) -> Result<Rc<Opening>, Unreached> {
     // Before anybody waits for it: there may be room for them.
     let count = pool::room(worker, lease.purpose())?;
     let opening = Rc::<Opening>::default();
@@ -254,7 +273,7 @@ fn begin_to_open(worker: &Rc<Worker>, lease: &Lease) -> Result<Rc<Opening>, Unre
     spawn(async move {
         let until = worker.now() + micros(timeout);
         let opened = match pool::open(&worker, state.address, timeout, timeout).await {
-            Ok(stream) => begin(&worker, stream, count, &settings, until).await,
+            Ok(stream) => begin(&worker, stream, (count, held), &settings, until).await,
             Err(unreached) => Err(unreached),
         };
         *state.shared.opening.borrow_mut() = None;
@@ -276,7 +295,7 @@ fn begin_to_open(worker: &Rc<Worker>, lease: &Lease) -> Result<Rc<Opening>, Unre
 async fn begin(
     worker: &Rc<Worker>,
     stream: Rc<Stream>,
-    count: Count,
+    (count, held): (Count, Option<Held>),
     settings: &Connections,
     until: Micros,
 ) -> Result<Rc<Multiplexed>, Unreached> {
@@ -312,6 +331,7 @@ async fn begin(
         clock: Rc::clone(&worker.deadlines),
         is_spent: Cell::new(false),
         count,
+        held,
     });
     if let (Some(settings), Some(pings)) = (settings.http.keep_alive, connection.ping_pong()) {
         let counters = Arc::clone(&worker.counters);
@@ -481,6 +501,9 @@ impl Drop for Loan {
         self.connection.active.set(active);
         if active == 0 {
             self.connection.idle_since.set(self.connection.clock.now());
+        }
+        if let Some(held) = &self.connection.held {
+            held.call();
         }
     }
 }

@@ -8,10 +8,14 @@ use ringmain_core::{
     limit::{Counted, Full, OpenConnection},
 };
 
-use super::{Connection, Count, Idle, Lease, Loan, Purpose};
+use super::{Connection, Count, Held, Idle, Lease, Loan, Purpose};
 use crate::{
     call::{Call, Gone},
-    io::{deadline::Micros, stream::Stream},
+    io::{
+        alarm::{Late, Why},
+        deadline::Micros,
+        stream::Stream,
+    },
     worker::Worker,
 };
 
@@ -31,6 +35,14 @@ impl Unreached {
             failure,
             error: None,
         }
+    }
+
+    /// Why a request waits no more for a connection.
+    pub fn given_up(why: Why) -> Self {
+        Self::new(match why {
+            Why::Late => Failure::RouteTimeout,
+            Why::Called => Failure::DownstreamGone,
+        })
     }
 
     /// As many connections or requests as are allowed.
@@ -55,21 +67,74 @@ pub async fn check_out(
     fresh: bool,
     (now, until): (Micros, Micros),
 ) -> Result<Loan, Unreached> {
-    if !fresh && let Some(mut connection) = lease.state().take_idle() {
-        if lease.purpose != connection.count.purpose() {
-            connection.count = room(worker, lease.purpose)?;
-        }
-        worker.counters.upstream_connections_reused.increment();
-        return Ok(Loan {
-            connection,
-            reused: true,
-        });
+    if let Some(max) = lease.connections_max() {
+        // In a box of its own: most clusters have no such limit.
+        return Box::pin(check_out_limited(worker, lease, call, fresh, (max, until))).await;
+    }
+    if !fresh && let Some(connection) = lease.state().take_idle() {
+        return lend(worker, lease, connection);
     }
     let _waiting = waiting(worker, lease)?;
     // In a box of its own: its timer makes it large, and most requests do without.
-    let connected = connect(worker, lease, until.saturating_sub(now));
+    let connected = connect(worker, lease, None, until.saturating_sub(now));
     let connected = Box::pin(call.unless_gone(connected)).await;
     connected.map_err(|Gone| Unreached::new(Failure::DownstreamGone))?
+}
+
+/// As [`check_out`], where there may be `max` connections. With all of them in use, a request waits
+/// until one is given back.
+async fn check_out_limited(
+    worker: &Worker,
+    lease: &Lease,
+    call: &Call,
+    fresh: bool,
+    (max, until): (u32, Micros),
+) -> Result<Loan, Unreached> {
+    let state = lease.state();
+    let mut counted = None;
+    let mut was_called = false;
+    loop {
+        if was_called || !state.turnstile.is_crowded() {
+            match state.take_idle() {
+                Some(connection) if !fresh => return lend(worker, lease, connection),
+                // It makes room.
+                idle => drop(idle),
+            }
+            if let Some(held) = lease.enter(max) {
+                // Until it is open.
+                let _counted = match counted {
+                    Some(counted) => counted,
+                    None => waiting(worker, lease)?,
+                };
+                let left = until.saturating_sub(worker.now());
+                let connected = connect(worker, lease, Some(held), left);
+                let connected = Box::pin(call.unless_gone(connected)).await;
+                return connected.map_err(|Gone| Unreached::new(Failure::DownstreamGone))?;
+            }
+        }
+        if counted.is_none() {
+            counted = Some(waiting(worker, lease)?);
+        }
+        call.wait_for(None);
+        let alarm = call.alarm(&worker.deadlines);
+        alarm.set(until);
+        let waited = alarm.guard(state.turnstile.wait(was_called)).await;
+        waited.map_err(|Late(why)| Unreached::given_up(why))?;
+        alarm.clear();
+        was_called = true;
+    }
+}
+
+/// An idle connection for the lease's request.
+fn lend(worker: &Worker, lease: &Lease, mut connection: Connection) -> Result<Loan, Unreached> {
+    if lease.purpose != connection.count.purpose() {
+        connection.count = room(worker, lease.purpose)?;
+    }
+    worker.counters.upstream_connections_reused.increment();
+    Ok(Loan {
+        connection,
+        reused: true,
+    })
 }
 
 /// Counts a request that begins to wait for a connection, if that is limited.
@@ -96,7 +161,12 @@ pub fn room(worker: &Worker, purpose: Purpose) -> Result<Count, Unreached> {
 }
 
 /// `left`: microseconds until the route's timeout.
-async fn connect(worker: &Worker, lease: &Lease, left: Micros) -> Result<Loan, Unreached> {
+async fn connect(
+    worker: &Worker,
+    lease: &Lease,
+    held: Option<Held>,
+    left: Micros,
+) -> Result<Loan, Unreached> {
     let timeout = lease.cluster.cluster.connections.connect_timeout;
     let left = Duration::from_micros(left);
     let count = room(worker, lease.purpose)?;
@@ -105,6 +175,7 @@ async fn connect(worker: &Worker, lease: &Lease, left: Micros) -> Result<Loan, U
         stream,
         requests: 0,
         count,
+        held,
     };
     Ok(Loan {
         connection,
@@ -158,7 +229,7 @@ pub async fn connect_for_bytes(
         worker.counters.upstream_overflows.increment();
         return Err((Ending::Overflow, None));
     };
-    match connect(worker, lease, Micros::MAX).await {
+    match connect(worker, lease, None, Micros::MAX).await {
         Ok(loan) => Ok((loan, open)),
         Err(unreached) => {
             let ending = match unreached.failure {
@@ -193,8 +264,12 @@ pub fn put_back(worker: &Worker, lease: &Lease, loan: Loan, now: Micros) {
         }
     }
     connection.stream.deadline().clear();
+    let is_limited = connection.held.is_some();
     idle.push(Idle {
         connection,
         since: now,
     });
+    if is_limited {
+        state.turnstile.call();
+    }
 }

@@ -5,6 +5,7 @@
 
 mod answers;
 mod bounds;
+mod bounds_connections;
 mod bounds_http2;
 mod cors;
 mod edits;

@@ -16,14 +16,10 @@ use super::{
 /// `ConnectionPoolSettings`. A limit of 0 says nothing.
 pub(super) fn read(at: &Cursor<'_>, report: &mut Report) -> ConnectionPool {
     let (tcp, http) = (at.field("tcp"), at.field("http"));
-    for name in ["maxConnections", "maxConnectionDuration"] {
-        if let Some(field) = tcp.and_then(|tcp| tcp.field(name)) {
-            let message = format!(
-                "`{name}` holds for connections of TCP ports only so far: those that carry HTTP \
-                 are not limited by it"
-            );
-            report.warning(&field, message);
-        }
+    if let Some(field) = tcp.and_then(|tcp| tcp.field("maxConnectionDuration")) {
+        let message = "`maxConnectionDuration` holds for connections of TCP ports only so far: \
+                       those that carry HTTP are not limited by it";
+        report.warning(&field, message);
     }
     let duration = |block: Option<Cursor<'_>>, name| format::duration(block?.text_of(name)?);
     let limit = |block: Option<Cursor<'_>>, name| block?.integer_of(name).filter(|max| *max > 0);

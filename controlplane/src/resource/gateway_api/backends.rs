@@ -4,6 +4,7 @@ use ringmain_config::filter::Share;
 
 use super::{Backend, BackendReference, Mirror, filters, filters::Filters};
 use crate::resource::{
+    conflict,
     cursor::{Cursor, Fault, Report},
     format,
     host::full_name,
@@ -46,12 +47,7 @@ pub(super) fn mirror(
     metadata: &Metadata,
     report: &mut Report,
 ) -> Option<Spanned<Mirror>> {
-    if at.field("percent").is_some()
-        && let Some(fraction) = at.field("fraction")
-    {
-        let fault = Fault::new("`percent` and `fraction` exclude each other");
-        report.error(&fraction, fault.hint("remove one of them"));
-    }
+    conflict::exclude_each_other(at, ("percent", "fraction"), report);
     let share = match (at.integer_of::<u32>("percent"), at.field("fraction")) {
         (Some(percent), _) => Share(percent.min(100) * (Share::ALL.0 / 100)),
         (None, Some(fraction)) => fraction_of(&fraction, report),

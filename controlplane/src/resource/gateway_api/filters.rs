@@ -10,6 +10,7 @@ use ringmain_core::header::{check_removable, check_writable};
 
 use super::{Mirror, PathModifier, Rewrite, backends};
 use crate::resource::{
+    conflict,
     cursor::{Cursor, Fault, Report},
     format,
     metadata::Metadata,
@@ -42,8 +43,7 @@ pub(super) fn of_rule(at: &Cursor<'_>, metadata: &Metadata, report: &mut Report)
     if filters.redirect.is_some()
         && let Some(list) = at.field("filters").filter(|_| filters.rewrite.is_some())
     {
-        let fault = Fault::new("RequestRedirect and URLRewrite exclude each other");
-        report.error(&list, fault.hint("remove one of them"));
+        conflict::exclude(&list, ("RequestRedirect", "URLRewrite"), report);
     }
     filters
 }

@@ -6,6 +6,7 @@ use ringmain_config::route::{HeaderMatch, QueryMatch, StringMatch};
 
 use super::{Match, PathCondition, Target, form};
 use crate::resource::{
+    conflict,
     cursor::{Cursor, Report},
     format,
 };
@@ -25,10 +26,19 @@ pub(super) fn read(at: &Cursor<'_>, report: &mut Report) -> Match {
     let path = at.field("path").and_then(|at| read_path(&at, report));
     Match {
         target: path.map_or_else(|| every_request().target, Target::Path),
-        method: at.text_of("method").map(str::to_owned),
+        method: read_method(at, report),
         headers: read_headers(at, report),
         query: read_query(at, report),
     }
+}
+
+fn read_method(at: &Cursor<'_>, report: &mut Report) -> Option<String> {
+    let field = at.field("method")?;
+    let method = field.text()?.to_owned();
+    if let Some(why) = conflict::never_a_method(&StringMatch::Exact(method.clone())) {
+        conflict::never(&field, why, report);
+    }
+    Some(method)
 }
 
 fn read_path(at: &Cursor<'_>, report: &mut Report) -> Option<PathCondition> {

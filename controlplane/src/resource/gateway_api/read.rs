@@ -10,6 +10,7 @@ use super::{
     timing,
 };
 use crate::resource::{
+    conflict,
     cursor::{Cursor, Fault, Report},
     format,
     metadata::Metadata,
@@ -195,9 +196,9 @@ fn action(
     }
     if let Some(redirect) = filters.redirect {
         if let Some(list) = at.field("backendRefs").filter(|list| list.length() > 0) {
-            let fault = Fault::new("a rule that redirects sends nothing to a backend");
-            report.error(&list, fault.hint("remove `backendRefs` or the filter"));
+            conflict::exclude(&list, ("RequestRedirect", "`backendRefs`"), report);
         }
+        check_not_sent(at, report);
         return RuleAction::Redirect(redirect);
     }
     if backends.iter().all(|backend| backend.weight == 0) {
@@ -216,6 +217,21 @@ fn action(
         backends,
         rewrite: filters.rewrite,
     })
+}
+
+/// What only requests meet that are sent on.
+fn check_not_sent(rule: &Cursor<'_>, report: &mut Report) {
+    let beside = ("RequestRedirect", "nothing is sent on");
+    for name in ["timeouts", "retry"] {
+        if let Some(field) = rule.field(name) {
+            conflict::without_effect(&field, name, beside, report);
+        }
+    }
+    for filter in rule.each_of_list("filters") {
+        if let Some(kind @ ("RequestHeaderModifier" | "RequestMirror")) = filter.text_of("type") {
+            conflict::without_effect(&filter, kind, beside, report);
+        }
+    }
 }
 
 /// What of a path is replaced must be a prefix that each match names.

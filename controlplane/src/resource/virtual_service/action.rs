@@ -6,7 +6,10 @@ use ringmain_config::route::{
 use ringmain_core::route::rewrite::RegexRewrite as Compiled;
 
 use super::{
-    super::cursor::{Cursor, Fault, Report},
+    super::{
+        conflict,
+        cursor::{Cursor, Fault, Report},
+    },
     fields::PREFIX_REDIRECT,
 };
 
@@ -22,12 +25,7 @@ pub(super) fn redirect(at: &Cursor<'_>, report: &mut Report) -> Option<Redirect>
             fault.hint("add `uri`, `authority`, `port`, `derivePort` or `scheme`"),
         );
     }
-    if at.field("port").is_some()
-        && let Some(derived) = at.field("derivePort")
-    {
-        let fault = Fault::new("`port` and `derivePort` exclude each other");
-        report.error(&derived, fault.hint("remove one of them"));
-    }
+    conflict::exclude_each_other(at, ("port", "derivePort"), report);
     let port = match (at.integer_of("port"), at.text_of("derivePort")) {
         (Some(port), _) => RedirectPort::Port(port),
         (None, Some("FROM_PROTOCOL_DEFAULT")) => RedirectPort::FromProtocolDefault,
@@ -84,10 +82,7 @@ pub(super) fn direct_response(at: &Cursor<'_>, report: &mut Report) -> Option<Di
     let status = at.integer_of("status")?;
     let mut body = Vec::new();
     if let Some(field) = at.field("body") {
-        if field.field("string").is_some() && field.field("bytes").is_some() {
-            let fault = Fault::new("`string` and `bytes` exclude each other");
-            report.error(&field, fault.hint("remove one of them"));
-        }
+        conflict::exclude_each_other(&field, ("string", "bytes"), report);
         if let Some(text) = field.text_of("string") {
             body = text.as_bytes().to_vec();
         } else if let Some(bytes) = field.field("bytes") {
@@ -113,12 +108,7 @@ pub(super) fn direct_response(at: &Cursor<'_>, report: &mut Report) -> Option<Di
 pub(super) fn rewrite(at: &Cursor<'_>, report: &mut Report) -> Option<Rewrite> {
     let text = |name| at.text_of(name).filter(|text| !text.is_empty());
     let (path, authority) = (text("uri"), text("authority"));
-    if at.field("uri").is_some()
-        && let Some(regex) = at.field("uriRegexRewrite")
-    {
-        let fault = Fault::new("`uri` and `uriRegexRewrite` exclude each other");
-        report.error(&regex, fault.hint("remove one of them"));
-    }
+    conflict::exclude_each_other(at, ("uri", "uriRegexRewrite"), report);
     if let Some(field) = at.field("uri").filter(|_| path.is_some())
         && path.is_some_and(|path| !path.starts_with(PATH_START))
     {

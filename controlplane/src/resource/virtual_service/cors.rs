@@ -8,7 +8,7 @@ use super::{
         cursor::{Cursor, Fault, Report},
         format,
     },
-    read::read_condition_at,
+    matches::read_condition_at,
 };
 
 /// `CorsPolicy`.

@@ -7,6 +7,7 @@ use ringmain_config::{
 };
 
 use super::super::{
+    conflict,
     cursor::{Cursor, Fault, Report},
     format,
 };
@@ -50,8 +51,7 @@ fn read_abort(at: &Cursor<'_>, report: &mut Report) -> Option<Abort> {
             report.error(at, fault.hint("add `httpStatus` or `grpcStatus`"));
         }
         (Some(first), Some(second)) => {
-            let fault = Fault::new(format!("`{first}` and `{second}` exclude each other"));
-            report.error(at, fault.hint("remove one of them"));
+            conflict::exclude_each_other(at, (first, second), report);
         }
         (None, _) | (Some(_), None) => {}
     }

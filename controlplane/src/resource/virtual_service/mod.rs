@@ -5,6 +5,7 @@ mod cors;
 mod fault;
 mod fields;
 mod headers;
+mod matches;
 mod mirror;
 mod read;
 mod retries;

@@ -2,22 +2,19 @@
 
 use std::time::Duration;
 
-use ringmain_config::{
-    filter::Filters,
-    route::{HeaderMatch, PathMatch, QueryMatch, StringMatch},
-};
+use ringmain_config::filter::Filters;
 
 use super::{
     super::{
+        conflict,
         cursor::{Cursor, Fault, Report},
         export, format,
         host::full_name,
-        metadata::{self, Metadata},
+        metadata::Metadata,
         span::Spanned,
     },
-    CLAIM_PREFIX, Destination, GatewayReference, HttpAction, HttpDestination, HttpForward,
-    HttpMatch, HttpRoute, Retries, VirtualService, action, cors, fault, headers, mirror, retries,
-    tcp,
+    Destination, GatewayReference, HttpAction, HttpDestination, HttpForward, HttpRoute, Retries,
+    VirtualService, action, cors, fault, headers, matches, mirror, retries, tcp,
 };
 
 /// Reads what the fields describe; none when it is a delegate, which is reported.
@@ -134,7 +131,7 @@ fn check_mesh_hosts(
 fn read_route(at: &Cursor<'_>, metadata: &Metadata, report: &mut Report) -> Option<HttpRoute> {
     let mut matches = Vec::with_capacity(at.length_of("match"));
     for item in at.each_of_list("match") {
-        let condition = read_match(&item, metadata, report);
+        let condition = matches::read(&item, metadata, report);
         matches.push(item.spanned(condition));
     }
     let action = read_action(at, metadata, report);
@@ -211,8 +208,7 @@ fn read_action(at: &Cursor<'_>, metadata: &Metadata, report: &mut Report) -> Opt
         }
         (Some(name), None) => name,
         (Some(first), Some(second)) => {
-            let fault = Fault::new(format!("`{first}` and `{second}` exclude each other"));
-            report.error(at, fault.hint("remove one of them"));
+            conflict::exclude(at, (&format!("`{first}`"), &format!("`{second}`")), report);
             return None;
         }
     };
@@ -242,15 +238,26 @@ fn read_action(at: &Cursor<'_>, metadata: &Metadata, report: &mut Report) -> Opt
 fn check_not_sent(at: &Cursor<'_>, action: &str, report: &mut Report) {
     for name in ["rewrite", "fault"] {
         if let Some(field) = at.field(name) {
-            let fault = Fault::new(format!("`{name}` has no meaning with `{action}`"));
-            report.error(&field, fault.hint("remove one of them"));
+            conflict::exclude(
+                &field,
+                (&format!("`{name}`"), &format!("`{action}`")),
+                report,
+            );
         }
     }
     for name in ["retries", "timeout", "mirror", "mirrors"] {
         if let Some(field) = at.field(name) {
-            let fault = format!("`{name}` has no effect with `{action}`: nothing is sent on");
-            report.warning(&field, fault);
+            conflict::without_effect(&field, name, (action, "nothing is sent on"), report);
         }
+    }
+    let headers = at.field("headers");
+    if let Some(field) = headers.and_then(|headers| headers.field("request")) {
+        conflict::without_effect(
+            &field,
+            "headers.request",
+            (action, "nothing is sent on"),
+            report,
+        );
     }
 }
 
@@ -323,144 +330,4 @@ pub(super) fn read_destination(at: &Cursor<'_>, metadata: &Metadata) -> Option<D
         subset: text("subset"),
         port,
     })
-}
-
-fn read_match(at: &Cursor<'_>, metadata: &Metadata, report: &mut Report) -> HttpMatch {
-    let mut headers = read_headers(at, "headers", false, report);
-    headers.extend(read_headers(at, "withoutHeaders", true, report));
-    HttpMatch {
-        name: at.text_of("name").unwrap_or_default().to_owned(),
-        uri: match read_condition(at, "uri", report) {
-            None | Some(StringMatch::Present) => PathMatch::Any,
-            Some(StringMatch::Exact(text)) => PathMatch::Exact(text),
-            Some(StringMatch::Prefix(text)) => PathMatch::Prefix(text),
-            Some(StringMatch::Regex(text)) => PathMatch::Regex(text),
-        },
-        ignore_uri_case: at
-            .field("ignoreUriCase")
-            .and_then(|field| field.boolean())
-            .unwrap_or_default(),
-        scheme: read_condition(at, "scheme", report),
-        method: read_condition(at, "method", report),
-        authority: read_condition(at, "authority", report),
-        headers,
-        query_params: read_query(at, report),
-        port: at.integer_of("port"),
-        source_labels: metadata::labels(at, "sourceLabels"),
-        source_namespace: at.text_of("sourceNamespace").map(str::to_owned),
-        gateways: at
-            .each_of_list("gateways")
-            .filter_map(|gateway| Some(GatewayReference::of(gateway.text()?, metadata)))
-            .collect(),
-    }
-}
-
-fn read_headers(
-    at: &Cursor<'_>,
-    name: &str,
-    invert: bool,
-    report: &mut Report,
-) -> Vec<HeaderMatch> {
-    let mut headers = Vec::with_capacity(at.length_of(name));
-    for (header, condition) in at.each_of_map(name) {
-        if header.starts_with(CLAIM_PREFIX) {
-            let message = "conditions on claims of a token are not supported yet: requests \
-                           without the claim would be let through";
-            report.error(&condition, Fault::new(message).hint("remove the rule"));
-            continue;
-        }
-        if let Some(value) = read_presence_or_string(&condition, report) {
-            headers.push(HeaderMatch {
-                name: header.to_ascii_lowercase(),
-                value,
-                invert,
-            });
-        }
-    }
-    headers
-}
-
-fn read_query(at: &Cursor<'_>, report: &mut Report) -> Vec<QueryMatch> {
-    let mut query = Vec::with_capacity(at.length_of("queryParams"));
-    for (name, condition) in at.each_of_map("queryParams") {
-        if let Some(value) = read_presence_or_string(&condition, report) {
-            query.push(QueryMatch {
-                name: name.to_owned(),
-                value,
-            });
-        }
-    }
-    query
-}
-
-/// A condition on a part of the request that is always there: it must say something.
-fn read_condition(at: &Cursor<'_>, name: &str, report: &mut Report) -> Option<StringMatch> {
-    read_condition_at(&at.field(name)?, report)
-}
-
-/// As [`read_condition`], of the condition itself.
-pub(super) fn read_condition_at(field: &Cursor<'_>, report: &mut Report) -> Option<StringMatch> {
-    let condition = read_string(field, report)?;
-    if condition == StringMatch::Present && field.length() > 0 {
-        // It holds fields that do not exist, which was reported.
-        return None;
-    }
-    let says_nothing = match &condition {
-        StringMatch::Prefix(text) => text.is_empty(),
-        StringMatch::Present => true,
-        StringMatch::Exact(_) | StringMatch::Regex(_) => false,
-    };
-    if says_nothing {
-        let fault = Fault::new("the condition is empty");
-        report.error(
-            field,
-            fault.hint("write `exact`, `prefix` or `regex`, or remove it"),
-        );
-        return None;
-    }
-    if let StringMatch::Regex(pattern) = &condition
-        && let Err(fault) = format::regex(pattern)
-    {
-        report.error(&field.field("regex")?, fault);
-    }
-    Some(condition)
-}
-
-/// A condition that asks for presence when it is empty. `*` for a regular expression is none, but
-/// is taken for the same.
-fn read_presence_or_string(at: &Cursor<'_>, report: &mut Report) -> Option<StringMatch> {
-    let condition = read_string(at, report)?;
-    match &condition {
-        StringMatch::Prefix(text) if text.is_empty() => return Some(StringMatch::Present),
-        StringMatch::Regex(text) if text == "*" => return Some(StringMatch::Present),
-        StringMatch::Regex(pattern) => {
-            if let Err(fault) = format::regex(pattern) {
-                report.error(&at.field("regex")?, fault);
-            }
-        }
-        StringMatch::Prefix(_) | StringMatch::Exact(_) | StringMatch::Present => {}
-    }
-    Some(condition)
-}
-
-/// At most one of the ways to compare; `Present` for none.
-fn read_string(at: &Cursor<'_>, report: &mut Report) -> Option<StringMatch> {
-    let mut condition = None;
-    let mut conditions = 0;
-    for (name, variant) in [
-        ("exact", StringMatch::Exact as fn(String) -> StringMatch),
-        ("prefix", StringMatch::Prefix),
-        ("regex", StringMatch::Regex),
-    ] {
-        if let Some(field) = at.field(name) {
-            let text = field.text()?;
-            conditions += 1;
-            condition.get_or_insert_with(|| variant(text.to_owned()));
-        }
-    }
-    if conditions > 1 {
-        let fault = Fault::new("`exact`, `prefix` and `regex` exclude each other");
-        report.error(at, fault.hint("keep one of them"));
-    }
-    Some(condition.unwrap_or(StringMatch::Present))
 }

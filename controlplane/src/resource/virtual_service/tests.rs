@@ -1,3 +1,4 @@
+mod conditions;
 mod mending;
 mod shaping;
 
@@ -487,8 +488,8 @@ exclude each other; remove one of them",
         ),
         (
             "rewrite: {uri: /a}\ndirectResponse: {status: 200}",
-            "3:12 error: spec.http[0].rewrite: `rewrite` has no meaning with \
-`directResponse`; remove one of them",
+            "3:12 error: spec.http[0].rewrite: `rewrite` and `directResponse` exclude each other; \
+             remove one of them",
         ),
     ] {
         check_rule(field, &[expected]);

@@ -149,9 +149,9 @@ fn what_is_wrong_with_limits() {
              is missing",
         ),
         (
-            "connectionPool: {tcp: {maxConnections: 1}}",
-            "2:56 warning: spec.trafficPolicy.connectionPool.tcp.maxConnections: \
-             `maxConnections` holds for connections of TCP ports only so far: those that carry \
+            "connectionPool: {tcp: {maxConnectionDuration: 1s}}",
+            "2:63 warning: spec.trafficPolicy.connectionPool.tcp.maxConnectionDuration: \
+             `maxConnectionDuration` holds for connections of TCP ports only so far: those that carry \
              HTTP are not limited by it",
         ),
         (

@@ -57,6 +57,8 @@ fn what_is_wrong_with_a_route() {
     }
 }
 
+const REDIRECT: &str = "filters: [{type: RequestRedirect, requestRedirect: {hostname: a.b}}";
+
 #[test]
 fn what_is_wrong_with_a_rule() {
     let filter = |filter: &str| format!("{BACKEND}, filters: [{{{filter}}}]");
@@ -162,8 +164,30 @@ fn what_is_wrong_with_a_rule() {
         ),
         (
             filter("type: RequestRedirect, requestRedirect: {}"),
-            &["error: spec.rules[0].backendRefs: a rule that redirects sends nothing to a backend; \
-               remove `backendRefs` or the filter"],
+            &["error: spec.rules[0].backendRefs: RequestRedirect and `backendRefs` exclude each \
+               other; remove one of them"],
+        ),
+        (
+            format!(
+                "{REDIRECT}, {{type: RequestHeaderModifier, requestHeaderModifier: {{remove: \
+                 [a]}}}}, {{type: RequestMirror, requestMirror: {{backendRef: {{name: a, port: \
+                 1}}}}}}], timeouts: {{request: 1s}}, retry: {{attempts: 1}}"
+            ),
+            &[
+                "warning: spec.rules[0].filters[1]: `RequestHeaderModifier` has no effect with \
+                 `RequestRedirect`: nothing is sent on; remove it",
+                "warning: spec.rules[0].filters[2]: `RequestMirror` has no effect with \
+                 `RequestRedirect`: nothing is sent on; remove it",
+                "warning: spec.rules[0].timeouts: `timeouts` has no effect with \
+                 `RequestRedirect`: nothing is sent on; remove it",
+                "warning: spec.rules[0].retry: `retry` has no effect with `RequestRedirect`: \
+                 nothing is sent on; remove it",
+            ],
+        ),
+        (
+            format!("matches: [{{method: CONNECT}}], {BACKEND}"),
+            &["warning: spec.rules[0].matches[0].method: no request matches: requests with the \
+               method CONNECT are refused"],
         ),
         (
             "filters: [{type: RequestRedirect, requestRedirect: {statusCode: 304}}]".to_owned(),

@@ -318,7 +318,7 @@ fn what_is_wrong_with_faults() {
         ),
         (
             "fault: {abort: {percent: 1, httpStatus: 500, grpcStatus: INTERNAL}}",
-            "3:18 error: spec.http[0].fault.abort: `httpStatus` and `grpcStatus` exclude each \
+            "3:60 error: spec.http[0].fault.abort.grpcStatus: `httpStatus` and `grpcStatus` exclude each \
              other; remove one of them",
         ),
         (
@@ -366,8 +366,8 @@ fn what_an_answer_of_the_proxy_cannot_have() {
     check_rule(
         &format!("directResponse: {{status: 200}}\n{fault}"),
         &[
-            "4:10 error: spec.http[0].fault: `fault` has no meaning with `directResponse`; \
-           remove one of them",
+            "4:10 error: spec.http[0].fault: `fault` and `directResponse` exclude each other; \
+             remove one of them",
         ],
     );
     for (field, place) in [
@@ -383,8 +383,13 @@ fn what_an_answer_of_the_proxy_cannot_have() {
             "mirror: {host: b}",
             "4:11 warning: spec.http[0].mirror: `mirror`",
         ),
+        (
+            "headers: {request: {remove: [a]}, response: {remove: [b]}}",
+            "4:22 warning: spec.http[0].headers.request: `headers.request`",
+        ),
     ] {
-        let expected = format!("{place} has no effect with `redirect`: nothing is sent on");
+        let expected =
+            format!("{place} has no effect with `redirect`: nothing is sent on; remove it");
         check_rule(&format!("redirect: {{uri: /b}}\n{field}"), &[&expected]);
     }
 }
