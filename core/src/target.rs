@@ -89,8 +89,8 @@ pub fn response_edits<'t>(
         .flatten()
 }
 
-/// The `Location` of a redirect to a path without escaped slashes. Absolute: a path that begins with
-/// two slashes would be taken for another host's (RFC 3986 section 4.2).
+/// The `Location` of a redirect to a path without escaped slashes. Absolute: a path that begins
+/// with two slashes would be taken for another host's (RFC 3986 section 4.2).
 pub fn unescaped(scheme: &str, authority: &str, path: &str, query: Option<&str>) -> String {
     let mut location = format!("{scheme}://{authority}{path}");
     if let Some(query) = query {
