@@ -156,25 +156,18 @@ pub fn check_replacement(path: &str) -> Result<(), Unfit> {
     )
 }
 
-/// Can `path`, perhaps with a query, stand in a `location`? Not with a fragment: a client keeps its
-/// own across a redirect that has none (RFC 9110 section 10.2.2), and one in the configuration cuts
-/// off the query that is put behind the path.
+/// Can `path`, perhaps with a query and a fragment, stand in a `location`?
 ///
 /// # Errors
 /// When it cannot.
 pub fn check_reference(path: &str) -> Result<(), Unfit> {
-    let (message, hint) = if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
-        (
-            format!("path {path:?} holds what must be percent-encoded"),
-            None,
-        )
-    } else if path.contains('#') {
-        let hint = "leave the fragment out, or write `%23`".to_owned();
-        (format!("path {path:?} holds `#`"), Some(hint))
-    } else {
+    if path.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(());
-    };
-    Err(Unfit { message, hint })
+    }
+    Err(Unfit {
+        message: format!("path {path:?} holds what must be percent-encoded"),
+        hint: None,
+    })
 }
 
 /// Holds nothing that could need a change: no escape, no backslash, no segment that begins with a

@@ -146,11 +146,14 @@ pub fn location<H: Headers + ?Sized>(
     if !path.starts_with('/') {
         location.push('/');
     }
-    location.push_str(&path);
+    // A fragment, which only configuration has, ends the reference (RFC 3986 section 4.2).
+    let (path, fragment) = path.split_at(path.find('#').unwrap_or(path.len()));
+    location.push_str(path);
     if let Some(query) = request.query.filter(|_| !path.contains('?')) {
         location.push('?');
         location.push_str(query);
     }
+    location.push_str(fragment);
     Ok(location)
 }
 

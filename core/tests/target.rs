@@ -284,6 +284,8 @@ fn locations() {
         (full("/new"), "a", "http://a/new?q=1"),
         (full("new"), "a", "http://a/new?q=1"),
         (full("/new?r=2"), "a", "http://a/new?r=2"),
+        (full("/new#part"), "a", "http://a/new?q=1#part"),
+        (full("/new?r=2#a?b"), "a", "http://a/new?r=2#a?b"),
         (start("/new"), "a", "http://a/new/x?q=1"),
         (start("/"), "a", "http://a/x?q=1"),
     ] {

@@ -2,9 +2,9 @@
 //! open one, and who waits for one of those there are.
 //!
 //! The limit is of all cores together. A core that has no connection to an endpoint may open one
-//! all the same, as in Envoy: nobody on it could give one back, and its requests would wait for
-//! ever.
-//! Requests wait in the order in which they came; who is called and finds nothing is first again.
+//! all the same, as in Envoy: nobody on it could give one back, so its requests would wait for
+//! ever. Requests wait in the order in which they came; who is called and finds nothing is first
+//! again.
 
 use std::{
     cell::{Cell, RefCell},

@@ -663,11 +663,6 @@ fn what_no_proxy_would_take_is_told_where_it_is_written() {
              percent-encoded",
         ),
         (
-            "redirect: {uri: '/a#b'}",
-            "3:19 error: spec.http[0].redirect.uri: path \"/a#b\" holds `#`; leave the fragment \
-             out, or write `%23`",
-        ),
-        (
             "redirect: {authority: 'a#b'}",
             "3:25 error: spec.http[0].redirect.authority: `a#b` is not a host or host:port",
         ),

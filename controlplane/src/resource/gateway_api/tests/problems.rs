@@ -119,13 +119,6 @@ fn what_is_wrong_with_a_rule() {
                is not in canonical form; the path holds `#`"],
         ),
         (
-            "filters: [{type: RequestRedirect, requestRedirect: {path: {type: ReplaceFullPath, \
-             replaceFullPath: \"/a#b\"}}}]"
-                .to_owned(),
-            &["error: spec.rules[0].filters[0].requestRedirect.path.replaceFullPath: path \
-               \"/a#b\" holds `#`; leave the fragment out, or write `%23`"],
-        ),
-        (
             filter(
                 "type: ResponseHeaderModifier, responseHeaderModifier: {set: [{name: x, value: \
                  \"a\\r\\nb: c\"}]}",
