@@ -70,13 +70,12 @@ impl Block {
         self.find_tops(|word| up_to_first(word, byte))
     }
 
-    /// Position of the first `.`, `%`, `\` or `` ` ``: without the first three, and without what no
-    /// target holds, a path is as [`crate::path::canonical`] leaves it. The last one no path holds.
+    /// Position of the first `.`, `%` or `\`: without them, and without what no target holds, a
+    /// path is as [`crate::path::canonical`] leaves it.
     #[inline(always)]
     pub(super) fn find_special_in_path(self) -> usize {
         let tops = |word: u64| {
-            let is_escape = up_to_first(word, b'%') | up_to_first(word, b'\\');
-            up_to_first(word, b'.') | is_escape | up_to_first(word, b'`')
+            up_to_first(word, b'.') | up_to_first(word, b'%') | up_to_first(word, b'\\')
         };
         self.find_tops(tops)
     }
@@ -88,12 +87,11 @@ pub(super) fn is_control(byte: u8) -> bool {
     (byte < b' ') | (byte == 0x7f)
 }
 
-/// A byte that a target cannot hold (RFC 9112 section 3.2): a space, a control character, `#`, what
-/// is not ASCII, and `"`, `<` and `>`, which stand around URIs (RFC 3986 appendix C) and which no
-/// browser sends. The other characters that RFC 3986 has no use for are sent, and are let pass.
+/// A byte that a target cannot hold (RFC 9112 section 3.2): a space, a control character, `#`, or
+/// what is not ASCII.
 #[inline(always)]
 pub(crate) fn is_not_in_target(byte: u8) -> bool {
-    !(0x21..0x7f).contains(&byte) | (byte | 1 == b'#') | (byte | 2 == b'>')
+    !(0x21..0x7f).contains(&byte) | (byte == b'#')
 }
 
 /// Position of the first control character at `from` or behind it.
@@ -109,9 +107,7 @@ pub(super) fn find_not_in_target(bytes: &[u8], from: usize) -> Option<usize> {
     let tops = |word: u64| {
         let is_low = word.wrapping_sub(EACH * 0x21);
         let is_high = word | word.wrapping_add(EACH);
-        // Two at a time: `"` and `#`, `<` and `>`, differ in one bit.
-        let is_mark = up_to_first(word | EACH, b'#') | up_to_first(word | EACH << 1, b'>');
-        is_low | is_high | is_mark
+        is_low | is_high | up_to_first(word, b'#')
     };
     find(bytes, from, is_not_in_target, tops)
 }
@@ -207,14 +203,13 @@ mod tests {
             found => Some(found),
         };
         assert_eq!(find_control(bytes, 0), found(is_control), "{bytes:?}");
-        let is_no_target: fn(u8) -> bool =
-            |byte| !(0x21..0x7f).contains(&byte) || matches!(byte, b'#' | b'"' | b'<' | b'>');
+        let is_no_target: fn(u8) -> bool = |byte| !(0x21..0x7f).contains(&byte) || byte == b'#';
         assert_eq!(
             find_not_in_target(bytes, 0),
             found(is_no_target),
             "{bytes:?}"
         );
-        let is_special = |byte| matches!(byte, b'.' | b'%' | b'\\' | b'`');
+        let is_special = |byte| matches!(byte, b'.' | b'%' | b'\\');
         assert_eq!(block.find_special_in_path(), first(is_special), "{bytes:?}");
         assert_eq!(block.number().to_le_bytes(), *bytes);
     }

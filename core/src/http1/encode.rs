@@ -255,18 +255,15 @@ fn may_hold_control(out: &[u8], start: usize) -> bool {
     blocks.iter().any(holds) || last.is_none_or(holds)
 }
 
-/// A target: what cannot stand in one (space, control, `#`, `"`, not ASCII, in a path `` ` ``) is
-/// percent-encoded.
+/// A target: what cannot stand in one (space, control, `#`, not ASCII) is percent-encoded.
 fn push_target(out: &mut Vec<u8>, target: &str) {
     let is_safe = |byte: u8| !block::is_not_in_target(byte);
-    if block::are_all(target.as_bytes(), |byte| is_safe(byte) & (byte != b'`')) {
+    if block::are_all(target.as_bytes(), is_safe) {
         out.extend_from_slice(target.as_bytes());
         return;
     }
-    let mut is_query = false;
     for byte in target.bytes() {
-        is_query |= byte == b'?';
-        if is_safe(byte) && (is_query || byte != b'`') {
+        if is_safe(byte) {
             out.push(byte);
         } else {
             let digit = |number: u8| b"0123456789ABCDEF"[usize::from(number)];

@@ -22,8 +22,7 @@ pub enum Reject {
     /// Target that is neither a path nor an `http` or `https` URI, or `*` without OPTIONS
     /// (RFC 9112 section 3.2).
     TargetForm,
-    /// Target with a fragment, a control character, a byte that is not ASCII, `"`, `<`, `>`, or in
-    /// its path `` ` ``: what is refused of HTTP/2 is refused of HTTP/1 (RFC 3986 section 3.3).
+    /// Target with a fragment, a control character, or a byte that is not ASCII.
     TargetByte,
     /// Target longer than the limit.
     TargetTooLong,

@@ -131,8 +131,8 @@ fn uri(target: &str, authority: &str, scheme: Scheme) -> Result<Uri, Reject> {
     Uri::from_parts(parts).map_err(|_| Reject::TargetForm)
 }
 
-/// As the HTTP/1 encoder writes a target. What only the type refuses, such as `` ` ``,
-/// is percent-encoded, too: it means the same.
+/// As the HTTP/1 encoder writes a target. What only the type refuses, such as `<`, is
+/// percent-encoded, too: it means the same.
 fn path_and_query(target: &str) -> Result<PathAndQuery, Reject> {
     let is_plain = |byte: u8| !block::is_not_in_target(byte);
     if block::are_all(target.as_bytes(), is_plain)
@@ -142,7 +142,8 @@ fn path_and_query(target: &str) -> Result<PathAndQuery, Reject> {
     }
     let mut encoded = String::with_capacity(target.len() + 16);
     for byte in target.bytes() {
-        if is_plain(byte) && !matches!(byte, b'\\' | b'^' | b'`' | b'{'..=b'}') {
+        if is_plain(byte) && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{'..=b'}')
+        {
             encoded.push(char::from(byte));
         } else {
             let digit = |number: u8| char::from(b"0123456789ABCDEF"[usize::from(number)]);

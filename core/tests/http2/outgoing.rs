@@ -69,8 +69,7 @@ fn targets() {
     check("GET /", "/\u{e4}?\u{e4}", "/%C3%A4?%C3%A4");
     check("GET /", "/a#b", "/a%23b");
     check("GET /", "/<`>?<`>", "/%3C%60%3E?%3C%60%3E");
-    check("GET /", "/a{b}|\\^", "/a{b}|\\^");
-    check("GET /", "/a\"b?\"", "/a%22b?%22");
+    check("GET /", "/a{b}|\\^\"", "/a{b}|\\^\"");
     let long = format!("/{}", "x".repeat(1 << 16));
     let write = RequestWrite {
         target: &long,

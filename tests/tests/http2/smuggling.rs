@@ -110,7 +110,7 @@ fn table() -> Vec<(&'static str, Fields, Outcome)> {
         ("CR LF in the path", path(b"/\r\nx: y"), Reset),
         ("NUL in the path", path(b"/\0"), Reset),
         ("a fragment", path(b"/a#b"), Seen("GET /a HTTP/1.1\r\nhost: a.test\r\n")),
-        ("a quote in the path", path(b"/a\"b"), Answer(400)),
+        ("a quote in the path", path(b"/a\"b"), Seen("GET /a\"b HTTP/1.1\r\n")),
         ("a quote in the query", path(b"/a?b=\"c\""), Reset),
         ("less in the path", path(b"/a<b"), Reset),
         ("more in the query", path(b"/a?b>c"), Reset),
