@@ -5,7 +5,7 @@
 //! - One that says something of what the other does not do has no effect: a warning, since the rest
 //!   is clear ([`without_effect`]).
 //! - Conditions that no request meets: a warning at the condition, since the rule is as good as not
-//!   there ([`never`]). Only what holds for every proxy, however it is tuned, is told so.
+//!   there ([`never()`]). Only what holds for every proxy, however it is tuned, is told so.
 
 use ringmain_config::route::StringMatch;
 use ringmain_core::header::is_control_byte;
