@@ -160,7 +160,7 @@ pub async fn refuse(worker: &Rc<Worker>, downstream: &mut Downstream, failure: F
     );
     record.describe(|| downstream.describe_refused());
     if downstream.is_refused_call {
-        record.is_of_grpc();
+        record.speaks_grpc();
     }
     let ours = Ours {
         is_grpc: downstream.is_refused_call,

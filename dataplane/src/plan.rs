@@ -142,7 +142,7 @@ impl<'t> Decided<'t> {
             };
             decided.is_grpc = planner.is_grpc();
             if decided.is_grpc {
-                record.is_of_grpc();
+                record.speaks_grpc();
             }
             let plan = planner.plan(table, &mut decided, record);
             decided.plan = match plan {
