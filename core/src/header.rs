@@ -32,7 +32,7 @@ impl Headers for [(String, String)] {
     }
 }
 
-/// The values of all fields of one name, which is `known` or not, as one; `None` when there is none.
+/// The values of all fields of one name, which is `known` or not, as one; `None` for no fields.
 #[inline]
 pub(crate) fn joined<'v>(
     known: Option<Known>,
