@@ -189,9 +189,9 @@ section! {
         /// `reject` answers 400 and is recommended where authorization looks at paths.
         /// `unescape_and_redirect` answers 307 with what comes of it, and 400 for gRPC.
         escaped_slashes: EscapedSlashes = EscapedSlashes::Keep;
-        /// What is done with header fields whose name holds `_`, which some servers take for `-`:
-        /// a client can forge a field that the proxy sets. `reject` answers 400, `drop` does not
-        /// send them on.
+        /// What is done with header fields and trailers whose name holds `_`, which some servers
+        /// take for `-`: a client can forge a field that the proxy sets. `reject` answers 400,
+        /// `drop` does not send them on.
         underscores_in_headers: UnderscoresInHeaders = UnderscoresInHeaders::Allow;
         /// What becomes of the `Server` field of upstreams' answers. The proxy's own answers have
         /// one, unless it is `pass_through`.
