@@ -244,12 +244,12 @@ fn routed(asked: Asked<'_>, table: &RouteTable, explanation: &mut Explanation) -
 
 /// For all tries together. A gRPC request that is sent on may ask for less.
 fn timeout(asked: Asked<'_>, route: &Route) -> Option<Duration> {
-    let is_sent_on = matches!(route.action, Action::Forward(_));
-    let asks = asked.request.headers.value("grpc-timeout");
-    let asks = asks.filter(|_| asked.is_grpc && is_sent_on);
-    let asks = asks.and_then(|value| grpc::timeout(&value));
-    let within = asks.map(|asks| grpc::timeout_within(asks, route.timeout));
-    within.or(route.timeout)
+    let is_call = asked.is_grpc && matches!(route.action, Action::Forward(_));
+    let of_call = match is_call {
+        true => grpc::call_timeout(asked.request.headers, route.timeout),
+        false => None,
+    };
+    of_call.or(route.timeout)
 }
 
 /// The answer to a preflight that goes no further.

@@ -104,11 +104,14 @@ pub struct Own<'a> {
     request_id: Option<[u8; 36]>,
     /// Unless it is the peer's to say.
     forwarded_proto: Option<&'static str>,
-    /// At a gateway: the client's address, and the same if it is one of the world outside.
+    /// The address of whoever connected, at a gateway.
     peer: Option<&'a str>,
+    /// At a gateway.
     client: Option<Client>,
+    /// The client's address, if it is one of the world outside.
     external: Option<String>,
     hops: Hops,
+    /// `max-forwards`, as it is passed on.
     hops_left: Option<String>,
 }
 

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use crate::header::Headers;
+
 /// Is a message with this `content-type` gRPC? `application/grpc`, perhaps with `+proto` or the
 /// like or with parameters; gRPC-Web is something else, whose status stands in the body.
 pub fn is_grpc(content_type: &[u8]) -> bool {
@@ -19,9 +21,16 @@ pub fn is_grpc(content_type: &[u8]) -> bool {
 /// `content-type` of an answer.
 pub const CONTENT_TYPE: &str = "application/grpc";
 
+/// The time that a call has from its head on: what its client gives it (`grpc-timeout`), but never
+/// more than its route allows. `None` when the client says nothing of it.
+pub fn call_timeout<H: Headers + ?Sized>(headers: &H, route: Option<Duration>) -> Option<Duration> {
+    let given = timeout(&headers.value("grpc-timeout")?)?;
+    Some(route.map_or(given, |route| given.min(route)))
+}
+
 /// The time that a `grpc-timeout` gives: 1 to 8 digits and a unit, `H`, `M`, `S`, `m`, `u` or `n`.
 /// `None` when it is something else; it is then as if there were none, as in Envoy.
-pub fn timeout(value: &[u8]) -> Option<Duration> {
+fn timeout(value: &[u8]) -> Option<Duration> {
     let (unit, digits) = value.split_last()?;
     if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -37,12 +46,6 @@ pub fn timeout(value: &[u8]) -> Option<Duration> {
         b'n' => Duration::from_nanos(number),
         _ => return None,
     })
-}
-
-/// The time for a call, from its head on: what its `grpc-timeout` gives, but never more than its
-/// route allows.
-pub fn timeout_within(asked: Duration, route: Option<Duration>) -> Duration {
-    route.map_or(asked, |route| asked.min(route))
 }
 
 /// The number in a `grpc-status`; `None` when it is none. Numbers over 16 have no name, but are
@@ -157,7 +160,7 @@ fn encode_message(sentence: &str) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{LocalAnswer, is_grpc, status, status_of_trailers, timeout, timeout_within};
+    use super::{LocalAnswer, call_timeout, is_grpc, status, status_of_trailers, timeout};
 
     #[test]
     fn content_types() {
@@ -202,10 +205,18 @@ mod tests {
         ] {
             assert_eq!(timeout(text.as_bytes()), expected, "{text}");
         }
-        for (asked, route, expected) in [(5, None, 5), (5, Some(3), 3), (2, Some(3), 2)] {
-            let found = timeout_within(millis(asked), route.map(millis));
-            assert_eq!(found, millis(expected));
+        for (given, route, expected) in [
+            ("5m", None, Some(5)),
+            ("5m", Some(3), Some(3)),
+            ("2m", Some(3), Some(2)),
+            ("2", Some(3), None),
+        ] {
+            let headers = [("grpc-timeout".to_owned(), given.to_owned())];
+            let found = call_timeout(headers.as_slice(), route.map(millis));
+            assert_eq!(found, expected.map(millis), "{given} {route:?}");
         }
+        let nothing: &[(String, String)] = &[];
+        assert_eq!(call_timeout(nothing, Some(millis(3))), None);
     }
 
     #[test]

@@ -11,8 +11,8 @@ use crate::http1::{self, Known};
 
 /// The header fields of a request, whatever protocol they came in.
 pub trait Headers {
-    /// Value of the fields named `name` (lower case), joined by `,` when there are several
-    /// (RFC 9110 section 5.3); `None` when there is none.
+    /// Value of the fields named `name` (lower case), joined by `,` (RFC 9110 section 5.3), or
+    /// cookies by `; `, when there are several; `None` when there is none.
     fn value(&self, name: &str) -> Option<Cow<'_, [u8]>>;
 }
 
@@ -25,23 +25,31 @@ impl<H: Headers + ?Sized> Headers for &H {
 /// Fields described as a list: tests, and `ringmain explain`.
 impl Headers for [(String, String)] {
     fn value(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        let mut values = self
-            .iter()
-            .filter(|(field, _)| field.eq_ignore_ascii_case(name));
-        let first = values.next()?.1.as_bytes();
-        // A list of cookies is no list of values (RFC 9113 section 8.2.3).
-        let separator: &[u8] = match Known::of(name.as_bytes()) {
-            Some(Known::Cookie) => b"; ",
-            _ => b",",
-        };
-        let mut joined = Cow::Borrowed(first);
-        for (_, value) in values {
-            let joined = joined.to_mut();
-            joined.extend_from_slice(separator);
-            joined.extend_from_slice(value.as_bytes());
-        }
-        Some(joined)
+        let fields = self.iter();
+        let values = fields.filter(|(field, _)| field.eq_ignore_ascii_case(name));
+        let values = values.map(|(_, value)| value.as_bytes());
+        joined(Known::of(name.as_bytes()), values)
     }
+}
+
+/// The values of all fields of one name, which is `known` or not, as one; `None` for no fields.
+#[inline]
+pub(crate) fn joined<'v>(
+    known: Option<Known>,
+    mut values: impl Iterator<Item = &'v [u8]>,
+) -> Option<Cow<'v, [u8]>> {
+    // A list of cookies is no list of values (RFC 9113 section 8.2.3).
+    let separator: &[u8] = match known {
+        Some(Known::Cookie) => b"; ",
+        _ => b",",
+    };
+    let mut joined = Cow::Borrowed(values.next()?);
+    for value in values {
+        let joined = joined.to_mut();
+        joined.extend_from_slice(separator);
+        joined.extend_from_slice(value);
+    }
+    Some(joined)
 }
 
 /// [`HeaderEdits`] made ready for the encoder: names checked, and lower-cased where they are only

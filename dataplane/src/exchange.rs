@@ -70,7 +70,9 @@ pub async fn exchange(worker: &Rc<Worker>, downstream: &mut Downstream) -> After
         // time that the client gives has begun before.
         downstream.head_at = worker.now();
         if let Ok(Plan::Forward(forwarding)) = &mut decided.plan {
-            forwarding.deadline = forwarding.deadline.map(|time| time.saturating_sub(delay));
+            forwarding.grpc_timeout = forwarding
+                .grpc_timeout
+                .map(|time| time.saturating_sub(delay));
         }
     }
     // By reference: what a plan holds is large.
@@ -158,7 +160,7 @@ pub async fn refuse(worker: &Rc<Worker>, downstream: &mut Downstream, failure: F
     );
     record.describe(|| downstream.describe_refused());
     if downstream.is_refused_call {
-        record.is_of_grpc();
+        record.speaks_grpc();
     }
     let ours = Ours {
         is_grpc: downstream.is_refused_call,

@@ -96,8 +96,8 @@ pub struct Forwarding<'t> {
     pub idempotent: bool,
     /// For the whole exchange, once the request has come to its end.
     pub timeout: Option<Duration>,
-    /// The same that the client asks for, from the request's head on.
-    pub deadline: Option<Duration>,
+    /// The same of a call of gRPC whose client says how long it waits, from the request's head on.
+    pub grpc_timeout: Option<Duration>,
     /// Its head says which try it is, and each further one is to say so, too.
     pub tells_attempt: bool,
     /// What is done about tries that fail.
@@ -142,7 +142,7 @@ impl<'t> Decided<'t> {
             };
             decided.is_grpc = planner.is_grpc();
             if decided.is_grpc {
-                record.is_of_grpc();
+                record.speaks_grpc();
             }
             let plan = planner.plan(table, &mut decided, record);
             decided.plan = match plan {
@@ -386,12 +386,10 @@ impl<'t> Planner<'_, 't> {
         let entry = cluster.ok_or(Failure::NoCluster)?;
         let path = target::path(route, forward, request.path).map_err(Failure::BadPath)?;
         let timeout = route.timeout;
-        let asked = match decided.is_grpc {
-            true => request.headers.value("grpc-timeout"),
+        let grpc_timeout = match decided.is_grpc {
+            true => grpc::call_timeout(request.headers, timeout),
             false => None,
         };
-        let asked = asked.and_then(|asked| grpc::timeout(&asked));
-        let deadline = asked.map(|asked| grpc::timeout_within(asked, timeout));
         let retry = route.retry.as_deref();
         let try_timeout = retry.and_then(|policy| policy.per_try_timeout);
         let mut edits: EditsList<'_> = sent.underscored.into_iter().collect();
@@ -409,7 +407,7 @@ impl<'t> Planner<'_, 't> {
             edits,
             scheme: sent.scheme,
             // An upstream has the time of a try.
-            timeout: [try_timeout, deadline.or(timeout)]
+            timeout: [try_timeout, grpc_timeout.or(timeout)]
                 .into_iter()
                 .flatten()
                 .min(),
@@ -431,7 +429,7 @@ impl<'t> Planner<'_, 't> {
             upgrade,
             idempotent: is_idempotent(request.method),
             timeout,
-            deadline,
+            grpc_timeout,
             retry,
             tells_attempt: sent.own.tells_attempt(),
             hash: None,

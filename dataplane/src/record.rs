@@ -146,13 +146,16 @@ pub struct Record<'w> {
     recorder: &'w Recorder,
     /// `None` until it is closed other than by being dropped.
     closed: Option<Micros>,
-    noted: Detached,
+    noted: Noted,
 }
 
-/// What is noted of a request. By itself it is a record on its way from one task to another, which
-/// is not closed before it is [attached](Self::attach) again.
+/// A record on its way from one task to another. It is not closed before it is
+/// [attached](Self::attach) again.
 #[must_use = "a request is recorded by its record only"]
-pub struct Detached {
+pub struct Detached(Noted);
+
+/// What is noted of a request.
+struct Noted {
     reporter: Reporter,
     /// With what is known of its status.
     protocol: RequestProtocol,
@@ -176,9 +179,9 @@ impl<'w> Record<'w> {
     /// `reporter`.
     pub fn open(recorder: &'w Recorder, reporter: Reporter, opened: Micros) -> Self {
         recorder.counters().requests_active.increment();
-        let mut noted = Detached::new(reporter, opened);
+        let mut noted = Noted::new(reporter, opened);
         noted.text = recorder.text();
-        noted.attach(recorder)
+        Detached(noted).attach(recorder)
     }
 
     /// What the request says. `describe` is called only when it is logged.
@@ -194,7 +197,7 @@ impl<'w> Record<'w> {
     }
 
     /// It is a request of gRPC.
-    pub fn is_of_grpc(&mut self) {
+    pub fn speaks_grpc(&mut self) {
         self.noted.protocol = RequestProtocol::GRPC;
     }
 
@@ -328,12 +331,23 @@ impl Record<'_> {
     /// The request goes on elsewhere.
     pub fn detach(self) -> Detached {
         let mut record = ManuallyDrop::new(self);
-        let nothing = Detached::new(record.noted.reporter, record.noted.opened);
-        std::mem::replace(&mut record.noted, nothing)
+        let nothing = Noted::new(record.noted.reporter, record.noted.opened);
+        Detached(std::mem::replace(&mut record.noted, nothing))
     }
 }
 
 impl Detached {
+    /// The record again. `recorder` is the one that it was of.
+    pub fn attach(self, recorder: &Recorder) -> Record<'_> {
+        Record {
+            recorder,
+            closed: None,
+            noted: self.0,
+        }
+    }
+}
+
+impl Noted {
     fn new(reporter: Reporter, opened: Micros) -> Self {
         Self {
             reporter,
@@ -346,15 +360,6 @@ impl Detached {
             bytes_received: 0,
             bytes_sent: 0,
             text: None,
-        }
-    }
-
-    /// The record again. `recorder` is the one that it was of.
-    pub fn attach(self, recorder: &Recorder) -> Record<'_> {
-        Record {
-            recorder,
-            closed: None,
-            noted: self,
         }
     }
 }

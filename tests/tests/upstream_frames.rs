@@ -79,6 +79,16 @@ fn frames(stream: u32) -> Rows {
     ]
 }
 
+/// What is wrong is wrong again.
+fn one_try_each(io: Io, origin: &Origin) -> Mesh {
+    let routes =
+        yaml::all_to("origin.test").replace("  route:", "  retries: {attempts: 0}\n  route:");
+    Mesh::builder(io)
+        .all_to_http2("origin", &[origin.address()])
+        .routes(&routes)
+        .start()
+}
+
 /// All rows of `table` one after the other, for clients of both versions.
 fn check(io: Io, table: fn(u32) -> Rows) {
     let origin = Origin::http2(&[], move |peer, stream, request| {
@@ -88,13 +98,7 @@ fn check(io: Io, table: fn(u32) -> Rows) {
             Err(_) => peer.answer(stream, "next"),
         };
     });
-    // One try each: what is wrong is wrong again.
-    let routes =
-        yaml::all_to("origin.test").replace("  route:", "  retries: {attempts: 0}\n  route:");
-    let mesh = Mesh::builder(io)
-        .all_to_http2("origin", &[origin.address()])
-        .routes(&routes)
-        .start();
+    let mesh = one_try_each(io, &origin);
     let mut http2 = mesh.http2_client();
     let rows = table(1);
     for (number, (name, _)) in rows.iter().enumerate() {
@@ -187,12 +191,7 @@ fn a_bad_head_beside_another_answer(io: Io) {
             Err(_) => *held.lock().unwrap() = stream,
         };
     });
-    let routes =
-        yaml::all_to("origin.test").replace("  route:", "  retries: {attempts: 0}\n  route:");
-    let mesh = Mesh::builder(io)
-        .all_to_http2("origin", &[origin.address()])
-        .routes(&routes)
-        .start();
+    let mesh = one_try_each(io, &origin);
     let mut client = mesh.http2_client();
     let mut ending = Vec::new();
     for (number, (name, _)) in heads(1).iter().enumerate() {

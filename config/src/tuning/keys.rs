@@ -93,7 +93,8 @@ section! {
         /// kept.
         body_bytes: u64 = 0, between(0, i64::MAX as u64);
         /// Bytes of a request's body, its trailers included, that are kept while the request may
-        /// have to be tried once more, or copied to a mirror. Over it: it is not. Nothing is kept when neither is asked for.
+        /// have to be tried once more, or copied to a mirror. Over it: it is not. Nothing is kept
+        /// when neither is asked for.
         replay_bytes: usize = 64 * KIB, between(0, 16 * 1024 * KIB);
         /// Time from a request's first byte to the end of its head. Over it: 408.
         request_head_timeout: Duration = Duration::from_secs(10), between(TIMEOUT_MIN, TIMEOUT_MAX);
@@ -188,9 +189,9 @@ section! {
         /// `reject` answers 400 and is recommended where authorization looks at paths.
         /// `unescape_and_redirect` answers 307 with what comes of it, and 400 for gRPC.
         escaped_slashes: EscapedSlashes = EscapedSlashes::Keep;
-        /// What is done with header fields whose name holds `_`, which some servers take for `-`:
-        /// a client can forge a field that the proxy sets. `reject` answers 400, `drop` does not
-        /// send them on.
+        /// What is done with header fields and trailers whose name holds `_`, which some servers
+        /// take for `-`: a client can forge a field that the proxy sets. `reject` answers 400,
+        /// `drop` does not send them on.
         underscores_in_headers: UnderscoresInHeaders = UnderscoresInHeaders::Allow;
         /// What becomes of the `Server` field of upstreams' answers. The proxy's own answers have
         /// one, unless it is `pass_through`.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use httparse::{EMPTY_HEADER, Header, Status};
 
 use super::{known::Known, reject::Reject, scan::Section, span::Span};
-use crate::header::{Headers, is_control_byte, is_token};
+use crate::header::{Headers, is_control_byte, is_token, joined};
 
 /// One header field.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,7 @@ impl Headers for View<'_> {
             Some(known) => self.fields.position(known)?,
             None => 0,
         };
-        let mut values = self.fields.list[first..]
+        let values = self.fields.list[first..]
             .iter()
             .filter(|field| match known {
                 Some(_) => field.known == known,
@@ -60,18 +60,7 @@ impl Headers for View<'_> {
                 }
             })
             .map(|field| field.value.of(self.bytes));
-        // A list of cookies is no list of values (RFC 9113 section 8.2.3).
-        let separator: &[u8] = match known {
-            Some(Known::Cookie) => b"; ",
-            _ => b",",
-        };
-        let mut joined = Cow::Borrowed(values.next()?);
-        for value in values {
-            let joined = joined.to_mut();
-            joined.extend_from_slice(separator);
-            joined.extend_from_slice(value);
-        }
-        Some(joined)
+        joined(known, values)
     }
 }
 

@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     header::{is_control_byte, is_token},
-    http1::{CRLF, Known, Limits, MethodKind, Reject, authority::Authority, block, reason_phrase},
+    http1::{
+        CRLF, Known, Limits, MethodKind, Reject, authority::Authority, block, may_have_body,
+        reason_phrase,
+    },
 };
 
 /// What a request's HEADERS say besides its parts.
@@ -161,7 +164,7 @@ pub fn response_text(
             text.upgrade(upgrade.protocol);
             return Ok(());
         }
-        if !may_have_body(parts.status, received.request) {
+        if !may_bring_body(parts.status, received.request) {
             return Ok(());
         }
         match (received.end_of_stream, has_length) {
@@ -384,11 +387,10 @@ fn declares_body(fields: &HeaderMap) -> bool {
         .any(|length| length.as_bytes().iter().any(|&digit| digit != b'0'))
 }
 
-fn may_have_body(status: StatusCode, request: MethodKind) -> bool {
-    !(status.is_informational()
-        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-        || request == MethodKind::Head
-        || (request == MethodKind::Connect && status.is_success()))
+fn may_bring_body(status: StatusCode, request: MethodKind) -> bool {
+    may_have_body(status.as_u16())
+        && request != MethodKind::Head
+        && !(request == MethodKind::Connect && status.is_success())
 }
 
 pub(super) fn is_websocket(protocol: &str) -> bool {

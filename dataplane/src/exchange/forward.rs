@@ -407,14 +407,14 @@ impl Forward<'_, '_> {
     }
 
     /// When the time is over for a request whose head was there at `head_at`. The route's timeout
-    /// begins when all of it has come, the client's own deadline does not wait for that: a call of
-    /// gRPC may send as long as it is answered.
+    /// begins when all of it has come; the time that the client of a call gives does not wait for
+    /// that, since a call of gRPC may send as long as it is answered.
     pub(super) fn until(&self, head_at: Micros, complete_at: Option<Micros>) -> Micros {
         let behind = |from: Micros, time: Option<Duration>| {
             time.map_or(Micros::MAX, |time| from.saturating_add(micros(time)))
         };
         let timeout = complete_at.map_or(Micros::MAX, |at| behind(at, self.forwarding.timeout));
-        timeout.min(behind(head_at, self.forwarding.deadline))
+        timeout.min(behind(head_at, self.forwarding.grpc_timeout))
     }
 
     /// What the client was told, and nothing that has changed since: it relies on it.

@@ -401,7 +401,7 @@ fn calls_of_grpc_have_their_status() {
         let mut bench = Bench::new(false);
         let mut record = bench.sent();
         if is_grpc {
-            record.is_of_grpc();
+            record.speaks_grpc();
         }
         record.forwarding(status);
         told.iter().for_each(|told| record.grpc_status(|| *told));

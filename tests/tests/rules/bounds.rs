@@ -1,25 +1,10 @@
 //! What a rule allows of connections and requests at a time.
 
-use ringmain_tests::{
-    Io, on_both,
-    origin::{Origin, response},
-    wait::Gate,
-};
+use ringmain_tests::{Io, on_both, origin::Origin, wait::Gate};
 
-use crate::place::{destination_rule, ruled};
+use crate::place::{destination_rule, held, ruled};
 
 on_both!(requests_at_a_time, requests_of_a_connection);
-
-/// Holds its answers until the gate is open.
-fn held(gate: &Gate) -> Origin {
-    let gate = gate.clone();
-    Origin::start(move |conversation| {
-        while conversation.request().is_ok() {
-            gate.pass();
-            conversation.send(response("hello"));
-        }
-    })
-}
 
 fn requests_at_a_time(io: Io) {
     let gate = Gate::new();

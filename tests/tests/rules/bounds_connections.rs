@@ -1,16 +1,10 @@
 //! How many connections a rule allows (`connectionPool.tcp.maxConnections`), how long a kept one
 //! lives, and who waits for one.
 
-use ringmain_tests::{
-    Io,
-    mesh::Builder,
-    on_both,
-    origin::{Origin, response},
-    wait::Gate,
-};
+use ringmain_tests::{Io, mesh::Builder, on_both, origin::Origin, wait::Gate};
 
 use crate::{
-    place::destination_rule,
+    place::{destination_rule, held},
     speaks::{Client, Deed, Speaks, origin, ruled},
 };
 
@@ -24,17 +18,6 @@ on_both!(
 fn limited(io: Io, speaks: Speaks, origin: &Origin, pool: &str) -> Builder {
     let rule = destination_rule(&format!("connectionPool: {{{pool}}}"));
     ruled(io, speaks, &[origin], "").resource("rule", &rule)
-}
-
-/// Holds its answers until the gate is open.
-fn held(gate: &Gate) -> Origin {
-    let gate = gate.clone();
-    Origin::start(move |conversation| {
-        while conversation.request().is_ok() {
-            gate.pass();
-            conversation.send(response("hello"));
-        }
-    })
 }
 
 /// One is served, one waits, and a third is one too many: the example of Istio's manual.

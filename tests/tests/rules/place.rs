@@ -8,8 +8,9 @@ use std::{
 use ringmain_tests::{
     Io,
     mesh::{Builder, Mesh},
-    origin::Origin,
+    origin::{Origin, response},
     place as places,
+    wait::Gate,
 };
 use socket2::{Domain, Socket, Type};
 
@@ -32,6 +33,17 @@ pub(crate) fn silent() -> Origin {
     Origin::start(|conversation| {
         drop(conversation.request());
         conversation.wait_for_end();
+    })
+}
+
+/// Holds its answers until the gate is open.
+pub(crate) fn held(gate: &Gate) -> Origin {
+    let gate = gate.clone();
+    Origin::start(move |conversation| {
+        while conversation.request().is_ok() {
+            gate.pass();
+            conversation.send(response("hello"));
+        }
     })
 }
 

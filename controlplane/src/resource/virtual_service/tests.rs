@@ -594,8 +594,8 @@ request would fail; write 0s for no limit",
         ),
         (
             "rewrite: {uri: x}",
-            "3:18 warning: spec.http[0].rewrite.uri: it is a path, and does not begin with `/`: one \
-             is put before it; begin with `/`",
+            "3:18 warning: spec.http[0].rewrite.uri: it is a path, and does not begin with `/`: \
+             one is put before it; begin with `/`",
         ),
         (
             "headers: {request: {remove: [authority]}}",

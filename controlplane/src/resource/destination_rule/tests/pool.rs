@@ -151,8 +151,8 @@ fn what_is_wrong_with_limits() {
         (
             "connectionPool: {tcp: {maxConnectionDuration: 1s}}",
             "2:63 warning: spec.trafficPolicy.connectionPool.tcp.maxConnectionDuration: \
-             `maxConnectionDuration` holds for connections of TCP ports only so far: those that carry \
-             HTTP are not limited by it",
+             `maxConnectionDuration` holds for connections of TCP ports only so far: those that \
+             carry HTTP are not limited by it",
         ),
         (
             "retryBudget: {percent: 101}",

@@ -318,8 +318,8 @@ fn what_is_wrong_with_faults() {
         ),
         (
             "fault: {abort: {percent: 1, httpStatus: 500, grpcStatus: INTERNAL}}",
-            "3:60 error: spec.http[0].fault.abort.grpcStatus: `httpStatus` and `grpcStatus` exclude each \
-             other; remove one of them",
+            "3:60 error: spec.http[0].fault.abort.grpcStatus: `httpStatus` and `grpcStatus` exclude \
+             each other; remove one of them",
         ),
         (
             "fault: {abort: {percent: 1, http2Error: PROTOCOL_ERROR}}",
