@@ -21,7 +21,7 @@ use ringmain_core::{
 
 use crate::{
     call::Call,
-    http2::stream::{Incoming, Outlet},
+    http2::stream::{Incoming, Outlet, meanwhile},
     io::{
         alarm::Alarm,
         buffer::Buffer,
@@ -121,7 +121,7 @@ impl Carry<'_> {
         loop {
             match piece.take() {
                 Some(Piece::Data(payload, is_last)) => {
-                    self.put(sink, payload, is_last).await?;
+                    self.put(sink, payload, is_last, source.incoming()).await?;
                     if is_last {
                         return self.flush(sink).await;
                     }
@@ -136,7 +136,7 @@ impl Carry<'_> {
                 Reached::End => return self.flush(sink).await,
                 Reached::Full(rest) => piece = Some(rest),
                 Reached::Empty => {
-                    self.flush(sink).await?;
+                    meanwhile(source.incoming(), self.flush(sink)).await?;
                     let next = self.wait_for(source).await?;
                     self.take(&next, sink, replay.as_deref_mut())?;
                     piece = Some(next);
@@ -212,7 +212,8 @@ impl Carry<'_> {
         }
     }
 
-    /// Gives payload to the sink, which may have to wait for its receiver.
+    /// Gives payload to the sink, which may have to wait for its receiver. What is `incoming`
+    /// behind it is gathered meanwhile.
     ///
     /// # Errors
     /// [`Broken::Target`] or [`Broken::Stopped`].
@@ -221,14 +222,18 @@ impl Carry<'_> {
         sink: &mut Sink<'_>,
         mut payload: Bytes,
         is_last: bool,
+        mut incoming: Option<&mut Incoming>,
     ) -> Result<(), Broken> {
         while !sink.put_at_once(&mut payload, is_last)? {
             match sink {
-                Sink::Http1 { .. } => self.flush(sink).await?,
+                Sink::Http1 { .. } => {
+                    meanwhile(incoming.as_deref_mut(), self.flush(sink)).await?;
+                }
                 Sink::Http2(outlet) => {
                     self.moved();
                     let room = outlet.room_for(self.alarm(), payload.len());
-                    self.unless_stopped(room).await?;
+                    let room = self.unless_stopped(room);
+                    meanwhile(incoming.as_deref_mut(), room).await?;
                 }
             }
         }
@@ -305,6 +310,13 @@ impl Carry<'_> {
 }
 
 impl Source<'_> {
+    fn incoming(&mut self) -> Option<&mut Incoming> {
+        match self {
+            Self::Http2(incoming) => Some(incoming),
+            Self::Http1 { .. } => None,
+        }
+    }
+
     /// What has come already.
     ///
     /// # Errors

@@ -182,7 +182,8 @@ impl Forward<'_, '_> {
     /// A copy of the body is kept: a try may fail after some of it was sent, and be made again.
     fn needs_replay(&self) -> bool {
         let to_http2 = self.forwarding.protocol == HttpVersion::Http2;
-        let has_body = !matches!(self.forwarding.framing, Framing::None | Framing::Length(0));
+        // An empty one may end with a frame of its own, after the head was sent.
+        let has_body = self.forwarding.framing != Framing::None;
         has_body
             && self
                 .forwarding

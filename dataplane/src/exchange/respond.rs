@@ -124,7 +124,12 @@ async fn respond_on_stream(
     let mut left: &[u8] = &local.body;
     while !left.is_empty() {
         let (part, rest) = left.split_at(left.len().min(PART_BYTES));
-        let part_sent = carry.put(&mut sink, Bytes::copy_from_slice(part), rest.is_empty());
+        let part_sent = carry.put(
+            &mut sink,
+            Bytes::copy_from_slice(part),
+            rest.is_empty(),
+            None,
+        );
         part_sent.await.map_err(|_| Failure::DownstreamGone)?;
         record.sent(part.len() as u64);
         left = rest;

@@ -7,6 +7,7 @@
 //! (`ringmain_core::http2`), so that decisions, edits and logs know one form only.
 
 pub mod client;
+mod gathered;
 mod keep_alive;
 pub mod server;
 mod settings;

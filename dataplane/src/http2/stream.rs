@@ -4,6 +4,7 @@ use std::{
     cell::RefCell,
     future::poll_fn,
     io,
+    pin::pin,
     task::{Context, Poll, Waker},
 };
 
@@ -15,6 +16,7 @@ use ringmain_core::{
     http2,
 };
 
+use super::gathered::{Gathered, SHORT_BYTES};
 use crate::{carry::Piece, io::alarm::Alarm, relay::Broken};
 
 /// Why a stream has ended before its message did.
@@ -71,6 +73,8 @@ pub struct Incoming {
     stream: RecvStream,
     /// Payload that was passed on, and for which the sender has no room yet.
     unreleased: usize,
+    /// What was taken and not passed on.
+    gathered: Option<Box<Gathered>>,
     /// Bytes of payload that may still come.
     left: u64,
     /// Of trailers.
@@ -88,6 +92,7 @@ impl Incoming {
         Self {
             stream,
             unreleased: 0,
+            gathered: None,
             left,
             limits: *limits,
             underscores: UnderscoresInHeaders::Allow,
@@ -116,7 +121,19 @@ impl Incoming {
 
     /// Nothing comes any more.
     pub fn is_over(&self) -> bool {
-        self.stream.is_end_stream()
+        self.gathered
+            .as_ref()
+            .is_none_or(|gathered| gathered.is_empty())
+            && self.stream.is_end_stream()
+    }
+
+    /// Takes what has come, for whoever asks for it later: the piece before it has not gone on yet.
+    /// Wakes when more comes.
+    fn gather(&mut self, context: &mut Context<'_>) {
+        // The end, and why it came, is told once more to whoever asks for it.
+        while let Poll::Ready(Some(Ok(payload))) = self.stream.poll_data(context) {
+            self.gathered.get_or_insert_default().push(payload);
+        }
     }
 
     /// What has come already. The piece before it has gone on.
@@ -148,15 +165,24 @@ impl Incoming {
             drop(self.stream.flow_control().release_capacity(released));
         }
         loop {
+            if let Some(payload) = self.gathered.as_mut().and_then(|gathered| gathered.pop()) {
+                return Poll::Ready(self.pass_on(payload));
+            }
             match std::task::ready!(self.stream.poll_data(context)) {
-                Some(Ok(payload)) => {
-                    let is_last = self.stream.is_end_stream();
-                    if payload.is_empty() && !is_last {
-                        continue;
-                    }
-                    self.unreleased = payload.len();
-                    return Poll::Ready(self.allow(payload, is_last));
+                Some(Ok(payload)) if payload.len() >= SHORT_BYTES || self.is_over() => {
+                    return Poll::Ready(self.pass_on(payload));
                 }
+                // What is short goes on in one piece with what has come behind it.
+                Some(Ok(payload)) => match self.stream.poll_data(context) {
+                    Poll::Ready(Some(Ok(more))) => {
+                        let gathered = self.gathered.get_or_insert_default();
+                        gathered.push(payload);
+                        gathered.push(more);
+                        self.gather(context);
+                    }
+                    _ if payload.is_empty() => {}
+                    _ => return Poll::Ready(self.pass_on(payload)),
+                },
                 Some(Err(error)) => return Poll::Ready(Err(Cause::within_body(&error))),
                 None => break,
             }
@@ -174,11 +200,28 @@ impl Incoming {
         })
     }
 
-    fn allow(&mut self, payload: Bytes, is_last: bool) -> Result<Piece, Broken> {
+    fn pass_on(&mut self, payload: Bytes) -> Result<Piece, Broken> {
+        self.unreleased = payload.len();
+        let is_last = self.is_over();
         let left = self.left.checked_sub(payload.len() as u64);
         self.left = left.ok_or(Broken::Malformed(Reject::BodyTooLarge))?;
         Ok(Piece::Data(payload, is_last))
     }
+}
+
+/// What `wait`, for the receiver of what is `incoming`, brings. What comes until then is gathered:
+/// there may be many frames for little payload, and what they cost the stream's window does not
+/// bound.
+pub async fn meanwhile<T>(mut incoming: Option<&mut Incoming>, wait: impl Future<Output = T>) -> T {
+    let mut wait = pin!(wait);
+    poll_fn(|context| {
+        let waited = wait.as_mut().poll(context);
+        if let (Poll::Pending, Some(incoming)) = (&waited, &mut incoming) {
+            incoming.gather(context);
+        }
+        waited
+    })
+    .await
 }
 
 /// Where the body of a message goes on a stream whose head was sent.

@@ -13,7 +13,7 @@ use ringmain_core::ending::Ending;
 use crate::{
     call::Call,
     carry::Piece,
-    http2::stream::{Incoming, Outlet},
+    http2::stream::{Incoming, Outlet, meanwhile},
     io::{
         alarm::Alarm,
         buffer::Buffer,
@@ -32,6 +32,15 @@ pub enum Inward<'a> {
     Socket(&'a Stream, Buffer),
     /// A stream; `None`: nothing comes.
     Stream(Option<&'a mut Incoming>),
+}
+
+impl Inward<'_> {
+    fn incoming(&mut self) -> Option<&mut Incoming> {
+        match self {
+            Self::Stream(incoming) => incoming.as_deref_mut(),
+            Self::Socket(..) => None,
+        }
+    }
 }
 
 /// Where bytes go.
@@ -122,7 +131,8 @@ impl<'a> Streams<'a> {
         while let Some(payload) = self.next(&mut passage.from).await? {
             let count = payload.len() as u64;
             self.sending.set(self.sending.get() + 1);
-            let put = self.put(passage.to, payload).await;
+            let put = self.put(passage.to, payload);
+            let put = meanwhile(passage.from.incoming(), put).await;
             self.sending.set(self.sending.get() - 1);
             put?;
             moved.set(moved.get() + count);

@@ -20,6 +20,7 @@ on_both!(
     an_origin_that_does_not_read_stops_the_client,
     a_slow_stream_does_not_hold_up_the_others,
     answers_that_nobody_reads,
+    many_frames_that_nobody_reads,
     uploads_that_nobody_reads,
     more_uploads_than_the_upstream_takes,
     room_that_comes_late,
@@ -238,6 +239,44 @@ fn answers_that_nobody_reads(io: Io) {
     }
     assert_eq!(origin.connections(), 1);
     drop((idler, other));
+    mesh.finish();
+}
+
+/// Of 20 bytes each, as far as a stream's window reaches. What a frame costs by itself is not held for
+/// each of them.
+fn many_frames_that_nobody_reads(io: Io) {
+    const STREAMS: u64 = 8;
+    const FRAMES: usize = STREAM_WINDOW / 20;
+    fn payload(index: usize) -> [u8; 20] {
+        [index.to_le_bytes()[0]; 20]
+    }
+    let origin = Origin::http2(&[], |peer, stream, _| {
+        peer.send(&Frame::headers(stream, [(":status", "200")], false));
+        let frames = (0..FRAMES).map(|index| Frame::data(stream, payload(index), false).bytes());
+        peer.send_bytes(frames.collect::<Vec<_>>().concat());
+        peer.send(&Frame::data(stream, [], true));
+    });
+    let mesh = Mesh::to_http2(io, &origin);
+    let settings = [(setting::INITIAL_WINDOW_SIZE, 0)];
+    let mut client = ringmain_tests::http2::Peer::client(mesh.gateway, &settings);
+    client.replenishes = false;
+    client.ping();
+    let before = mesh.proxy.process.resident_kib();
+    let streams: Vec<_> = (0..STREAMS).map(|_| client.get("/")).collect();
+    for stream in &streams {
+        client.response_head(*stream);
+    }
+    settled("memory", || mesh.proxy.process.resident_kib());
+    let grown = mesh.proxy.process.resident_kib().saturating_sub(before);
+    let window_kib = STREAM_WINDOW as u64 / 1024;
+    assert!(grown < 6 * STREAMS * window_kib, "{grown} KiB more");
+    let all: Vec<u8> = (0..FRAMES).flat_map(payload).collect();
+    client.send(&Frame::window_update(0, 1 << 30));
+    for stream in streams {
+        client.send(&Frame::window_update(stream, 1 << 30));
+        assert!(client.response(stream).body == all, "{stream}");
+    }
+    drop(client);
     mesh.finish();
 }
 
