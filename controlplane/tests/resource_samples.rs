@@ -149,14 +149,9 @@ spec:
       interval: 1s
       baseEjectionTime: 3m
       maxEjectionPercent: 100";
-    let expected = [
-        "sample.yaml:11:25: warning: DestinationRule default/cart > \
-         spec.trafficPolicy.connectionPool.tcp.maxConnections: `maxConnections` holds for \
-         connections of TCP ports only so far: those that carry HTTP are not limited by it",
-        "sample.yaml:15:5: warning: DestinationRule default/cart > \
+    let expected = ["sample.yaml:15:5: warning: DestinationRule default/cart > \
          spec.trafficPolicy.outlierDetection: `outlierDetection` is not supported yet: failing \
-         endpoints stay in use",
-    ];
+         endpoints stay in use"];
     assert_eq!(check(&[rule], &expected).resources.len(), 1);
 }
 
