@@ -14,6 +14,7 @@ use std::{
 };
 
 use ringmain_config::listener::Direction;
+use smallvec::SmallVec;
 
 use crate::{
     header::{Headers, Names},
@@ -92,6 +93,9 @@ fn own<'a>(fields: &[(Known, &'a [u8])], name: Option<Known>) -> Option<&'a [u8]
     own.map(|(_, value)| *value)
 }
 
+/// Fields of a proxy's own, with room for those that only a request sent on has.
+pub type OwnFields<'a> = SmallVec<[(Known, &'a [u8]); 6]>;
+
 /// What a proxy says of a request itself, whichever way it goes, so that routes see it, too.
 #[derive(Clone, Debug)]
 pub struct Own<'a> {
@@ -152,20 +156,21 @@ impl<'a> Own<'a> {
     }
 
     /// Fields that replace the received ones.
-    #[inline]
-    pub fn set(&self) -> impl Iterator<Item = (Known, &[u8])> {
-        let id = self.request_id.as_ref().map(<[u8; 36]>::as_slice);
-        let proto = self.forwarded_proto.map(str::as_bytes);
-        let external = self.external.as_deref().map(str::as_bytes);
-        let hops = self.hops_left.as_deref().map(str::as_bytes);
-        let fields = [
-            (Known::XRequestId, id),
-            (Known::XForwardedProto, proto),
-            (Known::XEnvoyExternalAddress, external),
-            (Known::MaxForwards, hops),
-        ];
-        let fields = fields.into_iter();
-        fields.filter_map(|(known, value)| Some((known, value?)))
+    pub fn set(&self) -> OwnFields<'_> {
+        let mut set = OwnFields::new();
+        if let Some(id) = &self.request_id {
+            set.push((Known::XRequestId, id));
+        }
+        if let Some(scheme) = self.forwarded_proto {
+            set.push((Known::XForwardedProto, scheme.as_bytes()));
+        }
+        if let Some(address) = &self.external {
+            set.push((Known::XEnvoyExternalAddress, address.as_bytes()));
+        }
+        if let Some(hops) = &self.hops_left {
+            set.push((Known::MaxForwards, hops.as_bytes()));
+        }
+        set
     }
 
     /// A field that stands at the end of a list.

@@ -31,7 +31,7 @@ pub use local::LocalAnswer;
 use crate::{
     downstream::Downstream, record::Record, upgrade::Wanted, upstream::Outgoing, worker::Worker,
 };
-use outbound::{Fields, Outbound, own};
+use outbound::{Outbound, own};
 
 /// Of a request or a response; seldom more.
 pub type EditsList<'t> = SmallVec<[&'t Edits; 3]>;
@@ -214,7 +214,7 @@ impl<'t> Planner<'_, 't> {
         let direction = self.listener.config.direction;
         let scheme = self.scheme(direction);
         let own = own((self.worker, direction), self.downstream, scheme, record);
-        let (set, append) = (own.set().collect::<Fields<'_>>(), own.append());
+        let (set, append) = (own.set(), own.append());
         let headers = Presented {
             received: message.view(head),
             untrusted: own.untrusted(&self.worker.http.untrusted),

@@ -187,11 +187,19 @@ impl Outgoing {
         }
     }
 
-    /// The same once more.
-    pub fn copy(&self) -> Self {
+    /// How many bytes are ready for the wire so far: a head's own, too, if it is one of HTTP/1.
+    pub fn staged_bytes(&self) -> usize {
         match self {
-            Self::Http1(buffer) => Self::Http1(buffer.copy()),
-            Self::Http2(message) => Self::Http2(Box::new(message.copy())),
+            Self::Http1(buffer) => buffer.filled().len(),
+            Self::Http2(message) => message.payload.len(),
+        }
+    }
+
+    /// The head once more; `head_bytes`: [`Self::staged_bytes`] before anything came behind it.
+    pub fn copy_head(&self, head_bytes: usize) -> Self {
+        match self {
+            Self::Http1(buffer) => Self::Http1(buffer.copy_front(head_bytes)),
+            Self::Http2(message) => Self::Http2(Box::new(message.copy_head())),
         }
     }
 
@@ -269,7 +277,7 @@ impl Message {
         }
     }
 
-    fn copy(&self) -> Self {
+    fn copy_head(&self) -> Self {
         Self {
             head: None,
             protocol: self.protocol.clone(),
@@ -277,8 +285,7 @@ impl Message {
                 Some(head) => KeptRequest::of(head),
                 None => self.kept.clone(),
             },
-            payload: self.payload.clone(),
-            trailers: self.trailers.clone(),
+            ..Self::default()
         }
     }
 

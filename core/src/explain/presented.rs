@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::Described;
 use crate::{
-    forwarded::{self, Client, Own, Presented},
+    forwarded::{self, Client, Own, OwnFields, Presented},
     header::{Headers, Names},
     hops::Hops,
     http1::Known,
@@ -130,8 +130,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    pub(super) fn set(&self) -> Vec<(Known, &[u8])> {
-        self.own.set().collect()
+    pub(super) fn set(&self) -> OwnFields<'_> {
+        self.own.set()
     }
 
     pub(super) fn append(&self) -> Option<(Known, &[u8])> {

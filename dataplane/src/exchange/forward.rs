@@ -103,7 +103,7 @@ impl Forward<'_, '_> {
         downstream.consume_head();
         let keeps = replay.is_some();
         let mut upload = Upload::of(self.worker, downstream, &outgoing, keeps, &bytes);
-        let first = keeps.then(|| outgoing.copy());
+        let head_bytes = outgoing.staged_bytes();
         let staged = upload.stage(
             &mut downstream.received,
             &mut outgoing,
@@ -132,8 +132,8 @@ impl Forward<'_, '_> {
             Ok(false) => {
                 let body = Streamed {
                     upload: &mut upload,
+                    first: keeps.then(|| outgoing.copy_head(head_bytes)),
                     outgoing,
-                    first,
                     replay: replay.as_mut(),
                     bytes: &bytes,
                 };

@@ -205,7 +205,7 @@ impl Streamed<'_, '_> {
         if !replay.is_whole() {
             return Err(Failure::UpstreamClosed);
         }
-        self.outgoing = first.copy();
+        self.outgoing = first.copy_head(first.staged_bytes());
         replay.stage(&mut self.outgoing, framing);
         Ok(replay.is_complete())
     }

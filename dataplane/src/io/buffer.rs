@@ -149,10 +149,10 @@ impl Buffer {
         self.start = 0;
     }
 
-    /// The same bytes in another one of the same pool.
-    pub fn copy(&self) -> Self {
+    /// The first `count` bytes, which are there, in another one of the same pool.
+    pub fn copy_front(&self, count: usize) -> Self {
         let mut copy = self.pool.take_size(self.size);
-        copy.bytes.extend_from_slice(self.filled());
+        copy.bytes.extend_from_slice(&self.filled()[..count]);
         copy
     }
 

@@ -11,7 +11,6 @@ use ringmain_core::{
     http1::{Framing, Known, RequestHead, RequestWrite, encode_request},
     http2::{self, Scheme},
 };
-use smallvec::SmallVec;
 
 use super::{EditsList, HttpVersion};
 use crate::{
@@ -42,9 +41,6 @@ pub(super) struct Outbound<'a> {
     /// What the proxy says itself; the same of all copies.
     pub(super) own: &'a Own<'a>,
 }
-
-/// Fields of the proxy's own.
-pub(super) type Fields<'a> = SmallVec<[(Known, &'a [u8]); 6]>;
 
 /// What the proxy says of the request at the front of `downstream`.
 pub(super) fn own<'a>(
@@ -99,7 +95,7 @@ impl Outbound<'_> {
     ) -> Result<Outgoing, Failure> {
         let original;
         let mut expected = itoa::Buffer::new();
-        let mut set: Fields<'_> = self.own.set().collect();
+        let mut set = self.own.set();
         if self.own.tells_attempt() {
             // The first try; a further one says so itself.
             set.push((Known::XEnvoyAttemptCount, b"1"));
