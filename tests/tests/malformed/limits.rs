@@ -152,7 +152,11 @@ pub(crate) fn a_refused_request_is_logged_with_its_path(io: Io) {
 /// A request, and what the log says of its method and its path.
 const REFUSED: &[(&str, &str, &str)] = &[
     ("GET /a?b HTTP/1.1\r\nhost : a\r\n\r\n", "GET", "/a?b"),
-    ("GET /\" HTTP/1.1\r\nhost: a\r\n\r\n", "GET", "/\\x22"),
+    (
+        "GET /\" HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
+        "GET",
+        "/\\x22",
+    ),
     ("PUT /a HTTP/1.0\r\n\r\n", "PUT", "/a"),
     (
         "POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: x\r\n\r\n",
