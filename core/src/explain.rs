@@ -122,7 +122,7 @@ fn decided(
     let peer = peer_text(described);
     let fields = match Fields::of(http, direction, described, &peer) {
         Ok(fields) => fields,
-        Err(name) => return refused_underscore(&name),
+        Err(name) => return refused_underscore(name),
     };
     explanation.presented = Some(fields.part());
     let (path, query) = match path(http, described, fields.scheme()) {

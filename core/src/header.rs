@@ -5,7 +5,7 @@ mod names;
 use std::borrow::Cow;
 
 pub use names::Names;
-use ringmain_config::route::HeaderEdits;
+use ringmain_config::{route::HeaderEdits, tuning::UnderscoresInHeaders};
 
 use crate::http1::{self, Known};
 
@@ -50,6 +50,26 @@ pub(crate) fn joined<'v>(
         joined.extend_from_slice(value);
     }
     Some(joined)
+}
+
+/// Those of a head's names that do not go on, since they hold `_`; `None` when all do.
+///
+/// # Errors
+/// The first such name: its request is refused.
+#[inline]
+pub fn underscored<'n>(
+    policy: UnderscoresInHeaders,
+    names: impl Iterator<Item = &'n str>,
+) -> Result<Option<Names>, &'n str> {
+    if policy == UnderscoresInHeaders::Allow {
+        return Ok(None);
+    }
+    let mut names = names.filter(|name| name.contains('_')).peekable();
+    match (policy, names.peek()) {
+        (UnderscoresInHeaders::Reject, Some(name)) => Err(name),
+        (UnderscoresInHeaders::Drop, Some(_)) => Ok(Some(names.collect())),
+        (UnderscoresInHeaders::Allow, _) | (_, None) => Ok(None),
+    }
 }
 
 /// [`HeaderEdits`] made ready for the encoder: names checked, and lower-cased where they are only

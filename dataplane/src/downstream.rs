@@ -89,7 +89,7 @@ pub struct Downstream {
     pub wants_upgrade: bool,
     /// When the request's first byte was there.
     pub started: Micros,
-    /// When its head was there.
+    /// When its head was there, or when a delay that a rule asked for was over.
     pub head_at: Micros,
     /// When its last answer was sent: the clock is not asked again for what follows at once.
     pub answered: Micros,

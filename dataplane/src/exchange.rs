@@ -62,21 +62,13 @@ pub async fn exchange(worker: &Rc<Worker>, downstream: &mut Downstream) -> After
         None => Decided::no_route(),
     };
     let edits = decided.edits.take();
-    let mut result = Ok(());
-    if let Some(delay) = decided.delay {
+    let delayed = match decided.delay {
         // In a box of its own: its timer makes it large.
-        result = Box::pin(self::delay(worker, downstream, delay, &mut record)).await;
-        // The upstream has no part in it: its time, and the route's timeout, begin behind it. The
-        // time that the client gives has begun before.
-        downstream.head_at = worker.now();
-        if let Ok(Plan::Forward(forwarding)) = &mut decided.plan {
-            forwarding.grpc_timeout = forwarding
-                .grpc_timeout
-                .map(|time| time.saturating_sub(delay));
-        }
-    }
+        Some(time) => Box::pin(delay(worker, downstream, (time, &mut decided), &mut record)).await,
+        None => Ok(()),
+    };
     // By reference: what a plan holds is large.
-    let result = match (result, &mut decided.plan) {
+    let result = match (delayed, &mut decided.plan) {
         (Err(failure), _) => Err(failure),
         (Ok(()), Ok(Plan::Forward(forwarding))) => {
             let outgoing = forwarding.outgoing.take();
@@ -132,19 +124,26 @@ pub async fn exchange(worker: &Rc<Worker>, downstream: &mut Downstream) -> After
     after
 }
 
-/// Waits because the route says so.
+/// Waits because the route says so. The upstream has no part in it: its time, and the route's
+/// timeout, begin behind it. The time that the client gives has begun before.
 async fn delay(
     worker: &Worker,
-    downstream: &Downstream,
-    delay: Duration,
+    downstream: &mut Downstream,
+    (time, decided): (Duration, &mut Decided<'_>),
     record: &mut Record<'_>,
 ) -> Result<(), Failure> {
     record.flag(Flag::Di.into());
     let call = &downstream.call;
     // Somebody who has gone is not waited for.
     call.wait_for(None);
-    let waited = call.sleep(&worker.deadlines, delay).await;
+    let waited = call.sleep(&worker.deadlines, time).await;
     call.end_wait();
+    downstream.head_at = worker.now();
+    if let Ok(Plan::Forward(forwarding)) = &mut decided.plan
+        && let Some(left) = &mut forwarding.grpc_timeout
+    {
+        *left = left.saturating_sub(time);
+    }
     waited.map_err(|Gone| Failure::DownstreamGone)
 }
 

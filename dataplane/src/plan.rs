@@ -8,14 +8,14 @@ mod outbound;
 
 use std::{borrow::Cow, time::Duration};
 
-use ringmain_config::{cluster::Protocol, listener::Direction, tuning::UnderscoresInHeaders};
+use ringmain_config::{cluster::Protocol, listener::Direction};
 use ringmain_core::{
     affinity::Affinity,
     failure::Failure,
     filter::{Passage, Then, cors::Cors},
     forwarded::{self, Own, Presented},
     grpc,
-    header::{Edits, Headers},
+    header::{Edits, Headers, underscored},
     hops::Hops,
     http1::{Framing, Known, MethodKind, Reject},
     path::{Made, Refused},
@@ -322,18 +322,12 @@ impl<'t> Planner<'_, 't> {
     fn underscored(&self) -> Result<Option<Edits>, Failure> {
         let (message, head) = (&self.downstream.request, self.downstream.head());
         let names = message.headers(head).map(|(name, _)| name);
-        let mut names = names.filter(|name| name.contains('_')).peekable();
-        match self.worker.http.underscores {
-            UnderscoresInHeaders::Allow => Ok(None),
-            UnderscoresInHeaders::Reject if names.peek().is_some() => {
-                Err(Failure::BadRequest(Reject::HeaderUnderscore))
-            }
-            UnderscoresInHeaders::Reject => Ok(None),
-            UnderscoresInHeaders::Drop => Ok(names.peek().is_some().then(|| Edits {
-                dropped: names.collect(),
-                ..Edits::default()
-            })),
-        }
+        let dropped = underscored(self.worker.http.underscores, names)
+            .map_err(|_| Failure::BadRequest(Reject::HeaderUnderscore))?;
+        Ok(dropped.map(|dropped| Edits {
+            dropped,
+            ..Edits::default()
+        }))
     }
 
     /// What the request meets before the route's action; `Some` when that answers it.

@@ -19,9 +19,9 @@ const PROSE_COLUMNS_MAX: usize = 105;
 /// Directories in which lines are longer still, and how many: these numbers may only become less.
 const LONGER: [(&str, usize); 6] = [
     ("cli", 11),
-    ("config", 21),
-    ("controlplane", 74),
-    ("core", 14),
+    ("config", 1),
+    ("controlplane", 14),
+    ("core", 13),
     ("dataplane", 10),
     ("tests", 23),
 ];

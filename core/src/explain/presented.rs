@@ -4,16 +4,13 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use ringmain_config::{
-    listener::Direction,
-    tuning::{Http, UnderscoresInHeaders},
-};
+use ringmain_config::{listener::Direction, tuning::Http};
 use serde::Serialize;
 
 use super::Described;
 use crate::{
     forwarded::{self, Client, Own, OwnFields, Presented},
-    header::{Headers, Names},
+    header::{Headers, Names, underscored},
     hops::Hops,
     http1::Known,
 };
@@ -63,16 +60,11 @@ impl<'a> Fields<'a> {
     pub(super) fn of(
         http: &Http,
         direction: Direction,
-        described: &Described,
+        described: &'a Described,
         peer: &'a str,
-    ) -> Result<Self, String> {
-        let names = described.headers.iter().map(|(name, _)| name);
-        let mut underscored = names.filter(|name| name.contains('_')).peekable();
-        let dropped = match (http.underscores_in_headers, underscored.peek()) {
-            (UnderscoresInHeaders::Allow, _) | (_, None) => None,
-            (UnderscoresInHeaders::Reject, Some(name)) => return Err((*name).clone()),
-            (UnderscoresInHeaders::Drop, Some(_)) => Some(underscored.collect()),
-        };
+    ) -> Result<Self, &'a str> {
+        let names = described.headers.iter().map(|(name, _)| name.as_str());
+        let dropped = underscored(http.underscores_in_headers, names)?;
         let host = ("host".to_owned(), described.authority.clone());
         let received: Vec<_> = [host]
             .into_iter()
