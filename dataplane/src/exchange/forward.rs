@@ -329,17 +329,19 @@ impl Forward<'_, '_> {
             true => self.worker.now(),
             false => downstream.head_at,
         };
+        // Nothing moves while a connection is waited for.
+        let late = until.min(now + micros(self.worker.limits.stream_idle_timeout));
         let checked_out = match self.forwarding.protocol {
             HttpVersion::Http1 => {
                 let call = &downstream.call;
-                pool::check_out(self.worker, &lease, call, fresh, (now, until))
+                pool::check_out(self.worker, &lease, call, fresh, (now, late))
                     .await
                     .map(Upstream::Http1)
             }
             HttpVersion::Http2 => {
                 downstream.call.wait_for(None);
                 let alarm = downstream.call.alarm(&self.worker.deadlines);
-                alarm.set(until);
+                alarm.set(late);
                 let loan = async {
                     let loan = http2::client::check_out(self.worker, &lease, alarm).await?;
                     match self.forwarding.upgrade {
@@ -360,7 +362,10 @@ impl Forward<'_, '_> {
                 if let Some(error) = error {
                     record.transport_failure(&error);
                 }
-                Err(failure)
+                Err(match failure {
+                    Failure::RouteTimeout if self.worker.now() < until => Failure::UpstreamIdle,
+                    failure => failure,
+                })
             }
         }
     }

@@ -1,6 +1,8 @@
 //! How many connections a rule allows (`connectionPool.tcp.maxConnections`), how long a kept one
 //! lives, and who waits for one.
 
+use std::{thread, time::Duration};
+
 use ringmain_tests::{Io, mesh::Builder, on_both, origin::Origin, wait::Gate};
 
 use crate::{
@@ -11,6 +13,7 @@ use crate::{
 on_both!(
     requests_wait_for_a_connection,
     a_client_that_leaves_takes_no_connection,
+    nobody_waits_for_ever,
     streams_wait_for_a_connection,
     kept_connections_are_closed,
 );
@@ -73,6 +76,35 @@ fn a_client_that_leaves_takes_no_connection(io: Io) {
     let mut verdicts: Vec<_> = mesh.finish().iter().map(|line| line.verdict()).collect();
     verdicts.sort();
     assert_eq!(verdicts, ["0 DC", "200 -", "200 -"]);
+}
+
+/// Without a timeout of the route. What holds the connection goes on, since something moves on it.
+fn nobody_waits_for_ever(io: Io) {
+    let origin = Origin::start(|conversation| {
+        drop(conversation.request());
+        conversation.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
+        while conversation.send("1\r\na\r\n") {
+            thread::sleep(Duration::from_millis(20));
+        }
+    });
+    for speaks in [Speaks::Http1, Speaks::Http2] {
+        let mesh = limited(io, Speaks::Http1, &origin, "tcp: {maxConnections: 1}")
+            .limit("stream_idle_timeout", "\"300ms\"")
+            .start();
+        let mut served = mesh.client();
+        served.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+        mesh.proxy
+            .wait_for_metric("ringmain_upstream_connections_active", 1);
+        assert_eq!(
+            Client::of(&mesh, speaks).get("/").status(),
+            504,
+            "{speaks:?}"
+        );
+        drop(served);
+        let mut verdicts: Vec<_> = mesh.finish().iter().map(|line| line.verdict()).collect();
+        verdicts.sort();
+        assert_eq!(verdicts, ["200 DC", "504 SI"], "{speaks:?}");
+    }
 }
 
 /// Where the streams of all connections are in use, too.

@@ -23,6 +23,7 @@ on_both!(
     what_is_tried_again,
     as_often_as_allowed,
     bodies_are_sent_again,
+    an_empty_body_that_ends_late,
     long_bodies_are_sent_once,
     refused_while_the_body_comes,
     a_slow_try_ends_its_stream_alone,
@@ -202,6 +203,28 @@ fn bodies_are_sent_again(io: Io) {
         for line in mesh.finish() {
             assert_eq!(line.verdict(), "200 -");
         }
+    }
+}
+
+/// Its head says that it is empty, and a frame of its own that it has ended.
+fn an_empty_body_that_ends_late(io: Io) {
+    for upstream in [Speaks::Http1, Speaks::Http2] {
+        let origin = origin(upstream, |request| match attempt(request) {
+            2 => Deed::Answer(200),
+            _ => Deed::Answer(503),
+        });
+        let mesh = ruled(io, upstream, &[&origin], &retries("5xx")).start();
+        let mut client = mesh.http2_client();
+        let mut fields = peer::request("POST", "/");
+        fields.push(("content-length", "0"));
+        let stream = client.begin(fields, false);
+        // The head has been looked at by itself.
+        client.ping();
+        client.send(&Frame::data(stream, [], true));
+        assert_eq!(client.response(stream).status(), 200);
+        drop(client);
+        assert_eq!(origin.requests().len(), 2);
+        assert_eq!(mesh.finish_one().verdict(), "200 -");
     }
 }
 
