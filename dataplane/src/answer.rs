@@ -113,6 +113,7 @@ impl Answer<'_> {
         }
         if let Some(request) = self.request.take() {
             request.release();
+            self.tries.depends_on_copy(None);
         }
         let framing = match self.head.framing() {
             Framing::UntilClose => Framing::Chunked,
@@ -258,7 +259,6 @@ impl Answer<'_> {
         bytes: &Cell<u64>,
         record: &mut Record<'_>,
     ) -> Result<(), Failure> {
-        self.progress.begun.set(true);
         let grpc_status = Cell::new(None);
         let carry = Carry {
             worker: self.worker,
@@ -282,12 +282,18 @@ impl Answer<'_> {
             Upstream::Http2(loan) => match &mut loan.incoming {
                 Some(incoming) => Source::Http2(incoming),
                 None => {
+                    self.progress.begun.set(true);
                     let sent = carry.flush(&mut sink).await;
                     return sent.map_err(|broken| self.failure(&broken));
                 }
             },
         };
-        let carried = match carry.pass_on(&mut source, &mut sink, None) {
+        let passed_on = carry.pass_on(&mut source, &mut sink, None);
+        // A client of HTTP/1 has nothing of an answer that was broken from the beginning.
+        if passed_on.is_ok() {
+            self.progress.begun.set(true);
+        }
+        let carried = match passed_on {
             Ok(Reached::End) => carry.flush(&mut sink).await,
             Ok(reached) => {
                 if let Source::Http1 { stream, .. } = &source {
@@ -498,13 +504,18 @@ impl Answer<'_> {
     }
 
     fn failure(&self, broken: &Broken) -> Failure {
+        let has_begun = self.progress.begun.get();
         match broken {
             Broken::Target if self.is_over() => Failure::RouteTimeout,
             Broken::Target => Failure::DownstreamGone,
-            Broken::Malformed(reject) => Failure::BadResponseBody(*reject),
+            Broken::Malformed(reject) if has_begun => Failure::BadResponseBody(*reject),
+            Broken::Malformed(reject) => Failure::BadResponse(*reject),
             Broken::Late => self.too_late(),
-            Broken::Reset => self.late_or(Failure::UpstreamResetWithin),
-            Broken::Fault => self.late_or(Failure::UpstreamProtocolWithin),
+            Broken::Reset if has_begun => self.late_or(Failure::UpstreamResetWithin),
+            Broken::Reset => self.late_or(Failure::UpstreamReset),
+            Broken::Fault if has_begun => self.late_or(Failure::UpstreamProtocolWithin),
+            Broken::Fault => self.late_or(Failure::UpstreamProtocol),
+            Broken::Ended | Broken::Source if !has_begun => self.late_or(Failure::UpstreamClosed),
             Broken::Ended | Broken::Source | Broken::Stopped => {
                 self.late_or(Failure::UpstreamTruncated)
             }

@@ -326,21 +326,46 @@ fn garbage(io: Io) {
     }
 }
 
+/// What has come of an answer is sent on only when none of it is broken.
 fn garbage_in_a_body(io: Io) {
-    let outcome = ask(io, |conversation| {
+    let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\npart\r\n";
+    let garbage = "what?\r\n";
+    let why = |when| format!("upstream_reset_{when}{{protocol_error|http1.chunk_size}}");
+    let (answer, line) = ask(io, move |conversation| {
         drop(conversation.request());
-        conversation.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\npart\r\n");
-        conversation.send("what?\r\n");
+        conversation.send([head, garbage].concat());
         conversation.wait_for_end();
     });
-    let (answer, line) = outcome;
-    assert!(
-        !matches!(answer, Ok(ref answer) if answer.status() == 200),
-        "{answer:?}"
+    assert_eq!(answer.unwrap().status(), 502, "{}", line.text);
+    assert_eq!(line.verdict(), "502 UPE", "{}", line.text);
+    assert_eq!(
+        line.get("response_code_details"),
+        why("before_response_started")
     );
-    assert_eq!(line.get("response_flags"), "UPE", "{}", line.text);
-    let why = "upstream_reset_after_response_started{protocol_error|http1.chunk_size}";
-    assert_eq!(line.get("response_code_details"), why);
+
+    let gate = Gate::new();
+    let opens = gate.clone();
+    let origin = Origin::start(move |conversation| {
+        drop(conversation.request());
+        conversation.send(head);
+        opens.pass();
+        conversation.send(garbage);
+        conversation.wait_for_end();
+    });
+    let mesh = Mesh::to(io, &origin);
+    let mut client = mesh.client();
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    assert_eq!(client.wire.head().unwrap().status(), 200);
+    assert_eq!(client.wire.exactly(9).unwrap(), b"4\r\npart\r\n");
+    gate.open();
+    client.expect_end();
+    drop(client);
+    let line = mesh.finish_one();
+    assert_eq!(line.verdict(), "200 UPE", "{}", line.text);
+    assert_eq!(
+        line.get("response_code_details"),
+        why("after_response_started")
+    );
 }
 
 fn stalled_before_the_answer(io: Io) {

@@ -71,10 +71,13 @@ impl<'a> Fields<'a> {
             .chain(described.headers.clone())
             .collect();
         let has = |known: Known| received.as_slice().value(known.name()).is_some();
-        let proto = received.as_slice().value(Known::XForwardedProto.name());
+        // The first of several, as the proxy takes it.
+        let is_proto = |name: &str| name.eq_ignore_ascii_case(Known::XForwardedProto.name());
+        let proto = received.iter().find(|(name, _)| is_proto(name));
+        let proto = proto.map(|(_, value)| value.as_bytes());
         let hops = http.xff_trusted_hops;
         // As the proxy decides it for a connection without TLS: what the URL says is no proof.
-        let scheme = forwarded::scheme(direction, hops, proto.as_deref(), "http");
+        let scheme = forwarded::scheme(direction, hops, proto, "http");
         let from = || {
             let address = described.source.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
             let named = received.as_slice().value(Known::XForwardedFor.name());

@@ -474,7 +474,14 @@ impl Loan {
             }
             Pin::new(&mut *response).poll(context).map_ok(Ok)
         });
-        match head.await.map_err(|error| failure(&error))? {
+        let head = head.await.map_err(|error| {
+            if error.is_remote() && error.reason() == Some(Reason::ENHANCE_YOUR_CALM) {
+                // It may go on refusing for as long as the connection lasts.
+                self.connection.is_spent.set(true);
+            }
+            failure(&error)
+        });
+        match head? {
             Err(interim) => Ok(Head::Interim(interim)),
             Ok(response) => {
                 let (parts, body) = response.into_parts();

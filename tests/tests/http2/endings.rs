@@ -21,6 +21,8 @@ on_both!(
     a_refused_stream_is_sent_again,
     a_request_that_is_always_refused,
     an_upstream_that_resets_within_its_answer,
+    an_answer_that_is_broken_at_once,
+    an_upstream_that_wants_calm,
     an_upstream_that_resets_before_its_answer,
     an_upstream_that_closes_within_its_answers,
     an_upstream_that_is_not_one,
@@ -237,6 +239,48 @@ fn an_upstream_that_resets_within_its_answer(io: Io) {
         let why = "upstream_reset_after_response_started{remote_reset}";
         assert_eq!(details, why, "{}", line.text);
     }
+}
+
+/// Nothing of it has gone to a client of HTTP/1, which gets an answer of the proxy's own.
+fn an_answer_that_is_broken_at_once(io: Io) {
+    let origin = Origin::http2(&[], |peer, stream, _| {
+        let frames = [
+            Frame::headers(stream, [(":status", "200")], false),
+            Frame::data(stream, "half", false),
+            Frame::reset(stream, code::INTERNAL_ERROR),
+        ];
+        peer.send_bytes(frames.map(|frame| frame.bytes()).concat());
+    });
+    let mesh = Mesh::to_http2(io, &origin);
+    let answer = mesh.client().get("/");
+    assert_eq!(answer.status(), 503, "{}", answer.text());
+    let line = mesh.finish_one();
+    assert!(line.verdict().starts_with("503 UR"), "{}", line.text);
+    let details = line.get("response_code_details");
+    assert!(details.contains("before_response_started"), "{}", line.text);
+}
+
+/// An upstream that has had enough of a connection gets another one.
+fn an_upstream_that_wants_calm(io: Io) {
+    let origin = Origin::start(|conversation| {
+        let is_first = conversation.index == 0;
+        let mut peer = conversation.http2(&[]).unwrap();
+        while let Ok((stream, _)) = peer.request() {
+            match is_first {
+                true => peer.send(&Frame::reset(stream, code::ENHANCE_YOUR_CALM)),
+                false => peer.answer(stream, "whole"),
+            };
+        }
+    });
+    let mesh = Mesh::to_http2(io, &origin);
+    let mut client = mesh.client();
+    assert_eq!(client.get("/").status(), 503);
+    for _ in 0..3 {
+        assert_eq!(client.get("/").text(), "whole");
+    }
+    assert_eq!(origin.connections(), 2);
+    drop(client);
+    mesh.finish();
 }
 
 fn an_upstream_that_resets_before_its_answer(io: Io) {

@@ -242,8 +242,8 @@ fn answers_that_nobody_reads(io: Io) {
     mesh.finish();
 }
 
-/// Of 20 bytes each, as far as a stream's window reaches. What a frame costs by itself is not held for
-/// each of them.
+/// Of 20 bytes each, as far as a stream's window reaches. What a frame costs by itself is not held
+/// for each of them.
 fn many_frames_that_nobody_reads(io: Io) {
     const STREAMS: u64 = 8;
     const FRAMES: usize = STREAM_WINDOW / 20;
