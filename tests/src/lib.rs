@@ -21,6 +21,7 @@ pub mod admin;
 pub mod binary;
 pub mod client;
 pub mod curl;
+pub mod documents;
 pub mod http2;
 pub mod load;
 pub mod mesh;

@@ -7,20 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-fn root() -> PathBuf {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    tests
-        .parent()
-        .expect("the crate lies in the workspace")
-        .to_owned()
-}
+use ringmain_tests::documents::{names, root};
 
-/// Everything between backticks.
-fn names() -> Vec<String> {
-    let text = fs::read_to_string(root().join("docs/life-of-a-request.md")).unwrap();
-    let names = text.split('`').skip(1).step_by(2);
-    names.map(str::to_owned).collect()
-}
+const DOCUMENT: &str = "docs/life-of-a-request.md";
 
 /// The sources that the document is about, each with its path.
 fn sources() -> Vec<(PathBuf, String)> {
@@ -62,7 +51,7 @@ fn belongs_to(path: &Path, text: &str, owner: &str) -> bool {
 #[test]
 fn files_exist() {
     let mut count = 0;
-    for name in names().iter().filter(|name| name.ends_with(".rs")) {
+    for name in names(DOCUMENT).iter().filter(|name| name.ends_with(".rs")) {
         let is_there = ["dataplane/src", ""]
             .iter()
             .any(|folder| root().join(folder).join(name).is_file());
@@ -76,7 +65,10 @@ fn files_exist() {
 fn functions_and_types_exist() {
     let sources = sources();
     let mut count = 0;
-    for name in names().iter().filter(|name| !name.contains(['.', '/'])) {
+    for name in names(DOCUMENT)
+        .iter()
+        .filter(|name| !name.contains(['.', '/']))
+    {
         let mut parts = name.rsplit("::");
         let last = parts.next().unwrap();
         let owner = parts.next();
@@ -92,7 +84,7 @@ fn functions_and_types_exist() {
 #[test]
 fn tuning_keys_exist() {
     let keys = fs::read_to_string(root().join("config/src/tuning/keys.rs")).unwrap();
-    for name in names() {
+    for name in names(DOCUMENT) {
         if let Some(key) = name.strip_prefix("limits.") {
             assert!(
                 keys.contains(&format!(" {key}: ")),

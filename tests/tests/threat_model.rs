@@ -2,25 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
-fn root() -> PathBuf {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    tests
-        .parent()
-        .expect("the crate lies in the workspace")
-        .to_owned()
-}
+use ringmain_tests::documents::{names, root};
 
-/// Everything between backticks.
-fn names() -> Vec<String> {
-    let text = fs::read_to_string(root().join("docs/threat-model.md")).unwrap();
-    let names = text.split('`').skip(1).step_by(2);
-    names.map(str::to_owned).collect()
-}
+const DOCUMENT: &str = "docs/threat-model.md";
 
 /// All of the sources at this place, a file or a directory.
 fn sources(path: &Path) -> String {
@@ -36,7 +22,7 @@ fn sources(path: &Path) -> String {
 #[test]
 fn tests_exist() {
     let mut count = 0;
-    for name in names() {
+    for name in names(DOCUMENT) {
         let Some((file, function)) = name.split_once("::") else {
             continue;
         };
@@ -54,7 +40,7 @@ fn tests_exist() {
 #[test]
 fn tuning_keys_exist() {
     let keys = sources(&root().join("config/src/tuning/keys.rs"));
-    let names = names().into_iter();
+    let names = names(DOCUMENT).into_iter();
     let keys_named: Vec<_> = names
         .filter(|name| name.starts_with("limits.") || name.starts_with("http."))
         .collect();
@@ -71,7 +57,10 @@ fn tuning_keys_exist() {
 #[test]
 fn metrics_exist() {
     let sources = sources(&root().join("dataplane/src/metrics"));
-    for name in names().iter().filter(|name| name.starts_with("ringmain_")) {
+    for name in names(DOCUMENT)
+        .iter()
+        .filter(|name| name.starts_with("ringmain_"))
+    {
         assert!(
             sources.contains(&format!("\"{name}\"")),
             "there is no metric {name}"
@@ -82,7 +71,10 @@ fn metrics_exist() {
 #[test]
 fn rules_exist() {
     let reasons = sources(&root().join("core/src/http1/reject.rs"));
-    for name in names().iter().filter(|name| name.starts_with("http1.")) {
+    for name in names(DOCUMENT)
+        .iter()
+        .filter(|name| name.starts_with("http1."))
+    {
         let name = name.trim_end_matches('*');
         assert!(
             reasons.contains(&format!("\"{name}")),

@@ -3,11 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs};
+
+use ringmain_tests::documents::root;
 
 /// Lines above which a file has a seam that was not found.
 const LINES_MAX: usize = 800;
@@ -25,14 +23,6 @@ const LONGER: [(&str, usize); 6] = [
     ("dataplane", 10),
     ("tests", 23),
 ];
-
-fn root() -> PathBuf {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    tests
-        .parent()
-        .expect("the crate lies in the workspace")
-        .to_owned()
-}
 
 /// Files of the repository with this ending, as paths relative to its root.
 fn files(ending: &str) -> Vec<String> {
