@@ -1,6 +1,6 @@
 //! The Document that a proxy runs, asked from the proxy itself or from its control plane.
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{net::SocketAddr, path::Path};
 
 use ringmain_config::{
     document::{Document, Part, PartKind},
@@ -56,19 +56,10 @@ fn from_dump(dump: Value) -> Result<Document, String> {
     };
     for part in dump.parts {
         let version = u64::from_str_radix(&part.version, 16).map_err(|error| error.to_string())?;
-        let value = typed(part.kind, part.value).map_err(|error| error.to_string())?;
+        let value = Part::of_json(part.kind, part.value).map_err(|error| error.to_string())?;
         document.upsert_versioned(value, version);
     }
     Ok(document)
-}
-
-fn typed(kind: PartKind, value: Value) -> Result<Part, serde_json::Error> {
-    Ok(match kind {
-        PartKind::Listener => Part::Listener(Arc::new(serde_json::from_value(value)?)),
-        PartKind::RouteTable => Part::RouteTable(Arc::new(serde_json::from_value(value)?)),
-        PartKind::Cluster => Part::Cluster(Arc::new(serde_json::from_value(value)?)),
-        PartKind::EndpointSet => Part::EndpointSet(Arc::new(serde_json::from_value(value)?)),
-    })
 }
 
 #[cfg(test)]

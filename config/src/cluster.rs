@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{origin::Origin, retry::RetryBudget};
+use crate::{origin::Origin, retry::RetryBudget, tls::ClientTls};
 
 /// Where requests of a route go. Its endpoints are the Document's endpoint set of the same name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,13 @@ pub struct Cluster {
     /// What is spoken to its endpoints.
     #[serde(default, skip_serializing_if = "Protocol::is_default")]
     pub protocol: Protocol,
+    /// How that is carried.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub transport: Transport,
+    /// Connections begin with a header of the PROXY protocol that says whose they are. Absent: they
+    /// do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// How an endpoint is chosen.
     #[serde(default)]
     pub balancer: Balancer,
@@ -65,6 +72,31 @@ impl Protocol {
     fn is_default(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// How what is spoken to a cluster's endpoints is carried.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// As it is.
+    #[default]
+    Plaintext,
+    /// Within TLS.
+    Tls(ClientTls),
+    /// Within TLS to those endpoints that speak the mesh's
+    /// ([`Endpoint::is_in_mesh`](crate::endpoint::Endpoint)), as it is to the others. Requests go
+    /// to the former over HTTP/2, whatever the cluster's protocol; it is spoken at the other end.
+    Mesh(ClientTls),
+}
+
+/// Version of a PROXY protocol header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProxyProtocol {
+    /// Text.
+    V1,
+    /// Binary.
+    V2,
 }
 
 /// How an endpoint is chosen (`DestinationRule.trafficPolicy.loadBalancer`: `simple` and

@@ -8,21 +8,154 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    cluster::Cluster, content, endpoint::EndpointSet, listener::Listener, route::RouteTable,
+    authentication::Authentication, authorization::Authorization, cluster::Cluster, content,
+    endpoint::EndpointSet, listener::Listener, route::RouteTable, secret::Secret,
 };
 
-/// What kind of part a name belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PartKind {
-    /// [`Listener`].
-    Listener,
-    /// [`RouteTable`].
-    RouteTable,
-    /// [`Cluster`].
-    Cluster,
-    /// [`EndpointSet`].
-    EndpointSet,
+/// Each kind of part: its doc, the name of its type and kind, of its field in a [`Document`], of
+/// the field that has its name, and what it is called. In the order that a reader wants them.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident, $field:ident, $name:ident, $called:literal;)*) => {
+        /// What kind of part a name belongs to.
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+        )]
+        #[serde(rename_all = "snake_case")]
+        pub enum PartKind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl PartKind {
+            /// All kinds.
+            pub const ALL: &[Self] = &[$(Self::$kind),*];
+
+            /// What it is called, for example `route table`.
+            pub fn called(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $called,)*
+                }
+            }
+        }
+
+        /// One part of a Document.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Part {
+            $($(#[$doc])* $kind(Arc<$kind>),)*
+        }
+
+        impl Part {
+            /// Its kind and name.
+            pub fn key(&self) -> PartKey {
+                let (kind, name) = match self {
+                    $(Self::$kind(part) => (PartKind::$kind, &part.$name),)*
+                };
+                PartKey {
+                    kind,
+                    name: name.clone(),
+                }
+            }
+
+            /// A part of the `kind`, of its form in JSON.
+            ///
+            /// # Errors
+            /// When it is not of that kind.
+            pub fn of_json(
+                kind: PartKind,
+                value: serde_json::Value,
+            ) -> Result<Self, serde_json::Error> {
+                Ok(match kind {
+                    $(PartKind::$kind => Self::$kind(Arc::new(serde_json::from_value(value)?)),)*
+                })
+            }
+
+            /// Its form in JSON, without its kind, and without what is confidential in it.
+            pub fn to_shown_json(&self) -> serde_json::Value {
+                let value = match self.redacted() {
+                    $(Self::$kind(part) => serde_json::to_value(part),)*
+                };
+                value.expect("parts have only string keys and finite values")
+            }
+
+            /// How many share it, [`Arc::strong_count`].
+            pub fn sharers(&self) -> usize {
+                match self {
+                    $(Self::$kind(part) => Arc::strong_count(part),)*
+                }
+            }
+        }
+
+        /// Everything one proxy needs to know.
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(default)]
+        pub struct Document {
+            /// Increases with every change that a control plane publishes; 0: none was received
+            /// yet.
+            pub generation: u64,
+            $($(#[$doc])* pub $field: Parts<$kind>,)*
+        }
+
+        impl Document {
+            /// As [`Self::upsert`], with the version that the wire named.
+            pub fn upsert_versioned(&mut self, part: Part, version: u64) {
+                match part {
+                    $(Part::$kind(part) => {
+                        replace(&mut self.$field, part.$name.clone(), version, part);
+                    })*
+                }
+            }
+
+            /// Removes a part; one that is not there stays so.
+            pub fn remove(&mut self, key: &PartKey) {
+                match key.kind {
+                    $(PartKind::$kind => remove(&mut self.$field, &key.name),)*
+                }
+            }
+
+            /// What leads from `before` to this one.
+            pub fn changes_since(&self, before: &Self) -> Changes {
+                let mut changes = Changes::default();
+                $(changes.add(PartKind::$kind, &before.$field, &self.$field, Part::$kind);)*
+                changes
+            }
+
+            /// Every part, in the order of [`PartKind::ALL`] and of their names.
+            pub fn parts(&self) -> impl Iterator<Item = (u64, Part)> + '_ {
+                let parts = std::iter::empty();
+                $(let parts = parts.chain(self.$field.values().map(|part| {
+                    (part.version, Part::$kind(part.value.clone()))
+                }));)*
+                parts
+            }
+
+            /// Which versions it holds.
+            pub fn versions(&self) -> BTreeMap<PartKey, u64> {
+                let mut versions = BTreeMap::new();
+                $(versions.extend(self.$field.iter().map(|(name, part)| {
+                    let (kind, name) = (PartKind::$kind, name.clone());
+                    (PartKey { kind, name }, part.version)
+                }));)*
+                versions
+            }
+        }
+    };
+}
+
+kinds! {
+    /// Where connections are accepted.
+    Listener, listeners, name, "listener";
+    /// How requests are routed.
+    RouteTable, route_tables, name, "route table";
+    /// Where they go.
+    Cluster, clusters, name, "cluster";
+    /// Who answers there.
+    EndpointSet, endpoint_sets, cluster, "endpoint set";
+    /// Certificates, keys, and what is trusted.
+    Secret, secrets, name, "secret";
+    /// Whose word is taken for who sent a request.
+    Authentication, authentications, name, "authentication";
+    /// Who may do what.
+    Authorization, authorizations, name, "authorization";
 }
 
 /// Names one part of a Document.
@@ -36,49 +169,23 @@ pub struct PartKey {
 
 impl fmt::Display for PartKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.kind {
-            PartKind::Listener => "listener",
-            PartKind::RouteTable => "route table",
-            PartKind::Cluster => "cluster",
-            PartKind::EndpointSet => "endpoint set",
-        };
-        write!(formatter, "{kind} {:?}", self.name)
+        write!(formatter, "{} {:?}", self.kind.called(), self.name)
     }
-}
-
-/// One part of a Document.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Part {
-    /// Where connections are accepted.
-    Listener(Arc<Listener>),
-    /// How requests are routed.
-    RouteTable(Arc<RouteTable>),
-    /// Where they go.
-    Cluster(Arc<Cluster>),
-    /// Who answers there.
-    EndpointSet(Arc<EndpointSet>),
 }
 
 impl Part {
-    /// Its kind and name.
-    pub fn key(&self) -> PartKey {
-        let (kind, name) = match self {
-            Self::Listener(listener) => (PartKind::Listener, &listener.name),
-            Self::RouteTable(table) => (PartKind::RouteTable, &table.name),
-            Self::Cluster(cluster) => (PartKind::Cluster, &cluster.name),
-            Self::EndpointSet(set) => (PartKind::EndpointSet, &set.cluster),
-        };
-        PartKey {
-            kind,
-            name: name.clone(),
-        }
-    }
-
     /// A hash of the content: the same part has the same version in every control plane process, so
     /// a proxy that reconnects is sent only what differs.
     pub fn version(&self) -> u64 {
         content::hash(self)
+    }
+
+    /// What may be shown of it.
+    fn redacted(&self) -> Self {
+        match self {
+            Self::Secret(secret) => Self::Secret(Arc::new(secret.redacted())),
+            other => other.clone(),
+        }
     }
 }
 
@@ -163,144 +270,11 @@ impl Changes {
     }
 }
 
-/// Everything one proxy needs to know.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Document {
-    /// Increases with every change that a control plane publishes; 0: none was received yet.
-    pub generation: u64,
-    /// By name.
-    pub listeners: Parts<Listener>,
-    /// By name.
-    pub route_tables: Parts<RouteTable>,
-    /// By name.
-    pub clusters: Parts<Cluster>,
-    /// By name of their cluster.
-    pub endpoint_sets: Parts<EndpointSet>,
-}
-
 impl Document {
     /// Adds or replaces a part; a part whose version is unchanged keeps its pointer.
     pub fn upsert(&mut self, part: Part) {
         let version = part.version();
         self.upsert_versioned(part, version);
-    }
-
-    /// As [`Self::upsert`], with the version that the wire named.
-    pub fn upsert_versioned(&mut self, part: Part, version: u64) {
-        match part {
-            Part::Listener(value) => {
-                replace(&mut self.listeners, value.name.clone(), version, value)
-            }
-            Part::RouteTable(value) => {
-                replace(&mut self.route_tables, value.name.clone(), version, value);
-            }
-            Part::Cluster(value) => replace(&mut self.clusters, value.name.clone(), version, value),
-            Part::EndpointSet(value) => {
-                replace(
-                    &mut self.endpoint_sets,
-                    value.cluster.clone(),
-                    version,
-                    value,
-                );
-            }
-        }
-    }
-
-    /// Removes a part; one that is not there stays so.
-    pub fn remove(&mut self, key: &PartKey) {
-        match key.kind {
-            PartKind::Listener => remove(&mut self.listeners, &key.name),
-            PartKind::RouteTable => remove(&mut self.route_tables, &key.name),
-            PartKind::Cluster => remove(&mut self.clusters, &key.name),
-            PartKind::EndpointSet => remove(&mut self.endpoint_sets, &key.name),
-        }
-    }
-
-    /// What leads from `before` to this one.
-    pub fn changes_since(&self, before: &Self) -> Changes {
-        let mut changes = Changes::default();
-        changes.add(
-            PartKind::Listener,
-            &before.listeners,
-            &self.listeners,
-            Part::Listener,
-        );
-        changes.add(
-            PartKind::RouteTable,
-            &before.route_tables,
-            &self.route_tables,
-            Part::RouteTable,
-        );
-        changes.add(
-            PartKind::Cluster,
-            &before.clusters,
-            &self.clusters,
-            Part::Cluster,
-        );
-        changes.add(
-            PartKind::EndpointSet,
-            &before.endpoint_sets,
-            &self.endpoint_sets,
-            Part::EndpointSet,
-        );
-        changes
-    }
-
-    /// Every part, in the order a reader wants them: listeners, route tables, clusters, endpoints.
-    pub fn parts(&self) -> impl Iterator<Item = (u64, Part)> + '_ {
-        let listeners = self
-            .listeners
-            .values()
-            .map(|part| (part.version, Part::Listener(part.value.clone())));
-        let tables = self
-            .route_tables
-            .values()
-            .map(|part| (part.version, Part::RouteTable(part.value.clone())));
-        let clusters = self
-            .clusters
-            .values()
-            .map(|part| (part.version, Part::Cluster(part.value.clone())));
-        let endpoints = self
-            .endpoint_sets
-            .values()
-            .map(|part| (part.version, Part::EndpointSet(part.value.clone())));
-        listeners.chain(tables).chain(clusters).chain(endpoints)
-    }
-
-    /// Which versions it holds.
-    pub fn versions(&self) -> BTreeMap<PartKey, u64> {
-        let of = |kind, name: &String, version| {
-            (
-                PartKey {
-                    kind,
-                    name: name.clone(),
-                },
-                version,
-            )
-        };
-        let mut versions = BTreeMap::new();
-        versions.extend(
-            self.listeners
-                .iter()
-                .map(|(name, part)| of(PartKind::Listener, name, part.version)),
-        );
-        versions.extend(
-            self.route_tables
-                .iter()
-                .map(|(name, part)| of(PartKind::RouteTable, name, part.version)),
-        );
-        versions.extend(
-            self.clusters
-                .iter()
-                .map(|(name, part)| of(PartKind::Cluster, name, part.version)),
-        );
-        versions.extend(
-            self.endpoint_sets
-                .iter()
-                .map(|(name, part)| of(PartKind::EndpointSet, name, part.version)),
-        );
-        versions
     }
 }
 
@@ -324,7 +298,11 @@ mod tests {
     use serde_json::json;
 
     use super::{Changes, Document, Part, PartKey, PartKind};
-    use crate::{cluster::Service, endpoint::EndpointSet};
+    use crate::{
+        cluster::Service,
+        endpoint::EndpointSet,
+        secret::{Confidential, InlineSecret, Secret, SecretSource},
+    };
 
     fn set(cluster: &str) -> Part {
         Part::EndpointSet(Arc::new(EndpointSet {
@@ -337,6 +315,30 @@ mod tests {
         let service = Service::default();
         let cluster = json!({ "name": name, "service": service, "subset": subset });
         Part::Cluster(serde_json::from_value(cluster).unwrap())
+    }
+
+    fn secret(name: &str) -> Part {
+        let source = SecretSource::Inline(InlineSecret {
+            key: Some(Confidential("MIIkey".to_owned())),
+            ..InlineSecret::default()
+        });
+        Part::Secret(Arc::new(Secret {
+            name: name.to_owned(),
+            source,
+            origin: None,
+        }))
+    }
+
+    #[test]
+    fn what_is_shown_has_no_keys() {
+        let part = secret("a");
+        let shown = part.to_shown_json();
+        assert_eq!(shown["source"]["inline"]["key"], "[redacted]");
+        let Part::Secret(own) = &part else { panic!() };
+        let sent = serde_json::to_value(own).unwrap();
+        assert_eq!(sent["source"]["inline"]["key"], "MIIkey");
+        assert_eq!(Part::of_json(PartKind::Secret, sent).unwrap(), part);
+        assert!(Part::of_json(PartKind::Cluster, shown).is_err());
     }
 
     fn document(parts: &[Part]) -> Document {
@@ -358,7 +360,7 @@ mod tests {
 
     #[test]
     fn changes_lead_from_one_document_to_the_other() {
-        let a = document(&[set("a"), set("b"), cluster("a", "")]);
+        let a = document(&[set("a"), set("b"), cluster("a", ""), secret("s")]);
         let documents = [
             Document::default(),
             a.clone(),

@@ -21,6 +21,9 @@ pub struct Endpoint {
     /// Relative to the set's other endpoints; never 0.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub weight: u32,
+    /// A proxy of the mesh stands before it and speaks the mesh's TLS.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_in_mesh: bool,
     /// The workload that listens there, for metrics and logs.
     #[serde(default, skip_serializing_if = "Workload::is_unknown")]
     pub workload: Arc<Workload>,

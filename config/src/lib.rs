@@ -8,6 +8,8 @@
 //! Start reading in [`document`], then follow a request: [`listener`], [`route`], [`cluster`],
 //! [`endpoint`].
 
+pub mod authentication;
+pub mod authorization;
 pub mod cluster;
 mod content;
 pub mod document;
@@ -21,6 +23,8 @@ pub mod origin;
 pub mod problem;
 pub mod retry;
 pub mod route;
+pub mod secret;
 pub mod tcp;
+pub mod tls;
 pub mod tuning;
 pub mod wire;

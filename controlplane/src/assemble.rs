@@ -128,12 +128,10 @@ impl<'a> Assembly<'a> {
 
     fn open(&mut self, wanted: &Wanted<'_>, protocol: ListenerProtocol) {
         let address = wanted.address;
+        let name = format!("{}_{}", address.ip(), address.port());
         let listener = Listener {
-            name: format!("{}_{}", address.ip(), address.port()),
-            address,
-            direction: wanted.direction,
-            protocol,
             origin: Some(wanted.metadata.origin_at(wanted.span)),
+            ..Listener::new(name, address, wanted.direction, protocol)
         };
         self.listeners.insert(address, listener);
     }

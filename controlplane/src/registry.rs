@@ -232,6 +232,7 @@ impl Service {
                 .or_insert_with(|| Endpoint {
                     address,
                     weight: workload.weight.max(1),
+                    is_in_mesh: false,
                     workload: workload.described.clone(),
                 });
         }

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The routes of one listener, ready to be asked.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct TcpRoutes {
     routes: Box<[TcpRoute]>,
     needs_destination: bool,

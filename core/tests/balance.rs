@@ -13,6 +13,7 @@ fn endpoints(id: u64, weights: &[u32], policy: Balancer) -> Endpoints {
     let endpoints = weights.iter().zip(1..).map(|(weight, port)| Endpoint {
         address: SocketAddr::from(([127, 0, 0, 1], port)),
         weight: *weight,
+        is_in_mesh: false,
         workload: Default::default(),
     });
     Endpoints::new(id, endpoints).for_balancer(policy)
@@ -229,6 +230,7 @@ fn repeated_addresses_count_once() {
     let twice = |weight| Endpoint {
         address: SocketAddr::from(([127, 0, 0, 1], 1)),
         weight,
+        is_in_mesh: false,
         workload: Default::default(),
     };
     let endpoints = Endpoints::new(1, [twice(2), twice(3)]);
@@ -328,6 +330,7 @@ fn the_order_of_endpoints_does_not_matter() {
     let at = |port: u16| Endpoint {
         address: SocketAddr::from(([10, 0, 0, 1], port)),
         weight: 1,
+        is_in_mesh: false,
         workload: Default::default(),
     };
     for policy in HASHING {

@@ -38,12 +38,11 @@ fn tcp_route(line: u32, destinations: &[&str], sources: &[&str], to: &[(&str, u3
 }
 
 fn explained(routes: Vec<TcpRoute>, source: &str, destination: Option<&str>) -> TcpExplanation {
+    let address = "127.0.0.1:9000".parse().unwrap();
+    let protocol = Protocol::Tcp { routes };
     let listener = Part::Listener(Arc::new(Listener {
-        name: "bytes".to_owned(),
-        address: "127.0.0.1:9000".parse().unwrap(),
-        direction: Direction::Gateway,
-        protocol: Protocol::Tcp { routes },
         origin: Some(origin("bytes", 1)),
+        ..Listener::new("bytes".to_owned(), address, Direction::Gateway, protocol)
     }));
     let full = cluster("v1", &[("127.0.0.1:9080", 1), ("127.0.0.1:9081", 2)]);
     let empty = cluster("v2", &[]);

@@ -159,6 +159,7 @@ impl<'a> Clusters<'a> {
             connections: in_force.connections,
             retry_budget: in_force.retry_budget,
             origin,
+            ..Cluster::default()
         };
         let endpoints = EndpointSet {
             cluster: name.to_owned(),

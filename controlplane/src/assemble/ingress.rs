@@ -49,6 +49,7 @@ pub(super) fn assemble(assembly: &mut Assembly<'_>, sidecar: &Sidecar) {
         let endpoint = Endpoint {
             address: EndpointAddress::Socket(application(assembly, ingress)),
             weight: 1,
+            is_in_mesh: false,
             workload: describe_node(assembly.node),
         };
         assembly.clusters.insert(

@@ -1,7 +1,7 @@
 //! Parts that several proxies hold alike are kept once: of a mesh in which everybody reaches
 //! everybody, that is nearly all of them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use ringmain_config::document::{Part, PartKey};
 
@@ -20,16 +20,7 @@ impl SharedParts {
 
     /// Forgets the parts that no Document has any more.
     pub(super) fn prune(&mut self) {
-        self.parts.retain(|_, part| holders(part) > 1);
-    }
-}
-
-fn holders(part: &Part) -> usize {
-    match part {
-        Part::Listener(part) => Arc::strong_count(part),
-        Part::RouteTable(part) => Arc::strong_count(part),
-        Part::Cluster(part) => Arc::strong_count(part),
-        Part::EndpointSet(part) => Arc::strong_count(part),
+        self.parts.retain(|_, part| part.sharers() > 1);
     }
 }
 

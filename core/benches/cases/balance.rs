@@ -21,6 +21,7 @@ fn picks(policy: usize, weight: fn(u8) -> u32) -> Run {
     let endpoint = |number: u8| Endpoint {
         address: ([127, 0, 0, number], 80).into(),
         weight: weight(number),
+        is_in_mesh: false,
         workload: Arc::default(),
     };
     let endpoints = Endpoints::new(1, (0..10).map(endpoint));

@@ -42,15 +42,14 @@ pub(super) fn document(virtual_hosts: Vec<VirtualHost>) -> Document {
         virtual_hosts,
         retry: None,
     };
-    let listener = Listener {
-        name: "l".to_owned(),
-        address: ([127, 0, 0, 1], 80).into(),
-        direction: Direction::Gateway,
-        protocol: ListenerProtocol::Http {
+    let listener = Listener::new(
+        "l".to_owned(),
+        ([127, 0, 0, 1], 80).into(),
+        Direction::Gateway,
+        ListenerProtocol::Http {
             route_table: TABLE.to_owned(),
         },
-        origin: None,
-    };
+    );
     let cluster = Cluster {
         name: CLUSTER.to_owned(),
         service: Service {

@@ -1,16 +1,24 @@
 //! What is wrong with a cluster as such: settings that it could not be used with.
 
-use ringmain_config::cluster::{Cluster, HashCookie, HashKey, HttpConnections};
+use ringmain_config::{
+    cluster::{Cluster, HashCookie, HashKey, HttpConnections, Transport},
+    document::Document,
+};
 
 use crate::{
     balance,
     header::{is_control_byte, is_token},
     place::{Place, Problems},
+    tls,
 };
 
 /// Reports what is wrong with `cluster`; says whether its balancer can be used.
-pub(super) fn cluster(cluster: &Cluster, problems: &mut Problems) -> bool {
+pub(super) fn cluster(cluster: &Cluster, document: &Document, problems: &mut Problems) -> bool {
     let place = Place::top("cluster", &cluster.name, cluster.origin.as_ref());
+    match &cluster.transport {
+        Transport::Plaintext => {}
+        Transport::Tls(own) | Transport::Mesh(own) => tls::client(own, document, &place, problems),
+    }
     if let Some(key) = &cluster.hash {
         let place = Place::below(&place, "hash", "", None);
         hash_key(key, &place, problems);

@@ -12,18 +12,16 @@ use ringmain_config::{
     endpoint::EndpointSet,
     listener as config,
     problem::Problem,
-    tcp::TcpRoute,
 };
 
 use super::{
-    ClusterEntry, ClusterId, ClusterIndex, Endpoints, Listener, ListenerId, ListenerProtocol,
-    Resolved, SLOT_BITS, Snapshot, check, endpoints,
+    ClusterEntry, ClusterId, ClusterIndex, Endpoints, Resolved, SLOT_BITS, Snapshot, check,
+    endpoints,
 };
 use crate::{
     limit::Limits,
     place::{Place, Problems},
     route::{self, RouteTable},
-    tcp::TcpRoutes,
 };
 
 impl Snapshot {
@@ -61,18 +59,18 @@ impl Snapshot {
     }
 }
 
-struct Compiler<'a> {
-    previous: &'a Snapshot,
-    document: &'a Document,
-    problems: Problems,
-    next_id: u64,
+pub(super) struct Compiler<'a> {
+    pub(super) previous: &'a Snapshot,
+    pub(super) document: &'a Document,
+    pub(super) problems: Problems,
+    pub(super) next_id: u64,
 }
 
 /// By name; `None` for one that has problems of its own.
-type Tables<'a> = BTreeMap<&'a str, Option<Arc<RouteTable>>>;
+pub(super) type Tables<'a> = BTreeMap<&'a str, Option<Arc<RouteTable>>>;
 
 impl<'a> Compiler<'a> {
-    fn id(&mut self) -> u64 {
+    pub(super) fn id(&mut self) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
         id
@@ -140,7 +138,7 @@ impl<'a> Compiler<'a> {
             }
         };
         let is_sound = held.is_some_and(|held| Arc::ptr_eq(&held.cluster, cluster))
-            || check::cluster(cluster, &mut self.problems);
+            || check::cluster(cluster, self.document, &mut self.problems);
         let balancer = match is_sound {
             true => cluster.balancer,
             false => Balancer::default(),
@@ -193,8 +191,10 @@ impl<'a> Compiler<'a> {
         let document = self.document;
         let mut users: HashMap<&str, &config::Listener> = HashMap::new();
         for listener in document.listeners.values() {
-            if let config::ListenerProtocol::Http { route_table }
-            | config::ListenerProtocol::Detect { route_table, .. } = &listener.value.protocol
+            for route_table in listener
+                .value
+                .protocols()
+                .filter_map(|own| own.route_table())
             {
                 users.entry(route_table).or_insert(&*listener.value);
             }
@@ -220,108 +220,8 @@ impl<'a> Compiler<'a> {
         tables.collect()
     }
 
-    fn listeners(&mut self, tables: &Tables<'a>, clusters: &Clusters) -> Listeners {
-        let document = self.document;
-        self.check_addresses();
-        let mut slots = Slots::default();
-        let held: Vec<Option<&Arc<Listener>>> = document
-            .listeners
-            .iter()
-            .map(|(name, part)| {
-                let held = self.previous.listener_named(name)?;
-                let is_same = held.config.address == part.value.address
-                    && is_alike(&held.protocol, &part.value.protocol);
-                is_same.then_some(held)
-            })
-            .collect();
-        for held in held.iter().flatten() {
-            slots.take(held.id.slot());
-        }
-        let mut listeners = Vec::with_capacity(document.listeners.len());
-        for (part, held) in document.listeners.values().zip(held) {
-            let protocol = match &part.value.protocol {
-                config::ListenerProtocol::Http { route_table } => self
-                    .http(&part.value, route_table, tables)
-                    .map(ListenerProtocol::Http),
-                config::ListenerProtocol::Tcp { routes } => self
-                    .tcp(&part.value, routes, held, clusters)
-                    .map(ListenerProtocol::Tcp),
-                config::ListenerProtocol::Detect {
-                    route_table,
-                    routes,
-                } => {
-                    let table = self.http(&part.value, route_table, tables);
-                    let routes = self.tcp(&part.value, routes, held, clusters);
-                    let both = table.zip(routes);
-                    both.map(|(table, routes)| ListenerProtocol::Detect(table, routes))
-                }
-            };
-            let Some(protocol) = protocol else {
-                continue;
-            };
-            let listener = match held {
-                Some(held) if is_same(held, &part.value, &protocol) => held.clone(),
-                _ => Arc::new(Listener {
-                    id: held.map_or_else(|| self.listener_id(&mut slots), |held| held.id),
-                    config: part.value.clone(),
-                    protocol,
-                }),
-            };
-            slots.positions[listener.id.slot()] = u32::try_from(listeners.len()).ok();
-            listeners.push(listener);
-        }
-        Listeners {
-            list: listeners,
-            slots,
-        }
-    }
-
-    fn listener_id(&mut self, slots: &mut Slots) -> ListenerId {
-        let slot = slots.take_free() as u64;
-        ListenerId(self.id() << SLOT_BITS | slot)
-    }
-
-    fn http(
-        &mut self,
-        listener: &config::Listener,
-        route_table: &str,
-        tables: &Tables<'a>,
-    ) -> Option<Arc<RouteTable>> {
-        match tables.get(route_table) {
-            Some(table) => table.clone(),
-            None => {
-                let place = listener_place(listener);
-                let place = Place::below(&place, "route table", route_table, None);
-                let names = tables.keys().copied();
-                let message = "no such route table";
-                self.problems
-                    .add_missing(&place, message, route_table, names);
-                None
-            }
-        }
-    }
-
-    fn tcp(
-        &mut self,
-        listener: &Arc<config::Listener>,
-        routes: &[TcpRoute],
-        held: Option<&Arc<Listener>>,
-        clusters: &Clusters,
-    ) -> Option<Arc<TcpRoutes>> {
-        if let Some(held) = held
-            && let Some(routes) = held.protocol.tcp_routes()
-            && Arc::ptr_eq(&held.config, listener)
-            && clusters.still_has_all(routes.clusters(), self.previous)
-        {
-            return Some(routes.clone());
-        }
-        let place = listener_place(listener);
-        let routes = TcpRoutes::compile(routes, &place, clusters, &mut self.problems);
-        routes.map(Arc::new)
-    }
-
     /// Port 0 asks the kernel for any free port, so it is never taken twice.
-    fn check_addresses(&mut self) {
+    pub(super) fn check_addresses(&mut self) {
         let listeners = &self.document.listeners;
         if listeners.len() >= 1 << SLOT_BITS {
             let message = format!("{} listeners are more than 65,535", listeners.len());
@@ -344,68 +244,12 @@ impl<'a> Compiler<'a> {
     }
 }
 
-fn listener_place(listener: &config::Listener) -> Place<'_> {
+pub(super) fn listener_place(listener: &config::Listener) -> Place<'_> {
     Place::top("listener", &listener.name, listener.origin.as_ref())
 }
 
-fn is_same(held: &Listener, config: &Arc<config::Listener>, protocol: &ListenerProtocol) -> bool {
-    let tables = (held.protocol.route_table(), protocol.route_table());
-    let routes = (held.protocol.tcp_routes(), protocol.tcp_routes());
-    is_same_part(tables) && is_same_part(routes) && Arc::ptr_eq(&held.config, config)
-}
-
-fn is_same_part<P>(parts: (Option<&Arc<P>>, Option<&Arc<P>>)) -> bool {
-    match parts {
-        (Some(held), Some(part)) => Arc::ptr_eq(held, part),
-        (held, part) => held.is_none() && part.is_none(),
-    }
-}
-
-/// Connections that one accepted can be served by the other.
-fn is_alike(held: &ListenerProtocol, config: &config::ListenerProtocol) -> bool {
-    use config::ListenerProtocol as Config;
-    match config {
-        Config::Http { .. } => matches!(held, ListenerProtocol::Http(_)),
-        Config::Tcp { .. } => matches!(held, ListenerProtocol::Tcp(_)),
-        Config::Detect { .. } => matches!(held, ListenerProtocol::Detect(..)),
-    }
-}
-
-/// The listeners of the new snapshot.
-struct Listeners {
-    list: Vec<Arc<Listener>>,
-    slots: Slots,
-}
-
-/// Slots of listener ids.
-#[derive(Default)]
-struct Slots {
-    positions: Vec<Option<u32>>,
-    taken: Vec<bool>,
-    /// No slot below it is free.
-    searched: usize,
-}
-
-impl Slots {
-    fn take(&mut self, slot: usize) {
-        if slot >= self.taken.len() {
-            self.taken.resize(slot + 1, false);
-            self.positions.resize(slot + 1, None);
-        }
-        self.taken[slot] = true;
-    }
-
-    fn take_free(&mut self) -> usize {
-        while self.taken.get(self.searched).is_some_and(|taken| *taken) {
-            self.searched += 1;
-        }
-        self.take(self.searched);
-        self.searched
-    }
-}
-
 /// The clusters of the new snapshot.
-struct Clusters {
+pub(super) struct Clusters {
     slots: Vec<Option<Arc<ClusterEntry>>>,
     by_name: Vec<ClusterIndex>,
     /// How many were in the snapshot before.
@@ -431,7 +275,7 @@ impl Clusters {
     }
 
     /// Every cluster that something compiled for `previous` sends to is still there.
-    fn still_has_all(
+    pub(super) fn still_has_all(
         &self,
         mut used: impl Iterator<Item = ClusterIndex>,
         previous: &Snapshot,

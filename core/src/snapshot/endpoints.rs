@@ -51,6 +51,8 @@ pub struct Endpoint {
     pub address: SocketAddr,
     /// Relative to the others; never 0.
     pub weight: u32,
+    /// A proxy of the mesh stands before it and speaks the mesh's TLS.
+    pub is_in_mesh: bool,
     /// The workload that listens there.
     pub workload: Arc<Workload>,
 }
@@ -146,6 +148,7 @@ pub(super) fn resolve(set: &EndpointSet, resolved: &Resolved) -> Vec<Endpoint> {
         let at = |address| Endpoint {
             address,
             weight: endpoint.weight,
+            is_in_mesh: endpoint.is_in_mesh,
             workload: endpoint.workload.clone(),
         };
         match &endpoint.address {

@@ -8,6 +8,7 @@
 mod check;
 mod compile;
 mod endpoints;
+mod listeners;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use crate::{
     limit::{Limits, Load, OpenConnections},
     route::RouteTable,
     tcp::TcpRoutes,
+    tls::Chains,
 };
 
 /// A compiled Document.
@@ -75,8 +77,10 @@ pub struct Listener {
     pub id: ListenerId,
     /// Name, address, direction, origin.
     pub config: Arc<config::Listener>,
-    /// What is spoken on it.
+    /// What is spoken on it; where it has TLS, on connections without.
     pub protocol: ListenerProtocol,
+    /// What is done with TLS; `None`: it is bytes like others.
+    pub tls: Option<Chains>,
 }
 
 /// What is spoken on a listener.
@@ -105,6 +109,21 @@ impl ListenerProtocol {
             Self::Http(_) => None,
             Self::Tcp(routes) | Self::Detect(_, routes) => Some(routes),
         }
+    }
+}
+
+impl ListenerProtocol {
+    /// It leads where `other` does, by the same tables and routes.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        is_same_part(self.route_table(), other.route_table())
+            && is_same_part(self.tcp_routes(), other.tcp_routes())
+    }
+}
+
+fn is_same_part<P>(held: Option<&Arc<P>>, part: Option<&Arc<P>>) -> bool {
+    match (held, part) {
+        (Some(held), Some(part)) => Arc::ptr_eq(held, part),
+        (held, part) => held.is_none() && part.is_none(),
     }
 }
 

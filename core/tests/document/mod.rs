@@ -47,14 +47,13 @@ pub fn try_compile(
 }
 
 pub fn listener(name: &str, address: &str, table: &str) -> Part {
+    let protocol = ListenerProtocol::Http {
+        route_table: table.to_owned(),
+    };
+    let address = address.parse().unwrap();
     Part::Listener(Arc::new(Listener {
-        name: name.to_owned(),
-        address: address.parse().unwrap(),
-        direction: Direction::Gateway,
-        protocol: ListenerProtocol::Http {
-            route_table: table.to_owned(),
-        },
         origin: Some(origin(name, 1)),
+        ..Listener::new(name.to_owned(), address, Direction::Gateway, protocol)
     }))
 }
 
@@ -141,6 +140,7 @@ pub fn endpoints_of(cluster: &str, endpoints: &[(&str, u32)]) -> Part {
             }
         },
         weight: *weight,
+        is_in_mesh: false,
         workload: Arc::new(Workload::default()),
     });
     Part::EndpointSet(Arc::new(EndpointSet {

@@ -246,15 +246,15 @@ fn is_json(parameters: &Parameters) -> Result<bool, Bad> {
 }
 
 fn part_kind(text: &str) -> Result<PartKind, Bad> {
-    match text {
-        "listener" => Ok(PartKind::Listener),
-        "route_table" => Ok(PartKind::RouteTable),
-        "cluster" => Ok(PartKind::Cluster),
-        "endpoint_set" => Ok(PartKind::EndpointSet),
-        other => Err(Bad(format!(
-            "kind is listener, route_table, cluster or endpoint_set, not {other:?}\n"
-        ))),
-    }
+    let word = |kind: PartKind| kind.called().replace(' ', "_");
+    let found = PartKind::ALL.iter().find(|kind| word(**kind) == text);
+    found.copied().ok_or_else(|| {
+        let known: Vec<String> = PartKind::ALL.iter().map(|kind| word(*kind)).collect();
+        Bad(format!(
+            "kind is one of {}, not {text:?}\n",
+            known.join(", ")
+        ))
+    })
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "it is an entry of the list")]

@@ -187,7 +187,7 @@ pub(super) fn config_dump(
                 name: key.name,
                 version: format!("{version:016x}"),
                 origins: origins(&part),
-                value: value(&part),
+                value: part.to_shown_json(),
             })
         });
     Dump {
@@ -197,20 +197,14 @@ pub(super) fn config_dump(
     }
 }
 
-fn value(part: &Part) -> Value {
-    let value = match part {
-        Part::Listener(listener) => serde_json::to_value(listener),
-        Part::RouteTable(table) => serde_json::to_value(table),
-        Part::Cluster(cluster) => serde_json::to_value(cluster),
-        Part::EndpointSet(set) => serde_json::to_value(set),
-    };
-    value.expect("a part has only string keys and finite values")
-}
-
 fn origins(part: &Part) -> Vec<String> {
     let mut origins: BTreeSet<&Origin> = BTreeSet::new();
     match part {
-        Part::Listener(listener) => origins.extend(&listener.origin),
+        Part::Listener(listener) => {
+            origins.extend(&listener.origin);
+            let chains = listener.tls.iter().flat_map(|tls| &tls.chains);
+            origins.extend(chains.filter_map(|chain| chain.origin.as_ref()));
+        }
         Part::RouteTable(table) => {
             for host in &table.virtual_hosts {
                 origins.extend(&host.origin);
@@ -219,6 +213,14 @@ fn origins(part: &Part) -> Vec<String> {
         }
         Part::Cluster(cluster) => origins.extend(&cluster.origin),
         Part::EndpointSet(_) => {}
+        Part::Secret(secret) => origins.extend(&secret.origin),
+        Part::Authentication(own) => {
+            origins.extend(own.rules.iter().filter_map(|rule| rule.origin.as_ref()));
+        }
+        Part::Authorization(own) => {
+            let policies = own.policies.iter();
+            origins.extend(policies.filter_map(|policy| policy.origin.as_ref()));
+        }
     }
     origins.into_iter().map(ToString::to_string).collect()
 }

@@ -89,14 +89,13 @@ impl AdminState for Scripted {
             generation: 7,
             ..Document::default()
         };
+        let address = ([0, 0, 0, 0], 80).into();
+        let protocol = ListenerProtocol::Http {
+            route_table: "http.80".into(),
+        };
         document.upsert(Part::Listener(Arc::new(Listener {
-            name: "web".into(),
-            address: ([0, 0, 0, 0], 80).into(),
-            direction: Direction::Gateway,
-            protocol: ListenerProtocol::Http {
-                route_table: "http.80".into(),
-            },
             origin,
+            ..Listener::new("web".into(), address, Direction::Gateway, protocol)
         })));
         for name in ["a", "b"] {
             document.upsert(Part::Cluster(Arc::new(Cluster {

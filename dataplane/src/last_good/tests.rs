@@ -40,6 +40,7 @@ fn document(generation: u64) -> Document {
                 port: 80,
             },
             weight: 3,
+            is_in_mesh: false,
             workload: Arc::default(),
         }],
     })));

@@ -6,13 +6,13 @@ use proptest::{collection::vec, option, prelude::*};
 use ringmain_config::{
     cluster::{
         Balancer, Cluster, Connections, HashCookie, HashKey, HttpConnections, KeepAlive, Protocol,
-        Service, TcpConnections,
+        ProxyProtocol, Service, TcpConnections, Transport,
     },
     endpoint::{Endpoint, EndpointAddress, EndpointSet, Workload},
     retry::RetryBudget,
 };
 
-use super::{duration, origin, text, without_flow};
+use super::{duration, origin, text, tls::client_tls, without_flow};
 
 pub(super) fn cluster() -> impl Strategy<Value = Cluster> {
     let service = (text(), text(), text()).prop_map(|(host, name, namespace)| Service {
@@ -27,7 +27,7 @@ pub(super) fn cluster() -> impl Strategy<Value = Cluster> {
     });
     (
         (text(), service, text()),
-        protocol,
+        (protocol, transport(), option::of(proxy_protocol())),
         balancer(),
         option::of(hash_key()),
         connections(),
@@ -35,12 +35,15 @@ pub(super) fn cluster() -> impl Strategy<Value = Cluster> {
         origin(),
     )
         .prop_map(
-            |((name, service, subset), protocol, balancer, hash, connections, budget, origin)| {
+            |((name, service, subset), spoken, balancer, hash, connections, budget, origin)| {
+                let (protocol, transport, proxy_protocol) = spoken;
                 Cluster {
                     name,
                     service,
                     subset,
                     protocol,
+                    transport,
+                    proxy_protocol,
                     balancer,
                     hash,
                     connections,
@@ -49,6 +52,18 @@ pub(super) fn cluster() -> impl Strategy<Value = Cluster> {
                 }
             },
         )
+}
+
+fn transport() -> impl Strategy<Value = Transport> {
+    prop_oneof![
+        Just(Transport::Plaintext),
+        client_tls().prop_map(Transport::Tls),
+        client_tls().prop_map(Transport::Mesh),
+    ]
+}
+
+fn proxy_protocol() -> impl Strategy<Value = ProxyProtocol> {
+    prop::sample::select(vec![ProxyProtocol::V1, ProxyProtocol::V2])
 }
 
 fn balancer() -> impl Strategy<Value = Balancer> {
@@ -118,12 +133,14 @@ pub(super) fn endpoint_set() -> impl Strategy<Value = EndpointSet> {
         any::<SocketAddr>().prop_map(|address| EndpointAddress::Socket(without_flow(address))),
         (text(), any::<u16>()).prop_map(|(host, port)| EndpointAddress::Dns { host, port }),
     ];
-    let endpoint =
-        (address, any::<u32>(), workload()).prop_map(|(address, weight, workload)| Endpoint {
+    let endpoint = (address, any::<u32>(), any::<bool>(), workload()).prop_map(
+        |(address, weight, is_in_mesh, workload)| Endpoint {
             address,
             weight,
+            is_in_mesh,
             workload: Arc::new(workload),
-        });
+        },
+    );
     (text(), vec(endpoint, 0..3))
         .prop_map(|(cluster, endpoints)| EndpointSet { cluster, endpoints })
 }

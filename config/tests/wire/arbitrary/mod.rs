@@ -2,6 +2,7 @@
 
 mod cluster;
 mod route;
+mod tls;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -28,6 +29,7 @@ use ringmain_config::{
 
 use cluster::{cluster, endpoint_set};
 use route::route_table;
+use tls::{listener_tls, secret};
 
 pub(crate) fn message() -> impl Strategy<Value = Message> {
     prop_oneof![
@@ -51,10 +53,15 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
 
 pub(crate) fn part() -> impl Strategy<Value = Part> {
     prop_oneof![
-        listener().prop_map(|part| Part::Listener(Arc::new(part))),
+        listener()
+            .prop_map(|part| Part::Listener(Arc::new(part)))
+            .boxed(),
         route_table().prop_map(|part| Part::RouteTable(Arc::new(part))),
-        cluster().prop_map(|part| Part::Cluster(Arc::new(part))),
+        cluster()
+            .prop_map(|part| Part::Cluster(Arc::new(part)))
+            .boxed(),
         endpoint_set().prop_map(|part| Part::EndpointSet(Arc::new(part))),
+        secret().prop_map(|part| Part::Secret(Arc::new(part))),
     ]
 }
 
@@ -110,12 +117,7 @@ fn node() -> impl Strategy<Value = Node> {
 }
 
 fn key() -> impl Strategy<Value = PartKey> {
-    let kind = prop_oneof![
-        Just(PartKind::Listener),
-        Just(PartKind::RouteTable),
-        Just(PartKind::Cluster),
-        Just(PartKind::EndpointSet),
-    ];
+    let kind = prop::sample::select(PartKind::ALL);
     (kind, text()).prop_map(|(kind, name)| PartKey { kind, name })
 }
 
@@ -199,26 +201,46 @@ fn listener() -> impl Strategy<Value = Listener> {
             }
         }),
     ];
-    (text(), any::<SocketAddr>(), direction, protocol, origin()).prop_map(
-        |(name, address, direction, protocol, origin)| Listener {
-            name,
-            address: without_flow(address),
-            direction,
-            protocol,
-            origin,
-        },
+    let protocol = protocol.boxed();
+    let tls = option::of(listener_tls(protocol.clone())).boxed();
+    let names = (option::of(text()), option::of(text()));
+    let proxied_by = vec(subnet(), 0..2);
+    let address = any::<SocketAddr>();
+    (
+        text(),
+        address,
+        direction,
+        protocol,
+        tls,
+        proxied_by,
+        names,
+        origin(),
     )
+        .prop_map(
+            |(name, address, direction, protocol, tls, proxied_by, names, origin)| Listener {
+                name,
+                address: without_flow(address),
+                direction,
+                protocol,
+                tls,
+                proxied_by,
+                authentication: names.0,
+                authorization: names.1,
+                origin,
+            },
+        )
+}
+
+fn subnet() -> impl Strategy<Value = Subnet> {
+    (any::<IpAddr>(), 0..=32_u8)
+        .prop_map(|(address, bits)| Subnet::new(address, bits).expect("every address has 32 bits"))
 }
 
 fn tcp_route() -> impl Strategy<Value = TcpRoute> {
-    let subnet = (any::<IpAddr>(), 0..=32_u8)
-        .prop_map(|(address, bits)| Subnet::new(address, bits).expect("every address has 32 bits"));
     let matches =
-        (vec(subnet.clone(), 0..3), vec(subnet, 0..3)).prop_map(|(destinations, sources)| {
-            TcpMatch {
-                destinations,
-                sources,
-            }
+        (vec(subnet(), 0..3), vec(subnet(), 0..3)).prop_map(|(destinations, sources)| TcpMatch {
+            destinations,
+            sources,
         });
     let destination =
         (text(), any::<u32>()).prop_map(|(cluster, weight)| TcpDestination { cluster, weight });

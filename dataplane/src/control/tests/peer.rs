@@ -157,15 +157,12 @@ pub(super) fn ack(generation: u64) -> Message {
 }
 
 pub(super) fn listener(name: &str, port: u16) -> Part {
-    Part::Listener(Arc::new(Listener {
-        name: name.into(),
-        address: ([127, 0, 0, 1], port).into(),
-        direction: Direction::Gateway,
-        protocol: ListenerProtocol::Http {
-            route_table: "routes".into(),
-        },
-        origin: None,
-    }))
+    let address = ([127, 0, 0, 1], port).into();
+    let protocol = ListenerProtocol::Http {
+        route_table: "routes".into(),
+    };
+    let listener = Listener::new(name.into(), address, Direction::Gateway, protocol);
+    Part::Listener(Arc::new(listener))
 }
 
 pub(super) fn cluster(name: &str) -> Part {
