@@ -27,6 +27,7 @@ pub mod metrics;
 pub mod path;
 pub mod peer;
 mod place;
+pub mod proxy_protocol;
 pub mod retry;
 pub mod route;
 pub mod snapshot;
