@@ -21,7 +21,9 @@ mod section;
 mod setting;
 mod write;
 
-pub use http::{EscapedSlashes, PathNormalization, ServerHeader, UnderscoresInHeaders};
+pub use http::{
+    EscapedSlashes, ForwardClientCert, PathNormalization, ServerHeader, UnderscoresInHeaders,
+};
 pub use keys::{Admin, Control, Http, Limits, Log, Workers, Workload};
 pub use write::reference;
 

@@ -34,3 +34,4 @@ pub mod snapshot;
 pub mod target;
 pub mod tcp;
 pub mod tls;
+pub mod xfcc;

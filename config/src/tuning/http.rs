@@ -40,6 +40,22 @@ pub enum UnderscoresInHeaders {
     Drop,
 }
 
+/// What a gateway does with `x-forwarded-client-cert` (Envoy's `forward_client_cert_details`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ForwardClientCert {
+    /// It does not go on.
+    Sanitize,
+    /// It goes on where its client has shown a certificate.
+    ForwardOnly,
+    /// The client's certificate is added, where it has shown one.
+    AppendForward,
+    /// It says what the client has shown.
+    #[default]
+    SanitizeSet,
+    /// It goes on as it came.
+    AlwaysForwardOnly,
+}
+
 /// What becomes of the `Server` field of answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ServerHeader {

@@ -5,7 +5,8 @@
 use std::{collections::BTreeMap, net::IpAddr, net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
-    AccessLog, EscapedSlashes, Io, Level, PathNormalization, ServerHeader, UnderscoresInHeaders,
+    AccessLog, EscapedSlashes, ForwardClientCert, Io, Level, PathNormalization, ServerHeader,
+    UnderscoresInHeaders,
     constraint::{between, field_value, identifier, power_of_two},
     section::section,
 };
@@ -152,8 +153,8 @@ section! {
         /// all. Over it: the connection is closed (ENHANCE_YOUR_CALM).
         http2_error_resets: u32 = 200, between(10, 100_000);
         /// Requests of an HTTP/2 connection that its client resets within two seconds and before an
-        /// answer. When it has reset so many, and half of all its requests: the connection is closed
-        /// (ENHANCE_YOUR_CALM).
+        /// answer. When it has reset so many, and half of all its requests: the connection is
+        /// closed (ENHANCE_YOUR_CALM).
         http2_early_resets: u32 = 250, between(10, 100_000);
         /// Frames per second of an HTTP/2 connection that bring neither a request nor data (PING,
         /// SETTINGS, PRIORITY, WINDOW_UPDATE, resets and what is unknown), beyond what belongs to
@@ -203,6 +204,12 @@ section! {
         /// to `x-forwarded-for`. 0: the client is who opened the connection. Sidecars do not look
         /// at the field.
         xff_trusted_hops: u32 = 0, between(0, 64);
+        /// What a gateway does with `x-forwarded-client-cert`. `sanitize_set`: it says what the
+        /// client has shown, and nothing that it wrote. `append_forward` and `forward_only` believe
+        /// a client that has shown a certificate, `always_forward_only` anybody: only behind a
+        /// proxy that sees to it. Sidecars append what another workload has shown, and pass on
+        /// nothing from who has shown nothing.
+        forward_client_cert: ForwardClientCert = ForwardClientCert::SanitizeSet;
     }
 }
 

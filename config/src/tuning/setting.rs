@@ -10,7 +10,8 @@ use std::{
 use toml::{Spanned, de::DeValue};
 
 use super::{
-    AccessLog, EscapedSlashes, Io, Level, PathNormalization, ServerHeader, UnderscoresInHeaders,
+    AccessLog, EscapedSlashes, ForwardClientCert, Io, Level, PathNormalization, ServerHeader,
+    UnderscoresInHeaders,
     read::{Report, a_type},
 };
 use crate::{node::GatewayScope, problem::nearest};
@@ -324,6 +325,13 @@ words!(ServerHeader {
     Overwrite = "overwrite",
     AppendIfAbsent = "append_if_absent",
     PassThrough = "pass_through"
+});
+words!(ForwardClientCert {
+    Sanitize = "sanitize",
+    ForwardOnly = "forward_only",
+    AppendForward = "append_forward",
+    SanitizeSet = "sanitize_set",
+    AlwaysForwardOnly = "always_forward_only"
 });
 words!(GatewayScope { Selected = "selected", All = "all" });
 words!(Level {

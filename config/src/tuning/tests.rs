@@ -75,13 +75,15 @@ fn reads_values_of_every_type() {
     check_read(
         "[http]\npath_normalization = 'merge_slashes'\nescaped_slashes = 'reject'\n\
          underscores_in_headers = 'drop'\nserver_header = 'append_if_absent'\n\
-         server_name = 'edge 1'\nxff_trusted_hops = 2",
+         server_name = 'edge 1'\nxff_trusted_hops = 2\n\
+         forward_client_cert = 'append_forward'",
         |tuning| {
             tuning.http = Http {
                 path_normalization: PathNormalization::MergeSlashes,
                 escaped_slashes: EscapedSlashes::Reject,
                 underscores_in_headers: UnderscoresInHeaders::Drop,
                 server_header: ServerHeader::AppendIfAbsent,
+                forward_client_cert: ForwardClientCert::AppendForward,
                 server_name: "edge 1".to_owned(),
                 xff_trusted_hops: 2,
             };
