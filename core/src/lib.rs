@@ -26,6 +26,7 @@ pub mod limit;
 pub mod metrics;
 pub mod path;
 pub mod peer;
+pub mod peer_metadata;
 mod place;
 pub mod proxy_protocol;
 pub mod retry;
