@@ -9,7 +9,13 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{peer::Version, table::Table};
+use rustls::{ClientConnection, StreamOwned};
+
+use crate::{
+    certificates,
+    peer::{Carries, Version},
+    table::Table,
+};
 
 pub mod http2;
 
@@ -23,6 +29,8 @@ pub enum Client {
     One(Connection),
     /// HTTP/2.
     Two(http2::Streams),
+    /// HTTP/1.1 within TLS.
+    Tls(Box<Connection<StreamOwned<ClientConnection, TcpStream>>>),
 }
 
 impl Client {
@@ -37,6 +45,24 @@ impl Client {
         }
     }
 
+    /// Connects to a program that carries this.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub fn of(address: SocketAddr, carries: Carries) -> Result<Self> {
+        match carries {
+            Carries::Tls => Self::open_tls(address),
+            carries => Self::open(address, carries.versions().0),
+        }
+    }
+
+    /// Connects, to speak TLS.
+    fn open_tls(address: SocketAddr) -> Result<Self> {
+        let stream = StreamOwned::new(certificates::client()?, connect(address)?);
+        let received = Vec::new();
+        Ok(Self::Tls(Box::new(Connection { stream, received })))
+    }
+
     /// Sends a request and receives its answer, which must be 200.
     ///
     /// # Errors
@@ -44,6 +70,7 @@ impl Client {
     pub fn ask(&mut self) -> Result<()> {
         match self {
             Self::One(connection) => connection.ask(&Table::SMALL.request(0)).map(drop),
+            Self::Tls(connection) => connection.ask(&Table::SMALL.request(0)).map(drop),
             Self::Two(streams) => streams.ask(http2::Question::Get("/")),
         }
     }
@@ -51,8 +78,8 @@ impl Client {
 
 /// A connection that is kept.
 #[derive(Debug)]
-pub struct Connection {
-    stream: TcpStream,
+pub struct Connection<S = TcpStream> {
+    stream: S,
     received: Vec<u8>,
 }
 
@@ -79,14 +106,20 @@ impl Connection {
     /// # Errors
     /// When nobody listens there.
     pub fn open(address: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)
-            .with_context(|| format!("cannot connect to {address}"))?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let received = Vec::new();
+        let (stream, received) = (connect(address)?, Vec::new());
         Ok(Self { stream, received })
     }
+}
 
+fn connect(address: SocketAddr) -> Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)
+        .with_context(|| format!("cannot connect to {address}"))?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+impl<S: Read + Write> Connection<S> {
     /// Sends a request without waiting for its answer.
     ///
     /// # Errors

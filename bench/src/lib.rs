@@ -13,6 +13,7 @@
 pub mod arguments;
 pub mod bench;
 pub mod budget;
+pub mod certificates;
 pub mod chart;
 pub mod client;
 pub mod document;

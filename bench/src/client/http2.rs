@@ -8,8 +8,6 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::PATIENCE;
-
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FRAME_HEAD_BYTES: usize = 9;
 /// As large as windows can be: nothing waits for us.
@@ -53,10 +51,7 @@ impl Streams {
     /// # Errors
     /// When nobody listens there.
     pub fn open(address: SocketAddr) -> Result<Self> {
-        let mut stream = TcpStream::connect_timeout(&address, PATIENCE)
-            .with_context(|| format!("cannot connect to {address}"))?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut stream = super::connect(address)?;
         let mut bytes = PREFACE.to_vec();
         // SETTINGS_INITIAL_WINDOW_SIZE.
         let setting = [&4_u16.to_be_bytes()[..], &WINDOW.to_be_bytes()].concat();

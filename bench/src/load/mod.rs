@@ -46,6 +46,10 @@ pub enum What {
     Table(Table),
     /// Requests that each open a connection of their own.
     Connect(&'static str),
+    /// Requests for a path within TLS, over HTTP/1.1.
+    Secured(&'static str),
+    /// The same, each on a connection of its own; whether sessions are resumed.
+    Handshakes(&'static str, bool),
     /// Requests with a body of so many bytes.
     Post(&'static str, u32),
     /// Requests for a path over HTTP/2, so many at a time on each connection.

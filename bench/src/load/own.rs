@@ -1,6 +1,6 @@
 //! `ringmain load`, whose result is JSON.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -29,6 +29,13 @@ fn arguments(load: &Load) -> Vec<String> {
             format!("http://{address}{path}"),
             "--connect-per-request".into(),
         ],
+        What::Secured(path) => secured(address, path),
+        What::Handshakes(path, resumes) => {
+            let mut all = secured(address, path);
+            all.push("--connect-per-request".into());
+            all.extend((!resumes).then(|| "--full-handshakes".into()));
+            all
+        }
         What::Post(path, bytes) => vec![
             format!("http://{address}{path}"),
             format!("--body-size={bytes}"),
@@ -73,6 +80,12 @@ fn arguments(load: &Load) -> Vec<String> {
     all.extend(load.rate.map(|rate| format!("--rate={rate:.1}")));
     all.extend(["-o".into(), "json".into(), "--quiet".into()]);
     all
+}
+
+/// Of requests within TLS.
+fn secured(address: SocketAddr, path: &str) -> Vec<String> {
+    let url = format!("https://{address}{path}");
+    vec![url, "--insecure".into(), "--http1".into()]
 }
 
 /// The part of the result that is of use here.
@@ -190,6 +203,19 @@ mod tests {
             What::Connect("/"),
             None,
             &format!("http://127.0.0.1:80/ --connect-per-request {pace}"),
+        );
+        check(
+            What::Secured("/"),
+            None,
+            &format!("https://127.0.0.1:80/ --insecure --http1 {pace}"),
+        );
+        check(
+            What::Handshakes("/", false),
+            None,
+            &format!(
+                "https://127.0.0.1:80/ --insecure --http1 --connect-per-request \
+                 --full-handshakes {pace}"
+            ),
         );
         check(
             What::Post("/", 7),

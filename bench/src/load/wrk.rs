@@ -26,8 +26,13 @@ pub fn start(load: &Load, bench: &Bench, directory: &Path) -> Result<Started> {
         ],
         What::Connect(path) => vec!["connect".into(), path.into()],
         What::Post(path, bytes) => vec!["post".into(), path.into(), bytes.to_string()],
-        What::Streams(..) | What::Calls(..) | What::Echo(_) | What::Stream(_) => {
-            bail!("wrk sends HTTP/1.1 only")
+        What::Secured(_)
+        | What::Handshakes(..)
+        | What::Streams(..)
+        | What::Calls(..)
+        | What::Echo(_)
+        | What::Stream(_) => {
+            bail!("wrk sends HTTP/1.1 in plain text only")
         }
     };
     let script = directory.join("requests.lua");

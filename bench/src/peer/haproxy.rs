@@ -8,7 +8,7 @@ use std::{
 use anyhow::Result;
 
 use super::{Carries, Running, Size, Task, Version, fill, free_port};
-use crate::{process::Program, table::Table};
+use crate::{certificates, process::Program, table::Table};
 
 /// Bytes of haproxy's buffers, by default.
 const BUFFER_BYTES: u32 = 16_384;
@@ -29,17 +29,28 @@ pub fn start(directory: &Path, cores: &str, task: &Task) -> Result<Running> {
         None => (include_str!("../../peers/haproxy/tcp.cfg"), Table::SMALL),
     };
     let buffer = match task.carries {
-        Carries::Http(_, Size::Small) | Carries::Versions(..) | Carries::Tcp(Size::Small) => {
-            BUFFER_BYTES
-        }
+        Carries::Http(_, Size::Small)
+        | Carries::Versions(..)
+        | Carries::Tls
+        | Carries::Tcp(Size::Small) => BUFFER_BYTES,
         Carries::Http(_, Size::Large) => HTTP_LARGE_BYTES,
         Carries::Tcp(Size::Large) => TCP_LARGE_BYTES,
     };
     let protocol = |version| match version {
-        Version::One => "",
-        Version::Two => "proto h2",
+        Version::One => String::new(),
+        Version::Two => "proto h2".to_owned(),
     };
     let (client, upstream) = task.carries.versions();
+    let client = match task.carries {
+        Carries::Tls => {
+            let both = certificates::make(directory)?.both;
+            format!(
+                "ssl crt {} ssl-min-ver TLSv1.3 alpn http/1.1",
+                both.display()
+            )
+        }
+        Carries::Http(..) | Carries::Versions(..) | Carries::Tcp(_) => protocol(client),
+    };
     fs::write(&map, table.haproxy_map())?;
     let text = fill(
         template,
@@ -48,7 +59,7 @@ pub fn start(directory: &Path, cores: &str, task: &Task) -> Result<Running> {
             ("ORIGIN", &task.origin.port()),
             ("WORKERS", &task.workers),
             ("BUFFER", &buffer),
-            ("CLIENT", &protocol(client)),
+            ("CLIENT", &client),
             ("UPSTREAM", &protocol(upstream)),
             ("CHOICE", &table.haproxy_choice(&map.display().to_string())),
         ],

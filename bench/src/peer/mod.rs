@@ -57,6 +57,8 @@ pub enum Carries {
     Http(Table, Size),
     /// HTTP by one route, small, of these versions: the client's and the origin's.
     Versions(Version, Version),
+    /// HTTP/1.1 by one route, small, the client's within TLS.
+    Tls,
     /// Bytes.
     Tcp(Size),
 }
@@ -75,7 +77,7 @@ impl Carries {
     pub fn table(self) -> Option<Table> {
         match self {
             Self::Http(table, _) => Some(table),
-            Self::Versions(..) => Some(Table::SMALL),
+            Self::Versions(..) | Self::Tls => Some(Table::SMALL),
             Self::Tcp(_) => None,
         }
     }
@@ -83,7 +85,7 @@ impl Carries {
     /// Versions of HTTP: the client's and the origin's.
     pub fn versions(self) -> (Version, Version) {
         match self {
-            Self::Http(..) | Self::Tcp(_) => (Version::One, Version::One),
+            Self::Http(..) | Self::Tls | Self::Tcp(_) => (Version::One, Version::One),
             Self::Versions(client, origin) => (client, origin),
         }
     }
@@ -92,7 +94,7 @@ impl Carries {
     pub fn size(self) -> Size {
         match self {
             Self::Http(_, size) | Self::Tcp(size) => size,
-            Self::Versions(..) => Size::Small,
+            Self::Versions(..) | Self::Tls => Size::Small,
         }
     }
 }
@@ -138,9 +140,10 @@ impl Kind {
         }
     }
 
-    /// Takes part where that is carried: nginx has no HTTP/2 towards the origin but for gRPC.
+    /// Takes part where that is carried: nginx has no HTTP/2 towards the origin but for gRPC, and is
+    /// not set up for TLS.
     fn can(self, carries: Carries) -> bool {
-        self != Self::Nginx || !matches!(carries, Carries::Versions(..))
+        self != Self::Nginx || !matches!(carries, Carries::Versions(..) | Carries::Tls)
     }
 
     /// Starts it, with files in a folder of its own below `directory`.
@@ -190,8 +193,8 @@ impl Running {
                 let answer = client.and_then(|mut client| client.ask(&table.request(0)));
                 answer.is_ok()
             }
-            Carries::Versions(client, _) => {
-                let client = Client::open(address, client);
+            Carries::Versions(..) | Carries::Tls => {
+                let client = Client::of(address, carries);
                 client.and_then(|mut client| client.ask()).is_ok()
             }
             Carries::Tcp(_) => is_carried(address).is_ok(),
@@ -253,7 +256,15 @@ mod tests {
         let nginx = &[
             "PORT", "ORIGIN", "WORKERS", "MASTER", "DIR", "SERVERS", "BUFFER",
         ];
-        let envoy = &["PORT", "ORIGIN", "VIRTUAL_HOSTS", "CODEC", "UPSTREAM"];
+        let envoy = &[
+            "PORT",
+            "ORIGIN",
+            "VIRTUAL_HOSTS",
+            "CODEC",
+            "UPSTREAM",
+            "TRANSPORT",
+        ];
+        let https = &["PORT", "ORIGIN", "UPSTREAM", "CERTIFICATE", "KEY"];
         for (template, names) in [
             (template!("haproxy/http.cfg"), proxy),
             (template!("haproxy/tcp.cfg"), proxy),
@@ -263,6 +274,7 @@ mod tests {
             (template!("envoy/http.yaml"), envoy),
             (template!("envoy/tcp.yaml"), envoy),
             (template!("ringmain/http.yaml"), proxy),
+            (template!("ringmain/https.yaml"), https),
             (template!("ringmain/tcp.yaml"), proxy),
             (
                 template!("ringmain/ringmain.toml"),

@@ -11,9 +11,10 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{PATIENCE, Running, Task, Version, fill, free_port};
+use super::{Carries, PATIENCE, Running, Task, Version, fill, free_port};
 use crate::{
     bench::Bench,
+    certificates,
     process::{Process, Program, wait_until},
 };
 
@@ -85,13 +86,17 @@ impl<'a> Setup<'a> {
         for (name, content) in self.files {
             fs::write(resources.join(name), content)?;
         }
-        let template = match task.carries.table() {
-            Some(table) => {
-                fs::write(resources.join(ROUTES), table.virtual_services(generation))?;
+        if let Some(table) = task.carries.table() {
+            fs::write(resources.join(ROUTES), table.virtual_services(generation))?;
+        }
+        let template = match task.carries {
+            Carries::Http(..) | Carries::Versions(..) => {
                 include_str!("../../peers/ringmain/http.yaml")
             }
-            None => include_str!("../../peers/ringmain/tcp.yaml"),
+            Carries::Tls => include_str!("../../peers/ringmain/https.yaml"),
+            Carries::Tcp(_) => include_str!("../../peers/ringmain/tcp.yaml"),
         };
+        let shown = certificates::make(self.directory)?;
         let upstream = match task.carries.versions() {
             (_, Version::One) => "HTTP",
             (_, Version::Two) => "HTTP2",
@@ -102,6 +107,8 @@ impl<'a> Setup<'a> {
                 ("PORT", &port),
                 ("ORIGIN", &task.origin.port()),
                 ("UPSTREAM", &upstream),
+                ("CERTIFICATE", &shown.certificate.display()),
+                ("KEY", &shown.key.display()),
             ],
         );
         fs::write(resources.join("gateway.yaml"), gateway)?;

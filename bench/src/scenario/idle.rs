@@ -41,17 +41,19 @@ pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
     } else {
         CONNECTIONS
     };
-    waiting(bench, report, Version::One, &counts)?;
-    waiting(bench, report, Version::Two, &counts[..1])
+    let plain = |version| Carries::Versions(version, Version::One);
+    waiting(bench, report, plain(Version::One), &counts)?;
+    waiting(bench, report, plain(Version::Two), &counts[..1])?;
+    waiting(bench, report, Carries::Tls, &counts[..1])
 }
 
-/// Of connections that speak `version`.
-fn waiting(bench: &Bench, report: &mut Report, version: Version, counts: &[usize]) -> Result<()> {
+/// Of connections of clients.
+fn waiting(bench: &Bench, report: &mut Report, carries: Carries, counts: &[usize]) -> Result<()> {
     let directory = bench.directory()?;
     let directory = directory.path();
     let origin = Origin::start(bench, directory)?;
     let task = Task {
-        carries: Carries::Versions(version, Version::One),
+        carries,
         origin: origin.http,
         workers: 1,
     };
@@ -66,7 +68,7 @@ fn waiting(bench: &Bench, report: &mut Report, version: Version, counts: &[usize
         let found: Vec<Result<Found>> = thread::scope(|scope| {
             let threads = group
                 .iter()
-                .map(|one| scope.spawn(|| observe(bench, one, version, counts)));
+                .map(|one| scope.spawn(|| observe(bench, one, carries, counts)));
             let threads: Vec<_> = threads.collect();
             let joined = threads.into_iter().map(|thread| {
                 let panicked = |_| anyhow!("an observer panicked");
@@ -76,9 +78,10 @@ fn waiting(bench: &Bench, report: &mut Report, version: Version, counts: &[usize
         });
         for (contender, found) in group.iter().zip(found) {
             let found = found.with_context(|| contender.name)?;
-            let case = |count: usize| match version {
-                Version::One => format!("{count} connections"),
-                Version::Two => format!("{count} of HTTP/2"),
+            let case = |count: usize| match carries {
+                Carries::Tls => format!("{count} of TLS"),
+                Carries::Versions(Version::Two, _) => format!("{count} of HTTP/2"),
+                _ => format!("{count} connections"),
             };
             let name = contender.name;
             report.push(&case(counts[0]), name, "start_rss_bytes", found.start_bytes);
@@ -104,18 +107,18 @@ struct Found {
     connection_bytes: Vec<f64>,
 }
 
-fn observe(bench: &Bench, proxy: &Running, version: Version, counts: &[usize]) -> Result<Found> {
+fn observe(bench: &Bench, proxy: &Running, carries: Carries, counts: &[usize]) -> Result<Found> {
     let start = settled_bytes(bench, proxy)?;
     let warm_up = WARM_UP_REQUESTS.min(counts[0]);
     for _ in 0..warm_up {
-        Client::open(proxy.address, version)?.ask()?;
+        Client::of(proxy.address, carries)?.ask()?;
     }
     let before = settled_bytes(bench, proxy)?;
     let mut connections = Vec::new();
     let mut connection_bytes = Vec::new();
     for &count in counts {
         for _ in connections.len()..count {
-            let mut connection = Client::open(proxy.address, version)?;
+            let mut connection = Client::of(proxy.address, carries)?;
             connection.ask()?;
             connections.push(connection);
         }

@@ -191,7 +191,7 @@ fn count(bench: &Bench, folder: &Path, core: usize, case: &Case, turns: u32) -> 
         &file_option,
     ];
     let address = match case.carries {
-        Carries::Http(..) => origin.http,
+        Carries::Http(..) | Carries::Tls => origin.http,
         Carries::Versions(_, upstream) => origin.speaks(upstream)?,
         Carries::Tcp(_) => origin.tcp()?.echo,
     };
@@ -240,7 +240,11 @@ fn serve(proxy: &Running, what: &What, turns: u32) -> Result<()> {
                     format!("{head}Content-Length: {bytes}\r\n\r\n{body}").into_bytes()
                 }
                 What::Echo(bytes) => vec![b'x'; *bytes as usize],
-                What::Streams(..) | What::Calls(..) | What::Stream(_) => {
+                What::Secured(_)
+                | What::Handshakes(..)
+                | What::Streams(..)
+                | What::Calls(..)
+                | What::Stream(_) => {
                     bail!("these are no messages on a connection of their own")
                 }
             };

@@ -26,6 +26,7 @@ mod instructions;
 mod matching;
 mod reload;
 mod tcp;
+mod tls;
 mod workers;
 
 pub(crate) use generators::{CLOSED, FULL};
@@ -67,11 +68,23 @@ fn compare_versions(
     (client, upstream): (Version, Version),
     comparison: Comparison<'_>,
 ) -> Result<()> {
+    let carries = Carries::Versions(client, upstream);
+    compare_carrying(bench, report, carries, comparison)
+}
+
+/// Compares all programs that can carry this, each with one worker.
+fn compare_carrying(
+    bench: &Bench,
+    report: &mut Report,
+    carries: Carries,
+    comparison: Comparison<'_>,
+) -> Result<()> {
     let directory = bench.directory()?;
     let directory = directory.path();
     let origin = Origin::start(bench, directory)?;
+    let (_, upstream) = carries.versions();
     let task = Task {
-        carries: Carries::Versions(client, upstream),
+        carries,
         origin: origin.speaks(upstream)?,
         workers: 1,
     };
@@ -102,6 +115,8 @@ pub enum Scenario {
     H1ToH2,
     /// Unary gRPC.
     Grpc,
+    /// HTTP/1.1 within TLS 1.3, on connections that are kept, and handshakes.
+    Tls,
     /// Streams of bytes in both directions, and small messages back and forth.
     Tcp,
     /// Memory after start, and of connections that wait: 1000 and 8000, 1000 of HTTP/2.
@@ -122,7 +137,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// Every one, in the order of a run.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::H1,
         Self::H1Routes,
         Self::H1Connect,
@@ -130,6 +145,7 @@ impl Scenario {
         Self::H2,
         Self::H1ToH2,
         Self::Grpc,
+        Self::Tls,
         Self::Tcp,
         Self::Idle,
         Self::Reload,
@@ -150,6 +166,7 @@ impl Scenario {
             Self::H2 => h2::OUTLINE,
             Self::H1ToH2 => h1_to_h2::OUTLINE,
             Self::Grpc => grpc::OUTLINE,
+            Self::Tls => tls::OUTLINE,
             Self::Tcp => tcp::OUTLINE,
             Self::Idle => idle::OUTLINE,
             Self::Reload => reload::OUTLINE,
@@ -171,6 +188,7 @@ impl Scenario {
             | Self::H2
             | Self::H1ToH2
             | Self::Grpc
+            | Self::Tls
             | Self::Tcp
             | Self::Idle
             | Self::Workers => true,
@@ -193,6 +211,7 @@ impl Scenario {
             Self::H2 => h2::measure(bench, report),
             Self::H1ToH2 => h1_to_h2::measure(bench, report),
             Self::Grpc => grpc::measure(bench, report),
+            Self::Tls => tls::measure(bench, report),
             Self::Tcp => tcp::measure(bench, report),
             Self::Idle => idle::measure(bench, report),
             Self::Reload => reload::measure(bench, report),

@@ -49,7 +49,13 @@ fn difference(
     slack: u64,
 ) -> Option<String> {
     let (name, unit, exchanged, arrived) = match *what {
-        What::Get(_) | What::Table(_) | What::Connect(_) | What::Streams(..) | What::Calls(..) => (
+        What::Get(_)
+        | What::Table(_)
+        | What::Connect(_)
+        | What::Secured(_)
+        | What::Handshakes(..)
+        | What::Streams(..)
+        | What::Calls(..) => (
             "requests",
             1,
             outcome.requests,

@@ -65,6 +65,8 @@ impl Comparison<'_> {
             What::Get(_)
             | What::Table(_)
             | What::Connect(_)
+            | What::Secured(_)
+            | What::Handshakes(..)
             | What::Post(..)
             | What::Streams(..)
             | What::Calls(..) => origin.counts(),

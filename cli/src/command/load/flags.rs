@@ -105,6 +105,9 @@ pub(super) struct Flags {
     /// PEM file of its private key.
     #[arg(long, value_name = "FILE", requires = "cert", help_heading = TLS)]
     pub(super) key: Option<PathBuf>,
+    /// Every handshake is a full one: no session is resumed.
+    #[arg(long, help_heading = TLS)]
+    pub(super) full_handshakes: bool,
     /// Name to ask for (SNI) and to verify, instead of the URL's host.
     #[arg(long, value_name = "NAME", help_heading = TLS)]
     pub(super) server_name: Option<String>,

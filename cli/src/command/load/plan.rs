@@ -204,7 +204,7 @@ fn tls(flags: &Flags) -> Result<Tls, Fault> {
         authorities: flags.cacert.clone(),
         identity: identity.map(|(certificate, key)| Identity { certificate, key }),
         server_name: server_name(flags)?,
-        ..Tls::default()
+        full_handshakes: flags.full_handshakes,
     })
 }
 
