@@ -33,6 +33,7 @@ pub mod resolve;
 pub mod session;
 pub mod shelf;
 pub mod supervisor;
+pub mod tls;
 pub mod tries;
 pub mod tunnel;
 pub mod upgrade;

@@ -244,10 +244,15 @@ impl Relay<'_> {
         }
     }
 
+    /// Bytes can go from socket to socket.
+    fn is_plain(&self) -> bool {
+        self.source.is_plain() && self.target.is_plain()
+    }
+
     /// There may be a pipe for what is left.
     fn may_move(&self, copies: &mut u32) -> bool {
         let pipes = &self.worker.pipes;
-        if *copies > 0 || !pipes.is_allowed() {
+        if *copies > 0 || !pipes.is_allowed() || !self.is_plain() {
             *copies = copies.saturating_sub(1);
             return false;
         }

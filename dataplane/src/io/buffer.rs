@@ -201,6 +201,11 @@ impl Buffer {
         true
     }
 
+    /// There is nothing in it, and it holds nothing.
+    pub fn has_no_memory(&self) -> bool {
+        self.bytes.capacity() == 0
+    }
+
     /// To append to, behind what is filled. Growing it past the buffer's size is allowed, but such
     /// memory is not pooled again.
     pub fn tail(&mut self) -> &mut Vec<u8> {

@@ -13,6 +13,7 @@ use std::{
 
 use monoio::{io::AsyncWriteRent, net::TcpStream};
 
+use self::secure::Secure;
 use super::{
     buffer::{Buffer, Part},
     deadline::{Deadline, Deadlines},
@@ -22,6 +23,7 @@ use super::{
 };
 
 mod ends;
+mod secure;
 
 pub use ends::PeerState;
 
@@ -49,6 +51,8 @@ pub struct Stream {
     ended: Cell<bool>,
     /// By [`Self::abort`].
     aborted: Cell<bool>,
+    /// Of a connection that carries TLS.
+    secure: OnceCell<Box<Secure>>,
 }
 
 /// What a receive brought.
@@ -121,6 +125,7 @@ impl Stream {
             expects_bulk: Cell::new(false),
             ended: Cell::new(false),
             aborted: Cell::new(false),
+            secure: OnceCell::new(),
         }
     }
 
@@ -176,6 +181,9 @@ impl Stream {
     /// # Errors
     /// The kernel's.
     pub fn receive_now(&self, buffer: &mut Buffer) -> io::Result<Received> {
+        if !self.is_plain() {
+            return self.receive_secure(buffer);
+        }
         buffer.hold();
         let room = match self.expects_bulk.get() && buffer.is_empty() {
             true => buffer.room().min(BULK_HEAD_BYTES),
@@ -198,6 +206,9 @@ impl Stream {
     /// As [`Self::receive_now`], for the bridge: to the front of `space`, which is not empty. How
     /// many bytes of it are initialised then; 0: the end.
     pub(super) fn receive_to(&self, space: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+        if !self.is_plain() {
+            return self.receive_secure_to(space);
+        }
         let count = self.socket.receive_to(space)?;
         self.note_received(count, space.len());
         Ok(count)
@@ -224,6 +235,9 @@ impl Stream {
 
     /// Sends what fits into the send buffer, without waiting.
     pub(super) fn send_now(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if !self.is_plain() {
+            return self.send_secure_slices(slices);
+        }
         self.socket.send_now(slices)
     }
 
@@ -272,11 +286,18 @@ impl Stream {
     /// So what comes within a turn of the loop is not seen, as with any proxy that asks for events
     /// once a turn.
     pub fn stayed_silent(&self) -> bool {
-        !self.ended.get()
-            && match self.watch.get() {
-                Some(watch) => !watch.has_seen(&self.socket),
-                None => self.socket.stayed_silent(),
-            }
+        if self.ended.get() {
+            return false;
+        }
+        let is_silent = match self.watch.get() {
+            Some(watch) => !watch.has_seen(&self.socket),
+            None => self.socket.stayed_silent(),
+        };
+        if is_silent || self.is_plain() || !self.secure_stayed_silent() {
+            return is_silent;
+        }
+        self.expect_nothing();
+        true
     }
 
     /// Waits until [`Self::receive_into`] would not block.
@@ -327,7 +348,16 @@ impl Stream {
     }
 
     /// Sends a part of a buffer, and consumes nothing.
-    pub async fn send_part(&self, mut part: Part) -> (io::Result<()>, Buffer) {
+    pub async fn send_part(&self, part: Part) -> (io::Result<()>, Buffer) {
+        if !self.is_plain() {
+            // In a box: what it holds is large, and most connections have none.
+            return Box::pin(self.send_secure(part)).await;
+        }
+        self.send_raw(part).await
+    }
+
+    /// As it is.
+    async fn send_raw(&self, mut part: Part) -> (io::Result<()>, Buffer) {
         while part.from < part.to {
             // SAFETY: it starts one operation.
             let (result, returned) = unsafe { self.socket.exclusive() }.write(part).await;
@@ -359,7 +389,8 @@ impl Stream {
     /// # Errors
     /// The kernel's.
     pub fn send_ahead(&self, bytes: &[u8]) -> io::Result<usize> {
-        if bytes.is_empty() {
+        // What is encrypted cannot be taken in part.
+        if bytes.is_empty() || !self.is_plain() {
             return Ok(0);
         }
         match self.socket.send_ahead(bytes) {

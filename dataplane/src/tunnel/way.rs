@@ -97,6 +97,10 @@ impl Way<'_> {
             let count = match self.source.receive(&mut buffer).await {
                 Ok(Received::Bytes(count)) => count,
                 Ok(Received::End) => return self.finish(),
+                // Within TLS, without a farewell: what came before is as good as ever.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return self.finish();
+                }
                 Err(_) => {
                     self.lose(self.source_lost);
                     return Pause::Over;
@@ -116,7 +120,7 @@ impl Way<'_> {
             self.count(count);
             full = if is_full { full + 1 } else { 0 };
             if full >= FULL_IN_A_ROW {
-                if self.worker.pipes.is_allowed() {
+                if self.worker.pipes.is_allowed() && self.is_plain() {
                     return Pause::Bulk;
                 }
                 // Without pipes a larger buffer is the next best.
@@ -167,6 +171,11 @@ impl Way<'_> {
             small = if is_small { small + 1 } else { 0 };
         }
         Pause::Small
+    }
+
+    /// Bytes can go from socket to socket.
+    fn is_plain(&self) -> bool {
+        self.source.is_plain() && self.target.is_plain()
     }
 
     /// The source sends no more. Its end is passed on, unless it was made here.

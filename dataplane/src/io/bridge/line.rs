@@ -50,7 +50,7 @@ impl Line {
     /// The kernel's.
     pub fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let state = &mut *self.state.borrow_mut();
-        while !state.outgoing.is_empty() {
+        while !state.outgoing.is_empty() || self.stream.has_unsent() {
             ready!(self.poll_once(state, context, &[]))?;
         }
         Poll::Ready(Ok(()))

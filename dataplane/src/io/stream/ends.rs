@@ -46,6 +46,7 @@ impl Stream {
 
     /// Nothing more is sent; the peer sees the end after all that was sent before.
     pub fn finish(&self) {
+        self.close_secure();
         self.shutdown(libc::SHUT_WR);
     }
 
@@ -68,7 +69,8 @@ impl Stream {
 
     /// Nothing is waiting to be received and the peer has not closed. One system call.
     pub fn is_quiet(&self) -> bool {
-        !self.ended.get() && self.socket.is_quiet()
+        let has_plaintext = || self.with_session(|session| !session.plaintext().is_empty());
+        !self.ended.get() && self.socket.is_quiet() && has_plaintext() != Some(true)
     }
 
     /// Looks at what has arrived and takes none of it; 0 when the peer sends no more.
@@ -77,6 +79,9 @@ impl Stream {
     /// # Errors
     /// The kernel's.
     pub fn peek(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        if !self.is_plain() {
+            return self.peek_secure(bytes);
+        }
         let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
         // SAFETY: the bytes outlive the call, which writes no more of them than there are.
         let count = unsafe { libc::recv(self.fd, bytes.as_mut_ptr().cast(), bytes.len(), flags) };
