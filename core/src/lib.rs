@@ -10,6 +10,7 @@
 pub mod access_log;
 pub mod affinity;
 pub mod balance;
+pub mod client_hello;
 pub mod date;
 pub mod detect;
 pub mod ending;

@@ -72,8 +72,11 @@ pub fn server<'m>(
         return Err("it has no certificate to show".to_owned());
     }
     let rules = |rules: &ringmain_config::tls::PeerRules| {
-        let found: Option<Vec<&Material>> =
-            rules.authorities.iter().map(|name| material(name)).collect();
+        let found: Option<Vec<&Material>> = rules
+            .authorities
+            .iter()
+            .map(|name| material(name))
+            .collect();
         let found = found.ok_or_else(|| missing(&rules.authorities.join(", ")))?;
         Rules::new(&provider, rules, found.into_iter())
     };
@@ -92,7 +95,11 @@ pub fn server<'m>(
     let mut config = builder
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(Arc::new(Shown(shown)));
-    config.alpn_protocols = tls.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    config.alpn_protocols = tls
+        .alpn
+        .iter()
+        .map(|name| name.as_bytes().to_vec())
+        .collect();
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     // A session that is resumed is not verified again: whoever's certificate has been revoked or
@@ -118,14 +125,15 @@ pub fn client<'m>(
     let provider = provider(&tls.parameters)?;
     let rules = match &tls.trust {
         Trust::Rules(rules) => {
-            let found: Option<Vec<&Material>> =
-                rules.authorities.iter().map(|name| material(name)).collect();
+            let found: Option<Vec<&Material>> = rules
+                .authorities
+                .iter()
+                .map(|name| material(name))
+                .collect();
             let found = found.ok_or_else(|| missing(&rules.authorities.join(", ")))?;
             Some(Rules::new(&provider, rules, found.into_iter())?)
         }
-        Trust::System { names } => {
-            Some(Rules::of_roots(&provider, roots.clone(), names.clone()))
-        }
+        Trust::System { names } => Some(Rules::of_roots(&provider, roots.clone(), names.clone())),
         Trust::Anybody => None,
     };
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -141,7 +149,11 @@ pub fn client<'m>(
             builder.with_client_cert_resolver(Arc::new(Own(own.key)))
         }
     };
-    config.alpn_protocols = tls.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    config.alpn_protocols = tls
+        .alpn
+        .iter()
+        .map(|name| name.as_bytes().to_vec())
+        .collect();
     let configs = (0..workers).map(|_| {
         let mut config = config.clone();
         config.resumption = Resumption::in_memory_sessions(SESSIONS_MAX);
@@ -174,7 +186,9 @@ fn provider(parameters: &TlsParameters) -> Result<Arc<CryptoProvider>, String> {
             let Some((_, suite)) = found else {
                 let known: Vec<_> = SUITES.iter().map(|(known, _)| *known).collect();
                 let known = known.join(", ");
-                return Err(format!("{name} is not a cipher suite that is safe; {known} are"));
+                return Err(format!(
+                    "{name} is not a cipher suite that is safe; {known} are"
+                ));
             };
             wanted.push(*suite);
         }

@@ -66,10 +66,7 @@ impl<'a> Texts<'a> {
         };
         Self {
             certificate: text("its certificate", &secret.certificate),
-            key: secret
-                .key
-                .as_ref()
-                .map(|key| ("its key", key.0.as_bytes())),
+            key: secret.key.as_ref().map(|key| ("its key", key.0.as_bytes())),
             authorities: text("its authorities", &secret.authorities),
             revoked: text("its revocation list", &secret.revoked),
         }
@@ -104,7 +101,9 @@ fn all<T: PemObject>(from: &str, text: &[u8], what: &str) -> Result<Vec<T>, Stri
     let read: Result<Vec<T>, _> = T::pem_slice_iter(text).collect();
     let read = read.map_err(|error| why(from, what, &error))?;
     match read.is_empty() {
-        true => Err(format!("there is no {what} in {from}; it must be PEM (RFC 7468)")),
+        true => Err(format!(
+            "there is no {what} in {from}; it must be PEM (RFC 7468)"
+        )),
         false => Ok(read),
     }
 }

@@ -57,11 +57,9 @@ impl Names {
         let matches = |name: &String| {
             let name = name.as_str();
             match name.strip_prefix("*.") {
-                Some(suffix) => wanted
-                    .split_once('.')
-                    .is_some_and(|(first, rest)| {
-                        !first.is_empty() && rest.eq_ignore_ascii_case(suffix)
-                    }),
+                Some(suffix) => wanted.split_once('.').is_some_and(|(first, rest)| {
+                    !first.is_empty() && rest.eq_ignore_ascii_case(suffix)
+                }),
                 None => name.eq_ignore_ascii_case(wanted),
             }
         };

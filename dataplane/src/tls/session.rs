@@ -341,7 +341,8 @@ impl Parts<'_> {
             if moved && sink.is_full() && matches!(send, Send::Nothing) {
                 return Ok(Phase::Open);
             }
-            let UnbufferedStatus { discard, state } = connection.process(self.incoming.filled_mut());
+            let UnbufferedStatus { discard, state } =
+                connection.process(self.incoming.filled_mut());
             let mut discard = discard;
             let mut phase = None;
             match state {

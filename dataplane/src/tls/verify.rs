@@ -13,8 +13,8 @@ use rustls::{
     server::danger::{ClientCertVerified, ClientCertVerifier},
 };
 use webpki::{
-    CertRevocationList, EndEntityCert, KeyUsage, OwnedCertRevocationList,
-    RevocationOptionsBuilder, UnknownStatusPolicy,
+    CertRevocationList, EndEntityCert, KeyUsage, OwnedCertRevocationList, RevocationOptionsBuilder,
+    UnknownStatusPolicy,
 };
 
 use super::{
@@ -148,13 +148,16 @@ impl Rules {
         if !self.certificate_sha256.is_empty() {
             let hash = HEXLOWER.encode(&sha256(der));
             if !self.certificate_sha256.contains(&hash) {
-                return Err(refused(format!("its SHA-256 {hash} is not one of those allowed")));
+                return Err(refused(format!(
+                    "its SHA-256 {hash} is not one of those allowed"
+                )));
             }
         }
         if !self.spki_sha256.is_empty() {
             let hash = BASE64.encode(&sha256(&certificate.subject_public_key_info()));
             if !self.spki_sha256.contains(&hash) {
-                let message = format!("the SHA-256 of its key, {hash}, is not one of those allowed");
+                let message =
+                    format!("the SHA-256 of its key, {hash}, is not one of those allowed");
                 return Err(refused(message));
             }
         }
@@ -202,7 +205,10 @@ impl Rules {
 }
 
 fn wrong_name(names: &Names, wanted: &str) -> Error {
-    refused(format!("its names are {}, but {wanted} is expected", names.list()))
+    refused(format!(
+        "its names are {}, but {wanted} is expected",
+        names.list()
+    ))
 }
 
 fn invalid(error: &webpki::Error) -> Error {
