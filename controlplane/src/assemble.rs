@@ -14,6 +14,7 @@ mod domains;
 mod egress;
 pub(crate) mod gateway;
 pub(crate) mod gateway_api;
+mod gateway_tls;
 mod ingress;
 mod retries;
 mod routes;
@@ -33,7 +34,9 @@ use ringmain_config::{
     origin::Origin,
     problem::{Problem, Severity},
     route::RouteTable,
+    secret::Secret,
     tcp::TcpRoute,
+    tls::ListenerTls,
 };
 
 use self::clusters::Clusters;
@@ -81,6 +84,7 @@ struct Assembly<'a> {
     clusters: Clusters<'a>,
     listeners: BTreeMap<SocketAddr, Listener>,
     route_tables: BTreeMap<String, RouteTable>,
+    secrets: BTreeMap<String, Secret>,
     /// A set, since one cause may show at several places.
     problems: BTreeSet<Problem>,
 }
@@ -93,6 +97,7 @@ impl<'a> Assembly<'a> {
             clusters: Clusters::new(world, node),
             listeners: BTreeMap::new(),
             route_tables: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             problems: BTreeSet::new(),
         }
     }
@@ -124,6 +129,27 @@ impl<'a> Assembly<'a> {
         if self.is_free(wanted) {
             self.open(wanted, ListenerProtocol::Tcp { routes });
         }
+    }
+
+    /// Opens a listener for TLS, with a route table for each of its chains that carries requests.
+    /// What comes without TLS is closed.
+    fn listen_tls(&mut self, wanted: &Wanted<'_>, tls: ListenerTls, tables: Vec<RouteTable>) {
+        if !self.is_free(wanted) {
+            return;
+        }
+        let nowhere = ListenerProtocol::Tcp { routes: Vec::new() };
+        self.open(wanted, nowhere);
+        if let Some(listener) = self.listeners.get_mut(&wanted.address) {
+            listener.tls = Some(tls);
+        }
+        let tables = tables.into_iter();
+        self.route_tables
+            .extend(tables.map(|table| (table.name.clone(), table)));
+    }
+
+    /// Something needs a secret.
+    fn secret(&mut self, secret: Secret) {
+        self.secrets.entry(secret.name.clone()).or_insert(secret);
     }
 
     fn open(&mut self, wanted: &Wanted<'_>, protocol: ListenerProtocol) {
@@ -173,6 +199,9 @@ impl<'a> Assembly<'a> {
         }
         for table in self.route_tables.into_values() {
             document.upsert(Part::RouteTable(Arc::new(table)));
+        }
+        for secret in self.secrets.into_values() {
+            document.upsert(Part::Secret(Arc::new(secret)));
         }
         for (cluster, endpoints) in self.clusters.finish() {
             document.upsert(Part::Cluster(Arc::new(cluster)));

@@ -133,7 +133,8 @@ impl<'t> Decided<'t> {
     ) -> Self {
         let mut decided = Self::no_route();
         // A listener that changes what is spoken on it is another one.
-        if let Some(table) = listener.protocol.route_table() {
+        let protocol = downstream.session.protocol(listener);
+        if let Some(table) = protocol.and_then(|protocol| protocol.route_table()) {
             let planner = Planner {
                 worker,
                 snapshot,

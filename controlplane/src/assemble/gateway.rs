@@ -16,13 +16,14 @@ use ringmain_config::{
 use super::{
     Assembly, Wanted,
     domains::{VirtualHosts, intersection, with_port},
-    gateway_api, retries,
+    gateway_api, gateway_tls, retries,
     routes::{Place, matches_all, routes},
     tcp,
 };
 use crate::resource::{
     gateway::{Gateway, Server},
     gateway_api::Gateway as ApiGateway,
+    port::Protocol,
     span::Spanned,
     virtual_service::{GatewayReference, VirtualService},
 };
@@ -37,6 +38,7 @@ pub(super) fn assemble(
     let mut api = gateway_api::listeners(api_gateways);
     let mut servers: BTreeMap<SocketAddr, Vec<Bound<'_>>> = BTreeMap::new();
     let mut tcp: BTreeMap<SocketAddr, Vec<Bound<'_>>> = BTreeMap::new();
+    let mut https: BTreeMap<SocketAddr, Vec<Bound<'_>>> = BTreeMap::new();
     for gateway in gateways {
         for (index, server) in gateway.servers.iter().enumerate() {
             let address = server.bind.unwrap_or(EVERY_ADDRESS);
@@ -48,6 +50,12 @@ pub(super) fn assemble(
             let protocol = server.port.protocol;
             if protocol.is_tcp() {
                 tcp.entry(SocketAddr::new(address, server.port.number))
+                    .or_default()
+                    .push(bound);
+            }
+            if protocol == Protocol::Https {
+                https
+                    .entry(SocketAddr::new(address, server.port.number))
                     .or_default()
                     .push(bound);
             }
@@ -65,6 +73,7 @@ pub(super) fn assemble(
             continue;
         };
         let mut hosts = VirtualHosts::default();
+        gateway_tls::add_redirects(&servers, address.port(), &mut hosts);
         let beside = api.remove(&address).unwrap_or_default();
         let taken = gateway_api::add_hosts(assembly, &beside, address.port(), &mut hosts);
         add_hosts(assembly, &servers, address.port(), &taken, &mut hosts);
@@ -85,6 +94,9 @@ pub(super) fn assemble(
     gateway_api::assemble(assembly, api);
     for (address, servers) in tcp {
         open_tcp(assembly, address, &servers);
+    }
+    for (address, servers) in https {
+        gateway_tls::open(assembly, address, &servers);
     }
 }
 
@@ -157,7 +169,7 @@ pub(crate) struct Bearer<'a> {
 
 /// A virtual host for each host of the VirtualServices that are bound to `servers`, but for those
 /// that are `taken` by routes of the Gateway API.
-fn add_hosts(
+pub(super) fn add_hosts(
     assembly: &mut Assembly<'_>,
     servers: &[Bound<'_>],
     port: u16,

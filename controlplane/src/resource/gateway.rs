@@ -9,7 +9,8 @@ use super::{
     listener,
     metadata::{self, Labels, Metadata},
     port::{self, PORT_FIELDS, Port, Protocol},
-    schema::{Choice, Field, LABELS, Shape, TEXTS},
+    schema::{Field, LABELS, Shape},
+    server_tls::{self, ServerTls},
     span::Spanned,
 };
 
@@ -36,6 +37,8 @@ pub struct Server {
     pub bind: Option<IpAddr>,
     /// Which VirtualServices may bind here, and for which hosts; never empty.
     pub hosts: Vec<Spanned<ScopedHost>>,
+    /// How it speaks TLS; absent: not at all.
+    pub tls: Option<ServerTls>,
 }
 
 /// `spec`.
@@ -51,56 +54,9 @@ static SERVER: [Field; 6] = [
     Field::new("port", Shape::Object(&PORT_FIELDS)).required(),
     Field::new("bind", Shape::Text),
     Field::new("hosts", Shape::FullList(&Shape::Form(format::gateway_host))).required(),
-    Field::new("tls", Shape::Object(&TLS)).refused("the port would be served in plain text"),
+    Field::new("tls", Shape::Object(&server_tls::TLS)),
     Field::new("defaultEndpoint", Shape::Text).later("it has no effect"),
     Field::new("name", Shape::Form(format::some_text)),
-];
-
-/// `ServerTLSSettings`, of a Gateway's server and a Sidecar's ingress listener.
-pub(super) static TLS: [Field; 17] = [
-    Field::new("httpsRedirect", Shape::Boolean),
-    Field::new("mode", Shape::Choice(&TLS_MODES)),
-    Field::new("serverCertificate", Shape::Text),
-    Field::new("privateKey", Shape::Text),
-    Field::new("caCertificates", Shape::Text),
-    Field::new("caCrl", Shape::Text),
-    Field::new("subjectAltNames", TEXTS),
-    Field::new("credentialName", Shape::Text),
-    Field::new("credentialNames", TEXTS),
-    Field::new("caCertCredentialName", Shape::Text),
-    Field::new(
-        "tlsCertificates",
-        Shape::List(&Shape::Object(&TLS_CERTIFICATE)),
-    ),
-    Field::new("verifyCertificateSpki", TEXTS),
-    Field::new("verifyCertificateHash", TEXTS),
-    Field::new("minProtocolVersion", Shape::Choice(&TLS_VERSIONS)),
-    Field::new("maxProtocolVersion", Shape::Choice(&TLS_VERSIONS)),
-    Field::new("cipherSuites", TEXTS),
-    Field::new("ecdhCurves", TEXTS),
-];
-
-static TLS_CERTIFICATE: [Field; 3] = [
-    Field::new("serverCertificate", Shape::Text),
-    Field::new("privateKey", Shape::Text),
-    Field::new("caCertificates", Shape::Text),
-];
-
-static TLS_MODES: [Choice; 6] = [
-    Choice::new("PASSTHROUGH"),
-    Choice::new("SIMPLE"),
-    Choice::new("MUTUAL"),
-    Choice::new("AUTO_PASSTHROUGH"),
-    Choice::new("ISTIO_MUTUAL"),
-    Choice::new("OPTIONAL_MUTUAL"),
-];
-
-static TLS_VERSIONS: [Choice; 5] = [
-    Choice::new("TLS_AUTO"),
-    Choice::new("TLSV1_0"),
-    Choice::new("TLSV1_1"),
-    Choice::new("TLSV1_2"),
-    Choice::new("TLSV1_3"),
 ];
 
 /// Reads what [`DOCUMENT`] describes.
@@ -121,11 +77,20 @@ pub(super) fn read(metadata: Metadata, spec: &Cursor<'_>, report: &mut Report) -
 
 fn read_server(at: &Cursor<'_>, metadata: &Metadata, report: &mut Report) -> Option<Server> {
     let port_at = at.field("port")?;
-    let port = port::read_port(&port_at, report)?;
-    if matches!(port.protocol, Protocol::Https | Protocol::Tls) && at.field("tls").is_none() {
-        report.missing(at, "tls");
-    }
+    let port = port::read_gateway_port(&port_at, report)?;
+    let tls = match at.field("tls") {
+        None if matches!(port.protocol, Protocol::Https | Protocol::Tls) => {
+            report.missing(at, "tls");
+            return None;
+        }
+        None => None,
+        Some(own) => {
+            let ends_tls = port.protocol == Protocol::Https;
+            Some(server_tls::read(&own, ends_tls, report)?)
+        }
+    };
     Some(Server {
+        tls,
         name: at.text_of("name").unwrap_or_default().to_owned(),
         port,
         bind: listener::bind(at, report)?,
@@ -212,11 +177,6 @@ mod tests {
                  nothing listens on it",
             ),
             (
-                format!("hosts: ['*'], tls: {{httpsRedirect: true}}, {http}"),
-                "1:26 error: spec.servers[0].tls: `tls` is not supported yet: the port would be \
-                 served in plain text; remove it only if doing without is safe",
-            ),
-            (
                 format!("hosts: [], {http}"),
                 "1:19 error: spec.servers[0].hosts: the list is empty",
             ),
@@ -273,11 +233,7 @@ mod tests {
         check(
             "Gateway",
             "servers: [{hosts: ['*'], port: {number: 443, name: https, protocol: HTTPS}}]",
-            &[
-                "1:11 error: spec.servers[0].tls: `tls` is missing",
-                "1:69 warning: spec.servers[0].port.protocol: protocol HTTPS is not supported \
-                 yet: nothing listens on it",
-            ],
+            &["1:11 error: spec.servers[0].tls: `tls` is missing"],
         );
     }
 }

@@ -14,6 +14,7 @@ pub mod gateway_api;
 pub mod host;
 pub mod metadata;
 pub mod port;
+pub mod server_tls;
 pub mod service;
 pub mod service_entry;
 pub mod sidecar;

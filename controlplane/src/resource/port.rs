@@ -161,9 +161,21 @@ pub(super) static SIDECAR_PORT_FIELDS: [Field; 4] = [
 
 /// Reads a port of a Gateway's server or a Sidecar's listener.
 pub(super) fn read_port(at: &Cursor<'_>, report: &mut Report) -> Option<Spanned<Port>> {
+    read_spoken_port(at, Protocol::Detect, report)
+}
+
+/// The same of a port that may speak TLS.
+pub(super) fn read_gateway_port(at: &Cursor<'_>, report: &mut Report) -> Option<Spanned<Port>> {
+    read_spoken_port(at, Protocol::Https, report)
+}
+
+/// `also`: a further protocol that is spoken.
+fn read_spoken_port(at: &Cursor<'_>, also: Protocol, report: &mut Report) -> Option<Spanned<Port>> {
     let number = at.integer_of("number")?;
     let protocol = declared(at, "protocol").unwrap_or_else(|| undeclared(number));
-    warn_unless_supported(at, "protocol", protocol, "nothing listens on it", report);
+    if protocol != also {
+        warn_unless_supported(at, "protocol", protocol, "nothing listens on it", report);
+    }
     Some(at.spanned(Port {
         number,
         name: at.text_of("name").unwrap_or_default().to_owned(),

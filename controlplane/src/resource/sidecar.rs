@@ -8,12 +8,13 @@ use std::{
 use super::{
     cursor::{Cursor, Fault, Report},
     destination_rule::CONNECTION_POOL,
-    document, format, gateway,
+    document, format,
     host::{self, NamespaceScope, ScopedHost},
     listener,
     metadata::{self, Labels, Metadata},
     port::{self, Port, SIDECAR_PORT_FIELDS},
     schema::{Choice, Field, PORT, SELECTOR, Shape},
+    server_tls,
     span::Spanned,
 };
 
@@ -100,7 +101,7 @@ static INGRESS: [Field; 6] = [
     Field::new("bind", Shape::Text),
     Field::new("captureMode", Shape::Choice(&CAPTURE_MODES)),
     Field::new("defaultEndpoint", Shape::Text),
-    Field::new("tls", Shape::Object(&gateway::TLS))
+    Field::new("tls", Shape::Object(&server_tls::TLS))
         .refused("the port would be served in plain text"),
     Field::new("connectionPool", Shape::Object(&CONNECTION_POOL))
         .later("connections have the default limits"),
