@@ -222,7 +222,9 @@ async fn terminate(
     }
     let shown = agreed.certificates.first();
     let peer = shown.and_then(|der| peer::peer(der));
-    session.set_secured(Secured::ended(chain, server_name, agreed.alpn, peer));
+    let secured = Secured::ended(chain, server_name, agreed.alpn, peer);
+    let own_uri = pinned.tls().own_uri(session.listener, &chain.name);
+    session.set_secured(secured.shown(own_uri));
     Ok(())
 }
 

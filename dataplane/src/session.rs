@@ -15,6 +15,7 @@ use ringmain_core::{
     snapshot::{Listener, ListenerId, ListenerProtocol},
     tcp::TcpRoutes,
     tls::Chain,
+    xfcc,
 };
 
 use crate::{
@@ -60,6 +61,10 @@ pub struct Secured {
     pub peer: Option<Peer>,
     /// It ends here.
     pub is_ended: bool,
+    /// The URI in the certificate that was shown to the client.
+    own_uri: Option<Box<str>>,
+    /// See [`Self::element`].
+    element: OnceCell<String>,
 }
 
 impl Secured {
@@ -71,6 +76,8 @@ impl Secured {
             alpn: None,
             peer: None,
             is_ended: false,
+            own_uri: None,
+            element: OnceCell::new(),
         }
     }
 
@@ -87,6 +94,20 @@ impl Secured {
             is_ended: true,
             ..Self::passed(chain, server_name)
         }
+    }
+
+    /// In whose name the client was answered.
+    #[must_use]
+    pub fn shown(mut self, own_uri: Option<&str>) -> Self {
+        self.own_uri = own_uri.map(Into::into);
+        self
+    }
+
+    /// What is said of the client's certificate to those behind; `None` when it has shown none.
+    pub fn element(&self) -> Option<&str> {
+        let peer = self.peer.as_ref()?;
+        let element = || xfcc::element(self.own_uri.as_deref(), peer);
+        Some(self.element.get_or_init(element))
     }
 }
 

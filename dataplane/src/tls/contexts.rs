@@ -15,7 +15,7 @@ use ringmain_core::{
 };
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
-use super::{context, material::Material};
+use super::{context, material::Material, peer::Names};
 
 /// Secrets by name, as far as they could be read.
 pub type Materials = HashMap<String, Arc<Material>>;
@@ -33,6 +33,8 @@ struct Server {
     of: Arc<ServerTls>,
     secrets: Vec<Arc<Material>>,
     config: Arc<ServerConfig>,
+    /// In its first certificate.
+    own_uri: Option<Box<str>>,
 }
 
 /// Of a cluster.
@@ -123,6 +125,12 @@ impl Contexts {
         found.map(|server| &server.config)
     }
 
+    /// The URI in the first certificate of the chain of this name.
+    pub fn own_uri(&self, listener: ListenerId, chain: &str) -> Option<&str> {
+        let found = self.servers.get(&(listener, chain.into()));
+        found.and_then(|server| server.own_uri.as_deref())
+    }
+
     /// Of the cluster of this name.
     pub fn client(&self, cluster: &str) -> Option<&Arc<Client>> {
         self.clients.get(cluster)
@@ -174,7 +182,11 @@ fn server(
     }
     let material = |name: &str| sources.materials.get(name).map(|material| &**material);
     let config = context::server(tls, material)?;
+    let own = tls.certificates.first().and_then(|name| material(name));
+    let names = own.and_then(|own| Names::of(own.chain.first()?));
+    let own_uri = names.and_then(|names| names.uris.into_iter().next());
     Ok(Arc::new(Server {
+        own_uri: own_uri.map(Into::into),
         of: Arc::clone(tls),
         secrets: found.unwrap_or_default(),
         config,
