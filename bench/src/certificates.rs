@@ -1,4 +1,5 @@
-//! The certificate that every program shows to the load, and how this program's own client takes it.
+//! The certificate that every program shows to the load, and how this program's own client takes
+//! it.
 
 use std::{
     fs,

@@ -152,8 +152,8 @@ impl<'a> Own<'a> {
         }
     }
 
-    /// With what is said of the client's certificate. `shown`: its [`element`](xfcc::element), if it
-    /// has shown one; `received`: what the request says. At a gateway that is told what to do,
+    /// With what is said of the client's certificate. `shown`: its [`element`](xfcc::element), if
+    /// it has shown one; `received`: what the request says. At a gateway that is told what to do,
     /// `handling` decides; a sidecar appends for its application, and takes nothing from it.
     #[must_use]
     pub fn with_certificate(

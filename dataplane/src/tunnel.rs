@@ -318,7 +318,7 @@ mod tests {
         );
         for (what, bytes, bytes_max) in [
             ("a quiet connection", quiet, 1600),
-            ("a direction that copies", copying, 512),
+            ("a direction that copies", copying, 568),
             ("a direction that moves", moving, 256),
             ("connecting, until it is done", connecting, 2688),
         ] {

@@ -176,7 +176,8 @@ fn a_plain_port_sends_its_clients_to_tls(io: Io) {
     let (ip, port) = (gateway.ip(), gateway.port());
     let text = format!(
         "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {{name: edge}}\nspec:\n  \
-         selector: {{app: edge}}\n  servers:\n  - port: {{number: {port}, name: http, protocol: HTTP}}\n    \
+         selector: {{app: edge}}\n  servers:\n  - port: {{number: {port}, name: http, \
+         protocol: HTTP}}\n    \
          bind: {ip}\n    hosts: [a.example]\n    tls: {{httpsRedirect: true}}\n"
     );
     let mesh = builder.resource("gateway", &text).start();

@@ -140,8 +140,8 @@ impl Kind {
         }
     }
 
-    /// Takes part where that is carried: nginx has no HTTP/2 towards the origin but for gRPC, and is
-    /// not set up for TLS.
+    /// Takes part where that is carried: nginx has no HTTP/2 towards the origin but for gRPC, and
+    /// is not set up for TLS.
     fn can(self, carries: Carries) -> bool {
         self != Self::Nginx || !matches!(carries, Carries::Versions(..) | Carries::Tls)
     }

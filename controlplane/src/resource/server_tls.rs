@@ -256,3 +256,128 @@ fn texts(at: &Cursor<'_>, name: &str) -> Vec<String> {
     let texts = items.iter().filter_map(Cursor::text);
     texts.map(str::to_owned).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use ringmain_config::tls::MinVersion;
+
+    use super::{
+        super::{
+            Resource,
+            testing::{self, check},
+        },
+        Mode, ServerTls,
+    };
+
+    const PAIR: &str = "serverCertificate: /a.crt, privateKey: /a.key";
+
+    fn gateway(protocol: &str, tls: &str) -> String {
+        format!(
+            "servers: [{{hosts: [a], port: {{number: 443, name: s, protocol: {protocol}}}, tls: \
+             {{{tls}}}}}]"
+        )
+    }
+
+    fn read(protocol: &str, tls: &str) -> ServerTls {
+        match &*testing::read("Gateway", &gateway(protocol, tls)) {
+            Resource::Gateway(own) => own.servers[0].tls.clone().unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn modes() {
+        for (mode, expected) in [
+            ("", Mode::Simple),
+            ("mode: SIMPLE, ", Mode::Simple),
+            ("mode: MUTUAL, caCertificates: /c, ", Mode::Mutual),
+            (
+                "mode: OPTIONAL_MUTUAL, caCertificates: /c, ",
+                Mode::OptionalMutual,
+            ),
+        ] {
+            let tls = read("HTTPS", &format!("{mode}{PAIR}"));
+            assert_eq!(tls.mode, Some(expected), "{mode}");
+            let [files] = tls.certificates.as_slice() else {
+                panic!("{:?}", tls.certificates);
+            };
+            assert_eq!(files.certificate.to_str(), Some("/a.crt"));
+            assert_eq!(files.key.to_str(), Some("/a.key"));
+        }
+        let tls = read("HTTP", "httpsRedirect: true");
+        assert_eq!((tls.mode, tls.https_redirect), (None, true));
+    }
+
+    #[test]
+    fn everything_else() {
+        let hash = "AB:".repeat(31) + "ab";
+        let tls = format!(
+            "mode: MUTUAL, caCertificates: /c, caCrl: /r, subjectAltNames: [a, b], \
+             tlsCertificates: [{{{PAIR}}}, {{serverCertificate: /b.crt, privateKey: /b.key}}], \
+             verifyCertificateSpki: [x=], verifyCertificateHash: ['{hash}'], \
+             minProtocolVersion: TLSV1_3, ecdhCurves: [P-256], \
+             cipherSuites: [ECDHE-RSA-AES128-GCM-SHA256]"
+        );
+        let tls = read("HTTPS", &tls);
+        assert_eq!(tls.certificates.len(), 2);
+        assert_eq!(tls.authorities.unwrap().to_str(), Some("/c"));
+        assert_eq!(tls.revoked.unwrap().to_str(), Some("/r"));
+        assert_eq!(tls.names, ["a", "b"]);
+        assert_eq!(tls.spki_sha256, ["x="]);
+        assert_eq!(tls.certificate_sha256, ["ab".repeat(32)]);
+        assert_eq!(tls.parameters.min_version, MinVersion::Tls13);
+        assert_eq!(tls.parameters.groups, ["P-256"]);
+        let suites = ["ECDHE-RSA-AES128-GCM-SHA256"];
+        assert_eq!(tls.parameters.cipher_suites, suites);
+        assert!(!tls.parameters.without_tls13);
+        let tls = read("HTTPS", &format!("{PAIR}, maxProtocolVersion: TLSV1_2"));
+        assert!(tls.parameters.without_tls13);
+    }
+
+    #[test]
+    fn what_is_wrong_with_it() {
+        for (protocol, tls, expected) in [
+            (
+                "HTTPS",
+                "mode: SIMPLE",
+                "1:76 error: spec.servers[0].tls.serverCertificate: `serverCertificate` is missing",
+            ),
+            (
+                "HTTPS",
+                "serverCertificate: /a",
+                "1:76 error: spec.servers[0].tls.privateKey: `privateKey` is missing",
+            ),
+            (
+                "HTTPS",
+                &format!("mode: MUTUAL, {PAIR}"),
+                "1:76 error: spec.servers[0].tls.caCertificates: `caCertificates` is missing",
+            ),
+            (
+                "HTTP",
+                &format!("mode: SIMPLE, {PAIR}"),
+                "1:82 error: spec.servers[0].tls.mode: the port would be served in plain text: \
+                 its protocol is not HTTPS",
+            ),
+            (
+                "HTTPS",
+                &format!("minProtocolVersion: TLSV1_0, {PAIR}"),
+                "1:97 warning: spec.servers[0].tls.minProtocolVersion: TLS before 1.2 is not \
+                 spoken (RFC 8996): 1.2 is",
+            ),
+            (
+                "HTTPS",
+                &format!("ecdhCurves: [P-521], {PAIR}"),
+                "1:90 warning: spec.servers[0].tls.ecdhCurves[0]: `P-521` is not used; these are: \
+                 X25519, P-256, P-384, X25519MLKEM768",
+            ),
+            (
+                "HTTPS",
+                &format!("verifyCertificateHash: [abc], {PAIR}"),
+                "1:101 error: spec.servers[0].tls.verifyCertificateHash[0]: it is not a SHA-256 in \
+                 hexadecimal: 64 digits",
+            ),
+        ] {
+            check("Gateway", &gateway(protocol, tls), &[expected]);
+        }
+    }
+}

@@ -77,7 +77,8 @@ impl Material {
     /// Reads all that is there.
     ///
     /// # Errors
-    /// Where there is not what should be, or what is there cannot be read. Nothing of a key is said.
+    /// Where there is not what should be, or what is there cannot be read. Of a key nothing is
+    /// said.
     pub fn read(texts: &Texts<'_>) -> Result<Self, String> {
         let mut material = Self::default();
         if let Some((from, text)) = texts.certificate {
