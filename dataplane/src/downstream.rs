@@ -281,7 +281,7 @@ impl Downstream {
             user_agent: header(Known::UserAgent),
             request_id: header(Known::XRequestId),
             forwarded_for: header(Known::XForwardedFor),
-            ..self.describe_peer()
+            ..self.session.describe()
         }
     }
 
@@ -292,15 +292,7 @@ impl Downstream {
             method,
             path,
             protocol: self.wire.http2().map(|_| Protocol::Http2),
-            ..self.describe_peer()
-        }
-    }
-
-    fn describe_peer(&self) -> Description<'_> {
-        Description {
-            downstream_local: self.stream().local_address().ok(),
-            downstream_remote: Some(self.session.peer),
-            ..Description::default()
+            ..self.session.describe()
         }
     }
 }

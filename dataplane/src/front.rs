@@ -18,7 +18,7 @@ use rustls::server::UnbufferedServerConnection;
 use crate::{
     connection, detect,
     io::{alarm::Alarm, deadline::Expiry, sleep, spawn},
-    record::TunnelRecord,
+    record::{Description, TunnelRecord},
     relay::micros,
     session::{Secured, Session},
     tls::{peer, session as tls},
@@ -81,6 +81,10 @@ async fn begin(worker: &Rc<Worker>, session: &Rc<Session>) -> Option<Spoken> {
     alarm.set(opened + micros(worker.limits.tls_handshake_timeout));
     let looked = first_bytes(worker, session, &alarm, chains.accepts_plaintext).await;
     drop(alarm);
+    let asked = match &looked {
+        Looked::Hello(hello) => hello.server_name.clone().unwrap_or_default(),
+        _ => String::new(),
+    };
     let result = match looked {
         Looked::Hello(hello) => shake(worker, session, (&pinned, chains), hello).await,
         Looked::Plaintext if chains.accepts_plaintext => Ok(Spoken::of(&listener.protocol)),
@@ -96,7 +100,10 @@ async fn begin(worker: &Rc<Worker>, session: &Rc<Session>) -> Option<Spoken> {
             worker.counters.tls_handshakes_failed.increment();
             let reporter = Reporter::of(listener.config.direction);
             let mut record = TunnelRecord::open(&worker.recorder, reporter, opened);
-            record.describe(|| (session.stream.local_address().ok(), session.peer));
+            record.describe(|| Description {
+                server_name: asked.as_bytes(),
+                ..session.describe()
+            });
             record.transport_failure(&io::Error::other(reason));
             record.close(Ending::HandshakeFailed);
             None

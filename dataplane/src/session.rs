@@ -25,6 +25,7 @@ use crate::{
         deadline::Micros,
         stream::{PeerState, Stream},
     },
+    record::Description,
     tunnel::Tunnel,
 };
 
@@ -144,6 +145,17 @@ impl Session {
     pub fn peer_text(&self) -> &str {
         let text = || text_of(self.peer.ip().to_canonical());
         self.peer_text.get_or_init(text)
+    }
+
+    /// What the access log says of it.
+    pub fn describe(&self) -> Description<'_> {
+        let asked = self.secured().and_then(|own| own.server_name.as_deref());
+        Description {
+            server_name: asked.unwrap_or_default().as_bytes(),
+            downstream_local: self.stream.local_address().ok(),
+            downstream_remote: Some(self.peer),
+            ..Description::default()
+        }
     }
 
     /// It carries TLS.

@@ -38,7 +38,7 @@ pub async fn serve(worker: Rc<Worker>, session: Rc<Session>, place: usize) {
     let listener = snapshot.listener(session.listener);
     let direction = listener.map_or(Direction::Gateway, |listener| listener.config.direction);
     let mut record = TunnelRecord::open(&worker.recorder, Reporter::of(direction), opened);
-    record.describe(|| (session.stream.local_address().ok(), session.peer));
+    record.describe(|| session.describe());
     let connected = match listener {
         Some(listener) => {
             let connect = connect(&worker, &session, &snapshot, listener, &mut record);

@@ -213,6 +213,10 @@ fn certificates_by_name(io: Io) {
     assert!(other.error.contains("unrecognized name"), "{}", other.error);
     let lines = refused(&mesh, 1);
     assert_eq!(lines[0].get(WHY), "nobody serves the name c.example here");
+    assert_eq!(lines[0].get("requested_server_name"), "c.example");
+    let lines = mesh.proxy.wait_for_lines(3);
+    assert_eq!(lines[0].get("requested_server_name"), "a.example");
+    assert_eq!(lines[1].get("requested_server_name"), "x.b.example");
     assert_eq!(origin.requests().len(), 2);
 }
 

@@ -46,15 +46,10 @@ impl<'w> TunnelRecord<'w> {
         }
     }
 
-    /// Our end and the client's. `describe` is called only when it is logged.
-    pub fn describe(&mut self, describe: impl FnOnce() -> (Option<SocketAddr>, SocketAddr)) {
+    /// Who connected to what. `describe` is called only when it is logged.
+    pub fn describe<'d>(&mut self, describe: impl FnOnce() -> Description<'d>) {
         if let Some(text) = &mut self.text {
-            let (downstream_local, remote) = describe();
-            text.describe(&Description {
-                downstream_local,
-                downstream_remote: Some(remote),
-                ..Description::default()
-            });
+            text.describe(&describe());
         }
     }
 

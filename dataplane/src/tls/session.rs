@@ -497,3 +497,6 @@ impl<S: Sink> Sink for Counting<'_, S> {
         self.sink.is_full()
     }
 }
+
+#[cfg(test)]
+mod tests;
