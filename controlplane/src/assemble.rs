@@ -9,14 +9,18 @@
 //! The same world and node always give the same Document, part for part, so that versions of parts
 //! are stable and a proxy is sent only what changed.
 
+mod client_tls;
 mod clusters;
 mod domains;
 mod egress;
 pub(crate) mod gateway;
 pub(crate) mod gateway_api;
 mod ingress;
+mod mesh_tls;
 mod retries;
 mod routes;
+pub(crate) mod secrets;
+mod server_tls;
 mod tcp;
 
 use std::{
@@ -34,6 +38,7 @@ use ringmain_config::{
     problem::{Problem, Severity},
     route::RouteTable,
     tcp::TcpRoute,
+    tls::ListenerTls,
 };
 
 use self::clusters::Clusters;
@@ -115,21 +120,22 @@ impl<'a> Assembly<'a> {
                 routes,
             },
         };
-        self.open(wanted, protocol);
+        self.open(wanted, protocol, None);
         self.route_tables.insert(table.name.clone(), table);
     }
 
     /// Opens a TCP listener.
     fn listen_tcp(&mut self, wanted: &Wanted<'_>, routes: Vec<TcpRoute>) {
         if self.is_free(wanted) {
-            self.open(wanted, ListenerProtocol::Tcp { routes });
+            self.open(wanted, ListenerProtocol::Tcp { routes }, None);
         }
     }
 
-    fn open(&mut self, wanted: &Wanted<'_>, protocol: ListenerProtocol) {
+    fn open(&mut self, wanted: &Wanted<'_>, protocol: ListenerProtocol, tls: Option<ListenerTls>) {
         let address = wanted.address;
         let name = format!("{}_{}", address.ip(), address.port());
         let listener = Listener {
+            tls,
             origin: Some(wanted.metadata.origin_at(wanted.span)),
             ..Listener::new(name, address, wanted.direction, protocol)
         };
@@ -166,7 +172,7 @@ impl<'a> Assembly<'a> {
         self.problems.insert(problem);
     }
 
-    fn finish(self) -> (Document, Vec<Problem>) {
+    fn finish(mut self) -> (Document, Vec<Problem>) {
         let mut document = Document::default();
         for listener in self.listeners.into_values() {
             document.upsert(Part::Listener(Arc::new(listener)));
@@ -174,7 +180,12 @@ impl<'a> Assembly<'a> {
         for table in self.route_tables.into_values() {
             document.upsert(Part::RouteTable(Arc::new(table)));
         }
-        for (cluster, endpoints) in self.clusters.finish() {
+        let (clusters, secrets, problems) = self.clusters.finish();
+        for secret in secrets {
+            document.upsert(Part::Secret(Arc::new(secret)));
+        }
+        self.problems.extend(problems);
+        for (cluster, endpoints) in clusters {
             document.upsert(Part::Cluster(Arc::new(cluster)));
             document.upsert(Part::EndpointSet(Arc::new(endpoints)));
         }

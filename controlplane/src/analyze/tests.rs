@@ -230,8 +230,8 @@ spec: {selector: {app: a}, ports: [{name: https, port: 443}, {name: http, port: 
         (
             443,
             &["spec.http[0].route[0].destination.port: port 443 of \
-               secure.default.svc.cluster.local speaks HTTPS, and is sent to in plain text; TLS \
-               to upstreams is not supported yet"][..],
+               secure.default.svc.cluster.local speaks HTTPS, and is sent to in plain text; add \
+               a DestinationRule for it with `trafficPolicy.tls.mode: SIMPLE`"][..],
         ),
         (80, &[]),
     ] {

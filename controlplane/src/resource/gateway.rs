@@ -3,14 +3,15 @@
 use std::{collections::HashSet, net::IpAddr};
 
 use super::{
-    cursor::{Cursor, Report},
+    cursor::{Cursor, Fault, Report},
     document, format,
     host::{NamespaceScope, ScopedHost},
     listener,
     metadata::{self, Labels, Metadata},
     port::{self, PORT_FIELDS, Port, Protocol},
-    schema::{Choice, Field, LABELS, Shape, TEXTS},
+    schema::{Field, LABELS, Shape},
     span::Spanned,
+    tls::{self, ServerMode, ServerSettings},
 };
 
 /// Ports that the proxies with certain labels open to the outside.
@@ -29,13 +30,58 @@ pub struct Gateway {
 pub struct Server {
     /// Empty when not named.
     pub name: String,
-    /// Where it listens. A protocol that is neither HTTP in plain text nor TCP was warned about;
-    /// nothing is to be opened for it.
+    /// Where it listens. UDP was warned about; nothing is to be opened for it.
     pub port: Spanned<Port>,
     /// The address to listen on; absent: all.
     pub bind: Option<IpAddr>,
     /// Which VirtualServices may bind here, and for which hosts; never empty.
     pub hosts: Vec<Spanned<ScopedHost>>,
+    /// TLS; there with the protocols HTTPS and TLS, never with TCP. With HTTP it only redirects.
+    pub tls: Option<Box<Spanned<ServerSettings>>>,
+}
+
+/// How a server serves connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served {
+    /// Requests in plain text.
+    Http,
+    /// Requests in plain text, each of which is sent to `https`.
+    Redirect,
+    /// Bytes.
+    Tcp,
+    /// TLS that ends here, with requests in it.
+    Https,
+    /// TLS that ends here, with bytes in it.
+    Tls,
+    /// TLS that goes on as it is.
+    PassThrough,
+    /// Not at all, which was reported.
+    Not,
+}
+
+impl Server {
+    /// How connections are served.
+    pub fn served(&self) -> Served {
+        let protocol = self.port.protocol;
+        match self.tls.as_deref().map(|tls| (tls.mode, tls.redirects)) {
+            _ if protocol == Protocol::Udp => Served::Not,
+            None if protocol.is_tcp() => Served::Tcp,
+            None if protocol.is_http() => Served::Http,
+            None => Served::Not,
+            Some((_, redirects)) if is_plain(protocol) => match redirects {
+                true => Served::Redirect,
+                false => Served::Http,
+            },
+            Some((ServerMode::PassThrough, _)) => Served::PassThrough,
+            Some(_) if protocol == Protocol::Tls => Served::Tls,
+            Some(_) => Served::Https,
+        }
+    }
+}
+
+/// A protocol that is never within TLS. HTTP/2 and gRPC are with `tls`, else not.
+fn is_plain(protocol: Protocol) -> bool {
+    matches!(protocol, Protocol::Http | Protocol::GrpcWeb)
 }
 
 /// `spec`.
@@ -51,56 +97,9 @@ static SERVER: [Field; 6] = [
     Field::new("port", Shape::Object(&PORT_FIELDS)).required(),
     Field::new("bind", Shape::Text),
     Field::new("hosts", Shape::FullList(&Shape::Form(format::gateway_host))).required(),
-    Field::new("tls", Shape::Object(&TLS)).refused("the port would be served in plain text"),
+    Field::new("tls", Shape::Object(&tls::SERVER)),
     Field::new("defaultEndpoint", Shape::Text).later("it has no effect"),
     Field::new("name", Shape::Form(format::some_text)),
-];
-
-/// `ServerTLSSettings`, of a Gateway's server and a Sidecar's ingress listener.
-pub(super) static TLS: [Field; 17] = [
-    Field::new("httpsRedirect", Shape::Boolean),
-    Field::new("mode", Shape::Choice(&TLS_MODES)),
-    Field::new("serverCertificate", Shape::Text),
-    Field::new("privateKey", Shape::Text),
-    Field::new("caCertificates", Shape::Text),
-    Field::new("caCrl", Shape::Text),
-    Field::new("subjectAltNames", TEXTS),
-    Field::new("credentialName", Shape::Text),
-    Field::new("credentialNames", TEXTS),
-    Field::new("caCertCredentialName", Shape::Text),
-    Field::new(
-        "tlsCertificates",
-        Shape::List(&Shape::Object(&TLS_CERTIFICATE)),
-    ),
-    Field::new("verifyCertificateSpki", TEXTS),
-    Field::new("verifyCertificateHash", TEXTS),
-    Field::new("minProtocolVersion", Shape::Choice(&TLS_VERSIONS)),
-    Field::new("maxProtocolVersion", Shape::Choice(&TLS_VERSIONS)),
-    Field::new("cipherSuites", TEXTS),
-    Field::new("ecdhCurves", TEXTS),
-];
-
-static TLS_CERTIFICATE: [Field; 3] = [
-    Field::new("serverCertificate", Shape::Text),
-    Field::new("privateKey", Shape::Text),
-    Field::new("caCertificates", Shape::Text),
-];
-
-static TLS_MODES: [Choice; 6] = [
-    Choice::new("PASSTHROUGH"),
-    Choice::new("SIMPLE"),
-    Choice::new("MUTUAL"),
-    Choice::new("AUTO_PASSTHROUGH"),
-    Choice::new("ISTIO_MUTUAL"),
-    Choice::new("OPTIONAL_MUTUAL"),
-];
-
-static TLS_VERSIONS: [Choice; 5] = [
-    Choice::new("TLS_AUTO"),
-    Choice::new("TLSV1_0"),
-    Choice::new("TLSV1_1"),
-    Choice::new("TLSV1_2"),
-    Choice::new("TLSV1_3"),
 ];
 
 /// Reads what [`DOCUMENT`] describes.
@@ -125,7 +124,11 @@ fn read_server(at: &Cursor<'_>, metadata: &Metadata, report: &mut Report) -> Opt
     if matches!(port.protocol, Protocol::Https | Protocol::Tls) && at.field("tls").is_none() {
         report.missing(at, "tls");
     }
+    let settings = at.field("tls");
+    let settings = settings.map(|tls| Box::new(tls.spanned(tls::read_server(&tls, report))));
+    check_protocol(at, port.protocol, settings.as_deref(), report);
     Some(Server {
+        tls: settings,
         name: at.text_of("name").unwrap_or_default().to_owned(),
         port,
         bind: listener::bind(at, report)?,
@@ -135,6 +138,34 @@ fn read_server(at: &Cursor<'_>, metadata: &Metadata, report: &mut Report) -> Opt
             .filter_map(|host| Some(host.spanned(scoped_host(host.text()?, metadata))))
             .collect(),
     })
+}
+
+/// TLS that has no meaning with the protocol.
+fn check_protocol(
+    at: &Cursor<'_>,
+    protocol: Protocol,
+    settings: Option<&Spanned<ServerSettings>>,
+    report: &mut Report,
+) {
+    let (Some(tls), Some(settings)) = (at.field("tls"), settings) else {
+        return;
+    };
+    let terminates = settings.mode != ServerMode::PassThrough;
+    if protocol.is_tcp() || is_plain(protocol) && terminates {
+        let other = if protocol.is_tcp() { "TLS" } else { "HTTPS" };
+        let fault = Fault::new(format!("the protocol {protocol} is spoken without TLS"));
+        report.error(
+            &tls,
+            fault.hint(format!("write `protocol: {other}`, or remove `tls`")),
+        );
+    } else if settings.redirects && !is_plain(protocol) {
+        let fault = Fault::new("`httpsRedirect` has no effect: the port takes no plain text");
+        let hint = "write it at a server of its own with the protocol HTTP";
+        report.warning(&tls, fault.hint(hint));
+    } else if protocol == Protocol::Https && !terminates && tls.field("mode").is_none() {
+        let fault = Fault::new("without a `mode` connections are passed through as they are");
+        report.warning(&tls, fault.hint("write the `mode`: SIMPLE ends TLS here"));
+    }
 }
 
 /// `namespace/host`, where a missing namespace stands for any.
@@ -203,6 +234,29 @@ mod tests {
     }
 
     #[test]
+    fn how_servers_are_served() {
+        let simple = "tls: {mode: SIMPLE, credentialName: a}, ";
+        for (tls, protocol, expected) in [
+            ("", "HTTP", Served::Http),
+            ("tls: {httpsRedirect: true}, ", "HTTP", Served::Redirect),
+            ("tls: {httpsRedirect: false}, ", "HTTP", Served::Http),
+            ("", "GRPC", Served::Http),
+            ("", "TCP", Served::Tcp),
+            (simple, "HTTPS", Served::Https),
+            (simple, "HTTP2", Served::Https),
+            (simple, "GRPC", Served::Https),
+            (simple, "TLS", Served::Tls),
+            ("tls: {mode: PASSTHROUGH}, ", "HTTPS", Served::PassThrough),
+            ("tls: {}, ", "TLS", Served::PassThrough),
+            ("tls: {mode: ISTIO_MUTUAL}, ", "TLS", Served::Tls),
+        ] {
+            let port = format!("port: {{number: 1, name: a, protocol: {protocol}}}");
+            let gateway = read(&format!("servers: [{{{tls}hosts: ['*'], {port}}}]"));
+            assert_eq!(gateway.servers[0].served(), expected, "{tls}{protocol}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_with_a_gateway() {
         let http = "port: {number: 80, name: http, protocol: HTTP}";
         for (server, expected) in [
@@ -212,9 +266,9 @@ mod tests {
                  nothing listens on it",
             ),
             (
-                format!("hosts: ['*'], tls: {{httpsRedirect: true}}, {http}"),
-                "1:26 error: spec.servers[0].tls: `tls` is not supported yet: the port would be \
-                 served in plain text; remove it only if doing without is safe",
+                format!("hosts: ['*'], tls: {{mode: SIMPLE, credentialName: a}}, {http}"),
+                "1:31 error: spec.servers[0].tls: the protocol HTTP is spoken without TLS; write \
+                 `protocol: HTTPS`, or remove `tls`",
             ),
             (
                 format!("hosts: [], {http}"),
@@ -273,11 +327,7 @@ mod tests {
         check(
             "Gateway",
             "servers: [{hosts: ['*'], port: {number: 443, name: https, protocol: HTTPS}}]",
-            &[
-                "1:11 error: spec.servers[0].tls: `tls` is missing",
-                "1:69 warning: spec.servers[0].port.protocol: protocol HTTPS is not supported \
-                 yet: nothing listens on it",
-            ],
+            &["1:11 error: spec.servers[0].tls: `tls` is missing"],
         );
     }
 }

@@ -56,6 +56,23 @@ impl Protocol {
         }
     }
 
+    /// TLS that clients speak with the service itself.
+    pub fn is_tls(self) -> bool {
+        match self {
+            Self::Https | Self::Tls => true,
+            Self::Http
+            | Self::Http2
+            | Self::Grpc
+            | Self::GrpcWeb
+            | Self::Tcp
+            | Self::Mongo
+            | Self::Mysql
+            | Self::Redis
+            | Self::Udp
+            | Self::Detect => false,
+        }
+    }
+
     /// Carried as bytes of which nothing is read.
     pub fn is_tcp(self) -> bool {
         match self {
@@ -204,7 +221,7 @@ pub(super) fn of_name(name: &str) -> Option<Protocol> {
     protocol(name.split('-').next().unwrap_or_default())
 }
 
-/// Says that what comes to a port is not carried yet when its protocol is neither HTTP nor TCP.
+/// Says that what comes to a port is not carried yet when its protocol is UDP.
 pub(super) fn warn_unless_supported(
     port: &Cursor<'_>,
     field: &str,
@@ -212,7 +229,7 @@ pub(super) fn warn_unless_supported(
     instead: &str,
     report: &mut Report,
 ) {
-    if !protocol.is_http() && !protocol.is_tcp() {
+    if protocol == Protocol::Udp {
         let at = port.field(field).unwrap_or(*port);
         let message = format!("protocol {protocol} is not supported yet: {instead}");
         report.warning(&at, message);

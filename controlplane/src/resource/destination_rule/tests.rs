@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ringmain_config::cluster::Balancer;
 
+use super::super::tls::ClientMode;
 use super::{
     super::{
         Resource,
@@ -114,9 +115,26 @@ fn idle_timeout_of_http_wins() {
 }
 
 #[test]
-fn tls_that_is_off_is_what_there_is() {
-    let rule = read("host: a\ntrafficPolicy: {tls: {mode: DISABLE}}");
-    assert_eq!(rule.policy, super::TrafficPolicy::default());
+fn tls_of_a_port_and_of_a_subset() {
+    let rule = read(
+        "host: a\n\
+         trafficPolicy:\n  proxyProtocol: {version: V2}\n  tls: {mode: SIMPLE}\n  \
+         portLevelSettings: [{port: {number: 81}, loadBalancer: {simple: RANDOM}}]\n\
+         subsets:\n- {name: off, trafficPolicy: {tls: {mode: DISABLE}}}\n\
+         - {name: other, trafficPolicy: {loadBalancer: {simple: RANDOM}, proxyProtocol: {}}}",
+    );
+    use ringmain_config::cluster::ProxyProtocol::{V1, V2};
+    for (subset, port, mode, header) in [
+        ("", 80, Some(ClientMode::Simple), V2),
+        ("", 81, None, V2),
+        ("off", 80, Some(ClientMode::Disable), V2),
+        ("other", 80, Some(ClientMode::Simple), V1),
+    ] {
+        let subset = rule.subset(subset).map(|subset| &subset.value);
+        let settings = rule.settings(subset, port);
+        assert_eq!(settings.tls.map(|tls| tls.mode), mode, "{subset:?} {port}");
+        assert_eq!(settings.proxy_protocol, Some(header), "{subset:?} {port}");
+    }
 }
 
 #[test]
@@ -143,23 +161,6 @@ fn what_is_not_supported_yet() {
             &[&expected],
         );
     }
-    check(
-        "DestinationRule",
-        "host: a\ntrafficPolicy: {tls: {mode: ISTIO_MUTUAL, sni: b}}",
-        &[
-            "2:29 error: spec.trafficPolicy.tls.mode: `ISTIO_MUTUAL` is not supported yet: \
-             requests would be sent in plain text; remove it only if doing without is safe",
-        ],
-    );
-    check(
-        "DestinationRule",
-        "host: a\ntrafficPolicy: {portLevelSettings: [{port: {number: 443}, tls: {mode: SIMPLE}}]}",
-        &[
-            "2:71 error: spec.trafficPolicy.portLevelSettings[0].tls.mode: `SIMPLE` is not \
-           supported yet: requests would be sent in plain text; remove it only if doing without \
-           is safe",
-        ],
-    );
 }
 
 #[test]
