@@ -27,6 +27,8 @@ pub enum Ending {
     ConnectFailed,
     /// The TCP handshake took longer than the cluster's connect timeout.
     ConnectTimeout,
+    /// The client's TLS handshake failed, or it came without TLS where that is required.
+    HandshakeFailed,
     /// No byte moved for the cluster's idle timeout.
     Idle,
     /// It reached the greatest age that the cluster allows.
@@ -49,7 +51,7 @@ pub struct EndingFacts {
 
 impl Ending {
     /// Every one.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Closed,
         Self::DownstreamReset,
         Self::UpstreamReset,
@@ -59,6 +61,7 @@ impl Ending {
         Self::Overflow,
         Self::ConnectFailed,
         Self::ConnectTimeout,
+        Self::HandshakeFailed,
         Self::Idle,
         Self::TooOld,
         Self::Drained,
@@ -77,6 +80,7 @@ impl Ending {
             Self::ConnectFailed | Self::ConnectTimeout => {
                 (Flags::from(Flag::Uf).with(Flag::Urx), "", "")
             }
+            Self::HandshakeFailed => (Flag::Dpe.into(), "downstream_tls_handshake_failed", ""),
             Self::Idle => (Flags::NONE, "", "tcp_session_idle_timeout"),
             Self::TooOld => (Flag::Dt.into(), "", "max_connection_duration_reached"),
             Self::Drained => (Flags::NONE, "", "drained"),
@@ -108,6 +112,10 @@ mod tests {
             (Ending::Overflow, "UO - -"),
             (Ending::ConnectFailed, "UF,URX - -"),
             (Ending::ConnectTimeout, "UF,URX - -"),
+            (
+                Ending::HandshakeFailed,
+                "DPE downstream_tls_handshake_failed -",
+            ),
             (Ending::Idle, "- - tcp_session_idle_timeout"),
             (Ending::TooOld, "DT - max_connection_duration_reached"),
             (Ending::Drained, "- - drained"),

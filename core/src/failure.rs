@@ -30,6 +30,9 @@ pub enum Failure {
     DownstreamGone,
     /// No virtual host or no route matches.
     NoRoute,
+    /// Another chain of the listener serves the request's host, with another certificate and other
+    /// rules for clients (RFC 9110 section 15.5.20).
+    Misdirected,
     /// The route names a cluster that is not there.
     NoCluster,
     /// The route sends to something that is not there, and says which status to answer then. No
@@ -189,6 +192,7 @@ impl Failure {
                 "downstream_remote_disconnect",
             ),
             Self::NoRoute => facts(404, Flag::Nr, Proxy, Never, "route_not_found"),
+            Self::Misdirected => facts(421, Flag::Nr, Proxy, Never, "misdirected_request"),
             Self::NoCluster => facts(503, Flag::Nc, Proxy, Never, "cluster_not_found"),
             Self::NoBackend(status) => facts(status, Flag::Nc, Proxy, Never, "cluster_not_found"),
             Self::FaultAbort(with) => {
@@ -309,6 +313,7 @@ impl Failure {
             Self::RequestBodyTimeout => "the request's body did not arrive in time",
             Self::DownstreamGone => "the client closed the connection",
             Self::NoRoute => "no route for this request",
+            Self::Misdirected => "another connection is to be used for this host",
             Self::NoCluster => "the route leads to a cluster that does not exist",
             Self::NoBackend(_) => "the route leads to a backend that does not exist",
             Self::FaultAbort(_) => "fault filter abort",
@@ -392,6 +397,7 @@ mod tests {
                 Failure::DurationTimeout,
                 "504 DT max_duration_timeout Never",
             ),
+            (Failure::Misdirected, "421 NR misdirected_request Never"),
             (Failure::NoBackend(500), "500 NC cluster_not_found Never"),
             (
                 Failure::FaultAbort(AbortWith::Http(418)),

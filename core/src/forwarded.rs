@@ -13,13 +13,14 @@ use std::{
     str,
 };
 
-use ringmain_config::listener::Direction;
+use ringmain_config::{listener::Direction, tuning::ForwardClientCert};
 use smallvec::SmallVec;
 
 use crate::{
     header::{Headers, Names},
     hops::Hops,
     http1::Known,
+    xfcc,
 };
 
 /// The client of a request, and what is believed of it.
@@ -94,7 +95,7 @@ fn own<'a>(fields: &[(Known, &'a [u8])], name: Option<Known>) -> Option<&'a [u8]
 }
 
 /// Fields of a proxy's own, with room for those that only a request sent on has.
-pub type OwnFields<'a> = SmallVec<[(Known, &'a [u8]); 6]>;
+pub type OwnFields<'a> = SmallVec<[(Known, &'a [u8]); 7]>;
 
 /// What a proxy says of a request itself, whichever way it goes, so that routes see it, too.
 #[derive(Clone, Debug)]
@@ -113,6 +114,10 @@ pub struct Own<'a> {
     hops: Hops,
     /// `max-forwards`, as it is passed on.
     hops_left: Option<String>,
+    /// What becomes of `x-forwarded-client-cert`.
+    certificate: xfcc::Outcome,
+    /// What it says then.
+    certificates: Option<Vec<u8>>,
 }
 
 impl<'a> Own<'a> {
@@ -142,7 +147,37 @@ impl<'a> Own<'a> {
                 Hops::Left(hops) => Some(hops.to_string()),
                 Hops::Any | Hops::End(_) => None,
             },
+            certificate: xfcc::Outcome::Remove,
+            certificates: None,
         }
+    }
+
+    /// With what is said of the client's certificate. `shown`: its [`element`](xfcc::element), if it
+    /// has shown one; `received`: what the request says. At a gateway that is told what to do,
+    /// `handling` decides; a sidecar appends for its application, and takes nothing from it.
+    #[must_use]
+    pub fn with_certificate(
+        mut self,
+        handling: ForwardClientCert,
+        shown: Option<&str>,
+        received: impl FnOnce() -> Option<Vec<u8>>,
+    ) -> Self {
+        let handling = match self.direction {
+            Direction::Gateway => handling,
+            Direction::Inbound => ForwardClientCert::AppendForward,
+            Direction::Outbound => ForwardClientCert::Sanitize,
+        };
+        self.certificate = xfcc::outcome(handling, shown.is_some());
+        let shown = shown.map(str::as_bytes);
+        self.certificates = match self.certificate {
+            xfcc::Outcome::Keep | xfcc::Outcome::Remove => None,
+            xfcc::Outcome::Replace => shown.map(<[u8]>::to_vec),
+            xfcc::Outcome::Append => {
+                let all = [received(), shown.map(<[u8]>::to_vec)];
+                Some(all.into_iter().flatten().collect::<Vec<_>>().join(&b','))
+            }
+        };
+        self
     }
 
     /// How often the request may be passed on.
@@ -170,6 +205,9 @@ impl<'a> Own<'a> {
         if let Some(hops) = &self.hops_left {
             set.push((Known::MaxForwards, hops.as_bytes()));
         }
+        if let Some(certificates) = &self.certificates {
+            set.push((Known::XForwardedClientCert, certificates));
+        }
         set
     }
 
@@ -180,9 +218,15 @@ impl<'a> Own<'a> {
         Some((Known::XForwardedFor, peer.as_bytes()))
     }
 
-    /// Which of [`untrusted`] names hold for its client.
-    pub fn untrusted<'n>(&self, untrusted: &'n Names) -> Option<&'n Names> {
-        (self.direction == Direction::Gateway).then_some(untrusted)
+    /// Which names do not go on from its client.
+    pub fn untrusted<'n>(&self, untrusted: &'n Untrusted) -> Option<&'n Names> {
+        let is_gateway = self.direction == Direction::Gateway;
+        match (is_gateway, self.certificate == xfcc::Outcome::Keep) {
+            (true, false) => Some(&untrusted.all),
+            (true, true) => Some(&untrusted.others),
+            (false, false) => Some(&untrusted.certificate),
+            (false, true) => None,
+        }
     }
 
     /// The upstream learns which try it is. An application learns it from its caller's proxy, whose
@@ -193,9 +237,23 @@ impl<'a> Own<'a> {
 }
 
 /// What only proxies of the mesh may say of a request: a client of a gateway that says so would be
-/// believed behind it. Of its certificate, a client of a gateway has shown none.
-pub fn untrusted() -> Names {
-    UNTRUSTED.into_iter().collect()
+/// believed behind it. What is said of certificates only a peer may say that has shown one itself.
+#[derive(Clone, Debug)]
+pub struct Untrusted {
+    all: Names,
+    others: Names,
+    certificate: Names,
+}
+
+impl Default for Untrusted {
+    fn default() -> Self {
+        let certificate = Known::XForwardedClientCert.name();
+        Self {
+            all: UNTRUSTED.into_iter().chain([certificate]).collect(),
+            others: UNTRUSTED.into_iter().collect(),
+            certificate: [certificate].into_iter().collect(),
+        }
+    }
 }
 
 /// The scheme of a request (RFC 9110 section 4.2), for routes, redirects and those behind: that of
@@ -216,8 +274,7 @@ pub fn scheme(
     }
 }
 
-const UNTRUSTED: [&str; 26] = [
-    "x-forwarded-client-cert",
+const UNTRUSTED: [&str; 25] = [
     "x-envoy-internal",
     "x-envoy-external-address",
     "x-envoy-original-path",

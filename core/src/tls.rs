@@ -188,8 +188,8 @@ impl Chains {
     /// another certificate and other rules for clients (RFC 9110 section 15.5.20).
     pub fn is_misdirected(&self, own: &Chain, host: &str) -> bool {
         let best = self.places(host).next().unwrap_or(&self.any);
-        let mut best = best.iter().map(|place| &self.list[*place as usize]);
-        !best.any(|chain| chain.name == own.name)
+        let own = |place: &u32| self.list[*place as usize].name == own.name;
+        !best.is_empty() && !best.iter().any(own)
     }
 
     /// It does what `other` does, whose listener has the same settings.
@@ -389,6 +389,14 @@ mod tests {
                 own.name
             );
         }
+    }
+
+    /// Nobody else would serve it better.
+    #[test]
+    fn requests_for_hosts_of_nobody_are_not_misdirected() {
+        let (chains, _) = compile(&[chain("a", &["a.example"], &[])]);
+        let own = chains.named("a").unwrap();
+        assert!(!chains.is_misdirected(own, "b.example"));
     }
 
     #[test]

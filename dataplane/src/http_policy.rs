@@ -1,7 +1,7 @@
 //! What the tuning says of reading and writing messages, made ready for requests.
 
-use ringmain_config::tuning::{Http, ServerHeader, UnderscoresInHeaders};
-use ringmain_core::{forwarded, header::Names, path};
+use ringmain_config::tuning::{ForwardClientCert, Http, ServerHeader, UnderscoresInHeaders};
+use ringmain_core::{forwarded::Untrusted, path};
 
 /// How messages are read and written, for all requests alike.
 #[derive(Clone, Debug)]
@@ -14,8 +14,10 @@ pub struct HttpPolicy {
     pub trusted_hops: u32,
     server_header: ServerHeader,
     server_name: Box<[u8]>,
-    /// What a client of a gateway may not say: [`forwarded::untrusted`].
-    pub untrusted: Names,
+    /// What clients may not say.
+    pub untrusted: Untrusted,
+    /// What a gateway does with `x-forwarded-client-cert`.
+    pub forward_client_cert: ForwardClientCert,
 }
 
 impl HttpPolicy {
@@ -27,7 +29,8 @@ impl HttpPolicy {
             trusted_hops: http.xff_trusted_hops,
             server_header: http.server_header,
             server_name: http.server_name.as_bytes().into(),
-            untrusted: forwarded::untrusted(),
+            untrusted: Untrusted::default(),
+            forward_client_cert: http.forward_client_cert,
         }
     }
 

@@ -13,10 +13,13 @@ use std::{
 };
 
 use crossbeam::{atomic::AtomicCell, queue::ArrayQueue};
-use ringmain_core::snapshot::{ListenerId, Snapshot};
+use ringmain_core::snapshot::ListenerId;
 use tokio::sync::Notify;
 
-use crate::io::{doorbell::Button, stream::Accepted};
+use crate::{
+    configuration::Configuration,
+    io::{doorbell::Button, stream::Accepted},
+};
 
 /// Sockets that wait for a worker to take them. A worker that does not keep up is not handed more.
 const HANDED_MAX: usize = 1024;
@@ -28,7 +31,7 @@ const RETIRED_MAX: usize = 64;
 /// A snapshot on its way to a worker.
 struct Published {
     number: u64,
-    snapshot: Arc<Snapshot>,
+    configuration: Arc<Configuration>,
 }
 
 /// What a worker is told to do.
@@ -47,10 +50,10 @@ pub enum Command {
 pub struct Inbox {
     /// The newest snapshot that the worker has not yet looked at, with its number. In a box, so
     /// that swapping it is one instruction.
-    snapshot: AtomicCell<Option<Box<Published>>>,
+    configuration: AtomicCell<Option<Box<Published>>>,
     commands: ArrayQueue<Command>,
     handed: ArrayQueue<(ListenerId, Accepted)>,
-    retired: ArrayQueue<Arc<Snapshot>>,
+    retired: ArrayQueue<Arc<Configuration>>,
     button: Button,
     /// Number of the snapshot in use. Written by the worker only.
     adopted: AtomicU64,
@@ -66,7 +69,7 @@ impl Inbox {
     /// An empty inbox of the worker that `button` wakes; `noticed` wakes the supervisor.
     pub fn new(button: Button, noticed: Arc<Notify>) -> Arc<Self> {
         Arc::new(Self {
-            snapshot: AtomicCell::new(None),
+            configuration: AtomicCell::new(None),
             commands: ArrayQueue::new(COMMANDS_MAX),
             handed: ArrayQueue::new(HANDED_MAX),
             retired: ArrayQueue::new(RETIRED_MAX),
@@ -78,12 +81,12 @@ impl Inbox {
         })
     }
 
-    /// Supervisor: makes `snapshot` the one to use. Numbers ascend.
-    pub fn publish(&self, number: u64, snapshot: Arc<Snapshot>) {
-        drop(
-            self.snapshot
-                .swap(Some(Box::new(Published { number, snapshot }))),
-        );
+    /// Supervisor: makes `configuration` the one to use. Numbers ascend.
+    pub fn publish(&self, number: u64, configuration: Arc<Configuration>) {
+        drop(self.configuration.swap(Some(Box::new(Published {
+            number,
+            configuration,
+        }))));
         self.button.ring();
     }
 
@@ -136,9 +139,9 @@ impl Inbox {
     }
 
     /// Worker: the newest snapshot, once.
-    pub(crate) fn take_snapshot(&self) -> Option<(u64, Arc<Snapshot>)> {
-        let published = self.snapshot.take()?;
-        Some((published.number, published.snapshot))
+    pub(crate) fn take_configuration(&self) -> Option<(u64, Arc<Configuration>)> {
+        let published = self.configuration.take()?;
+        Some((published.number, published.configuration))
     }
 
     /// Worker: the oldest command.
@@ -168,7 +171,7 @@ impl Inbox {
     }
 
     /// Worker: lets the supervisor free a snapshot, since that can take long.
-    pub(crate) fn retire(&self, snapshot: Arc<Snapshot>) {
-        drop(self.retired.push(snapshot));
+    pub(crate) fn retire(&self, configuration: Arc<Configuration>) {
+        drop(self.retired.push(configuration));
     }
 }

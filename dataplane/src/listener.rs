@@ -9,7 +9,7 @@ use std::{rc::Rc, time::Duration};
 use ringmain_core::snapshot::{ListenerId, ListenerProtocol};
 
 use crate::{
-    connection, detect,
+    connection, detect, front,
     io::{self, listen::Listener, stream::Accepted},
     session::Session,
     tunnel,
@@ -81,10 +81,11 @@ pub fn admit(worker: &Rc<Worker>, listener: ListenerId, accepted: Accepted) {
     // It counts from now on, not from its task's first turn: the next one may follow at once.
     let place = worker.open(Rc::clone(&session));
     let snapshot = worker.snapshot(listener);
-    match snapshot
-        .listener(listener)
-        .map(|listener| &listener.protocol)
-    {
+    let found = snapshot.listener(listener);
+    if found.is_some_and(|listener| listener.tls.is_some()) {
+        return io::spawn(front::serve(Rc::clone(worker), session, place));
+    }
+    match found.map(|listener| &listener.protocol) {
         Some(ListenerProtocol::Tcp(_)) => {
             io::spawn(tunnel::serve(Rc::clone(worker), session, place));
         }

@@ -133,7 +133,8 @@ impl<'t> Decided<'t> {
     ) -> Self {
         let mut decided = Self::no_route();
         // A listener that changes what is spoken on it is another one.
-        if let Some(table) = listener.protocol.route_table() {
+        let protocol = downstream.session.protocol(listener);
+        if let Some(table) = protocol.and_then(|protocol| protocol.route_table()) {
             let planner = Planner {
                 worker,
                 snapshot,
@@ -210,6 +211,11 @@ impl<'t> Planner<'_, 't> {
             Made::Path(path) => path,
             Made::Redirect(path) => return self.unescaped(&path, decided.is_grpc),
         };
+        let authority = message.authority(head);
+        let session = &self.downstream.session;
+        if session.secured().is_some() && session.is_misdirected(self.listener, host(authority)) {
+            return Err(Failure::Misdirected);
+        }
         let underscored = self.underscored()?;
         let direction = self.listener.config.direction;
         let scheme = self.scheme(direction);
@@ -225,7 +231,7 @@ impl<'t> Planner<'_, 't> {
         let request = Request {
             method: message.method(head),
             scheme,
-            authority: message.authority(head),
+            authority,
             path: &path,
             query: message.query(head),
             headers: &headers,
@@ -303,7 +309,11 @@ impl<'t> Planner<'_, 't> {
     fn scheme(&self, direction: Direction) -> &'static str {
         let (message, head) = (&self.downstream.request, self.downstream.head());
         let proto = message.header(head, Known::XForwardedProto);
-        forwarded::scheme(direction, self.worker.http.trusted_hops, proto, "http")
+        let connection = match self.downstream.session.secured() {
+            Some(secured) if secured.is_ended => "https",
+            Some(_) | None => "http",
+        };
+        forwarded::scheme(direction, self.worker.http.trusted_hops, proto, connection)
     }
 
     /// Sends the client to a path without escaped slashes. Clients of gRPC follow no redirect.
@@ -482,6 +492,15 @@ impl<'t> Planner<'_, 't> {
         let content_type = || message.header(self.downstream.head(), Known::ContentType);
         self.downstream.wire.version() == HttpVersion::Http2
             && content_type().is_some_and(grpc::is_grpc)
+    }
+}
+
+/// An authority without its port.
+fn host(authority: &str) -> &str {
+    let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    match authority.rsplit_once(':') {
+        Some((host, port)) if is_port(port) => host,
+        Some(_) | None => authority,
     }
 }
 

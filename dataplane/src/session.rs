@@ -6,9 +6,17 @@ use std::{
     net::IpAddr,
     net::SocketAddr,
     rc::Rc,
+    sync::Arc,
 };
 
-use ringmain_core::{ending::Ending, snapshot::ListenerId};
+use ringmain_core::{
+    ending::Ending,
+    peer::Peer,
+    snapshot::{Listener, ListenerId, ListenerProtocol},
+    tcp::TcpRoutes,
+    tls::Chain,
+    xfcc,
+};
 
 use crate::{
     call::Call,
@@ -36,6 +44,71 @@ pub struct Session {
     /// Since when it has waited for a request; `None` while it serves one.
     idle_since: Cell<Option<Micros>>,
     was_cut: Cell<bool>,
+    /// Of a connection of TLS.
+    secured: OnceCell<Box<Secured>>,
+}
+
+/// What is known of a connection of TLS.
+#[derive(Debug)]
+pub struct Secured {
+    /// The chain of its listener that serves it.
+    pub chain: Box<str>,
+    /// What the client asked for (SNI).
+    pub server_name: Option<String>,
+    /// The protocol inside that was agreed on (ALPN).
+    pub alpn: Option<Box<[u8]>>,
+    /// Whose certificate was shown and verified.
+    pub peer: Option<Peer>,
+    /// It ends here.
+    pub is_ended: bool,
+    /// The URI in the certificate that was shown to the client.
+    own_uri: Option<Box<str>>,
+    /// See [`Self::element`].
+    element: OnceCell<String>,
+}
+
+impl Secured {
+    /// Of one that is passed through by `chain`.
+    pub fn passed(chain: &Chain, server_name: Option<String>) -> Self {
+        Self {
+            chain: chain.name.clone(),
+            server_name,
+            alpn: None,
+            peer: None,
+            is_ended: false,
+            own_uri: None,
+            element: OnceCell::new(),
+        }
+    }
+
+    /// Of one that ends here.
+    pub fn ended(
+        chain: &Chain,
+        server_name: Option<String>,
+        alpn: Option<Box<[u8]>>,
+        peer: Option<Peer>,
+    ) -> Self {
+        Self {
+            alpn,
+            peer,
+            is_ended: true,
+            ..Self::passed(chain, server_name)
+        }
+    }
+
+    /// In whose name the client was answered.
+    #[must_use]
+    pub fn shown(mut self, own_uri: Option<&str>) -> Self {
+        self.own_uri = own_uri.map(Into::into);
+        self
+    }
+
+    /// What is said of the client's certificate to those behind; `None` when it has shown none.
+    pub fn element(&self) -> Option<&str> {
+        let peer = self.peer.as_ref()?;
+        let element = || xfcc::element(self.own_uri.as_deref(), peer);
+        Some(self.element.get_or_init(element))
+    }
 }
 
 /// What it is busy with.
@@ -63,6 +136,7 @@ impl Session {
             serving,
             idle_since,
             was_cut: Cell::new(false),
+            secured: OnceCell::new(),
         })
     }
 
@@ -70,6 +144,51 @@ impl Session {
     pub fn peer_text(&self) -> &str {
         let text = || text_of(self.peer.ip().to_canonical());
         self.peer_text.get_or_init(text)
+    }
+
+    /// It carries TLS.
+    pub fn set_secured(&self, secured: Secured) {
+        let is_first = self.secured.set(Box::new(secured)).is_ok();
+        debug_assert!(is_first, "a connection begins TLS once");
+    }
+
+    /// What is known of its TLS; `None` when it has none.
+    pub fn secured(&self) -> Option<&Secured> {
+        self.secured.get().map(|secured| &**secured)
+    }
+
+    /// Its chain, as `listener` has it now.
+    fn chain<'l>(&self, listener: &'l Listener) -> Option<&'l Arc<Chain>> {
+        listener.tls.as_ref()?.named(&self.secured()?.chain)
+    }
+
+    /// What is spoken on it; `None` when `listener` serves such connections no more.
+    pub fn protocol<'l>(&self, listener: &'l Listener) -> Option<&'l ListenerProtocol> {
+        match self.secured() {
+            None => Some(&listener.protocol),
+            Some(_) => self.chain(listener)?.action.protocol(),
+        }
+    }
+
+    /// Where it goes if it carries bytes; `None` when it does not.
+    pub fn tcp_routes<'l>(&self, listener: &'l Listener) -> Option<&'l Arc<TcpRoutes>> {
+        match self.secured() {
+            None => listener.protocol.tcp_routes(),
+            Some(_) => {
+                let action = &self.chain(listener)?.action;
+                let within = || action.protocol()?.tcp_routes();
+                action.tcp_routes().or_else(within)
+            }
+        }
+    }
+
+    /// A client that asks for `host` in its ClientHello is served by another chain.
+    pub fn is_misdirected(&self, listener: &Listener, host: &str) -> bool {
+        let chains = listener.tls.as_ref();
+        let own = self.chain(listener);
+        chains
+            .zip(own)
+            .is_some_and(|(chains, own)| chains.is_misdirected(own, host))
     }
 
     /// It waits for a request from `now` on.

@@ -4,6 +4,7 @@
 //! [`Stream`](crate::io::stream::Stream) that has one decrypts and encrypts by itself.
 
 pub mod context;
+pub mod contexts;
 pub mod material;
 pub mod peer;
 pub mod session;

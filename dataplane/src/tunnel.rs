@@ -82,7 +82,7 @@ async fn connect(
     listener: &Listener,
     record: &mut TunnelRecord<'_>,
 ) -> Result<(Lease, Connected, TcpConnections), Ending> {
-    let Some(routes) = listener.protocol.tcp_routes() else {
+    let Some(routes) = session.tcp_routes(listener) else {
         return Err(Ending::NoRoute);
     };
     let local = || -> Option<IpAddr> { Some(session.stream.local_address().ok()?.ip()) };

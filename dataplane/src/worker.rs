@@ -18,6 +18,7 @@ use ringmain_core::{
 
 use crate::{
     access_log::LogSink,
+    configuration::Configuration,
     connection::Busy,
     http_policy::HttpPolicy,
     http2,
@@ -37,6 +38,7 @@ use crate::{
     record::Recorder,
     session::{Session, Sessions},
     shelf::Shelf,
+    tls::contexts::Contexts,
 };
 
 /// How often a worker looks after what nobody waits for: idle upstream connections, clients that
@@ -66,6 +68,8 @@ pub struct Limits {
     pub request_head_timeout: Duration,
     /// From the beginning of a connection until it is known what is spoken on it.
     pub protocol_detection_timeout: Duration,
+    /// From the beginning of a connection to the end of its TLS handshake.
+    pub tls_handshake_timeout: Duration,
     /// Of a downstream connection without a request.
     pub idle_timeout: Duration,
     /// Of a request or response that does not move.
@@ -135,16 +139,26 @@ pub struct Worker {
 
 /// A snapshot while somebody on this core uses it. The last user gives it back to be freed.
 pub struct Pinned {
-    snapshot: Option<Arc<Snapshot>>,
+    configuration: Option<Arc<Configuration>>,
     inbox: Arc<Inbox>,
 }
 
 impl Pinned {
-    fn new(snapshot: Arc<Snapshot>, inbox: Arc<Inbox>) -> Rc<Self> {
+    fn new(configuration: Arc<Configuration>, inbox: Arc<Inbox>) -> Rc<Self> {
         Rc::new(Self {
-            snapshot: Some(snapshot),
+            configuration: Some(configuration),
             inbox,
         })
+    }
+
+    fn configuration(&self) -> &Configuration {
+        let configuration = self.configuration.as_deref();
+        configuration.expect("it is taken only by drop")
+    }
+
+    /// What handshakes are made with.
+    pub fn tls(&self) -> &Contexts {
+        &self.configuration().tls
     }
 }
 
@@ -152,14 +166,14 @@ impl std::ops::Deref for Pinned {
     type Target = Snapshot;
 
     fn deref(&self) -> &Snapshot {
-        self.snapshot.as_deref().expect("it is taken only by drop")
+        &self.configuration().snapshot
     }
 }
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        if let Some(snapshot) = self.snapshot.take() {
-            self.inbox.retire(snapshot);
+        if let Some(configuration) = self.configuration.take() {
+            self.inbox.retire(configuration);
         }
     }
 }
@@ -196,7 +210,7 @@ impl Worker {
         } = parts;
         let deadlines = Deadlines::new(rung);
         let counters = metrics.counters();
-        let empty = Pinned::new(Arc::new(Snapshot::empty()), Arc::clone(&inboxes[index]));
+        let empty = Pinned::new(Arc::default(), Arc::clone(&inboxes[index]));
         Rc::new(Self {
             index,
             rung,
@@ -297,8 +311,8 @@ impl Worker {
     }
 
     fn read_inbox(self: &Rc<Self>) -> std::ops::ControlFlow<()> {
-        if let Some((number, snapshot)) = self.inbox().take_snapshot() {
-            self.adopt(snapshot);
+        if let Some((number, configuration)) = self.inbox().take_configuration() {
+            self.adopt(configuration);
             self.inbox().set_adopted(number);
         }
         // To be known before the handed sockets are looked at: there are no more after them.
@@ -324,10 +338,10 @@ impl Worker {
         std::ops::ControlFlow::Continue(())
     }
 
-    /// Requests from now on see `snapshot`; those under way keep theirs.
-    fn adopt(&self, snapshot: Arc<Snapshot>) {
-        self.clusters.adopt(&snapshot);
-        let snapshot = Pinned::new(snapshot, Arc::clone(self.inbox()));
+    /// Requests from now on see `configuration`; those under way keep theirs.
+    fn adopt(&self, configuration: Arc<Configuration>) {
+        self.clusters.adopt(&configuration.snapshot);
+        let snapshot = Pinned::new(configuration, Arc::clone(self.inbox()));
         let before = self.snapshot.replace(Rc::clone(&snapshot));
         let mut last = self.last_snapshots.borrow_mut();
         for listener in before.listeners() {

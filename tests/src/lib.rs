@@ -19,6 +19,7 @@
 pub mod access_log;
 pub mod admin;
 pub mod binary;
+pub mod certificates;
 pub mod client;
 pub mod curl;
 pub mod documents;

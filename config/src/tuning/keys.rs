@@ -104,6 +104,10 @@ section! {
         /// server to speak first waits so long.
         protocol_detection_timeout: Duration = Duration::from_secs(5),
             between(TIMEOUT_MIN, TIMEOUT_MAX);
+        /// Time in which a TLS handshake must end, from the beginning of its connection on. Over it:
+        /// the connection is closed.
+        tls_handshake_timeout: Duration = Duration::from_secs(10),
+            between(TIMEOUT_MIN, TIMEOUT_MAX);
         /// A downstream connection without a request is closed after it.
         connection_idle_timeout: Duration = Duration::from_secs(3600),
             between(TIMEOUT_MIN, TIMEOUT_MAX);

@@ -244,7 +244,7 @@ fn add_redirects(bound: &Bound<'_>, port: u16, hosts: &mut VirtualHosts) {
             status: 301,
             scheme: Some("https".to_owned()),
             authority: None,
-            port: RedirectPort::Authority,
+            port: RedirectPort::FromProtocolDefault,
             path: RedirectPath::default(),
         });
         let name = &host.value.host;

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::Described;
 use crate::{
-    forwarded::{self, Client, Own, OwnFields, Presented},
+    forwarded::{self, Client, Own, OwnFields, Presented, Untrusted},
     header::{Headers, Names, underscored},
     hops::Hops,
     http1::Known,
@@ -46,7 +46,7 @@ const REQUEST_ID: [u8; 36] = *b"00000000-0000-4000-8000-000000000000";
 pub(super) struct Fields<'a> {
     received: Vec<(String, String)>,
     dropped: Option<Names>,
-    untrusted: Names,
+    untrusted: Untrusted,
     own: Own<'a>,
     scheme: &'static str,
     source: Option<IpAddr>,
@@ -94,7 +94,7 @@ impl<'a> Fields<'a> {
         let own = Own::of((direction, scheme), request_id, has_proto, hops, from);
         Ok(Self {
             dropped,
-            untrusted: forwarded::untrusted(),
+            untrusted: Untrusted::default(),
             own,
             scheme,
             source: described.source,

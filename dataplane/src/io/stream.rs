@@ -230,7 +230,7 @@ impl Stream {
 
     /// The next receive is to be waited for, by way of the ring, although there is more.
     pub(super) fn wait_first(&self) {
-        self.try_first.set(false);
+        self.try_first.set(self.holds_more());
     }
 
     /// Sends what fits into the send buffer, without waiting.
@@ -286,7 +286,7 @@ impl Stream {
     /// So what comes within a turn of the loop is not seen, as with any proxy that asks for events
     /// once a turn.
     pub fn stayed_silent(&self) -> bool {
-        if self.ended.get() {
+        if self.ended.get() || self.holds_more() {
             return false;
         }
         let is_silent = match self.watch.get() {

@@ -43,6 +43,12 @@ worker_counters! {
         "Connections closed at once because a limit was reached.";
     connections_handed_over: Counter, "ringmain_connections_handed_over_total",
         "Connections that this worker accepted and gave to one that had fewer.";
+    tls_handshakes_full: Counter, "ringmain_tls_handshakes_full_total",
+        "TLS handshakes of clients that agreed on new keys with certificates.";
+    tls_handshakes_resumed: Counter, "ringmain_tls_handshakes_resumed_total",
+        "TLS handshakes of clients that took up an earlier session.";
+    tls_handshakes_failed: Counter, "ringmain_tls_handshakes_failed_total",
+        "Connections of clients that came to no TLS where it was to be.";
     requests_active: Gauge, "ringmain_requests_active",
         "Requests under way.";
     requests_rejected: Counter, "ringmain_requests_rejected_total",

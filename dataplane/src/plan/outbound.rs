@@ -16,6 +16,7 @@ use super::{EditsList, HttpVersion};
 use crate::{
     downstream::Downstream,
     record::Record,
+    session::Secured,
     upgrade::Wanted,
     upstream::{Message, Outgoing},
     worker::Worker,
@@ -57,7 +58,14 @@ pub(super) fn own<'a>(
         message.header(head, Known::MaxForwards),
     );
     let from = || (downstream.peer_text(), client(worker, downstream));
-    Own::of((direction, scheme), request_id, has_proto, hops, from)
+    let own = Own::of((direction, scheme), request_id, has_proto, hops, from);
+    let shown = downstream.session.secured().and_then(Secured::element);
+    let received = || {
+        let view = message.view(head);
+        let value = view.value(Known::XForwardedClientCert.name());
+        value.map(|value| value.into_owned())
+    };
+    own.with_certificate(worker.http.forward_client_cert, shown, received)
 }
 
 /// Whoever made the request, as far as that is believed at a gateway.

@@ -21,6 +21,7 @@ use std::{
 
 use ringmain_config::{document::Document, node::Node, problem::Problem, tuning::Tuning};
 use ringmain_core::snapshot::{Snapshot, names_to_resolve};
+use rustls::RootCertStore;
 use thiserror::Error;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -41,10 +42,13 @@ use crate::{
     access_log::{LogError, LogWriter},
     admin::{Admin, BindError, ConfigSource},
     back_off::BackOff,
+    configuration::Configuration,
     control::{Client, Proposal, Receipt},
     inbox::Command,
     last_good::LastGood,
     resolve::{self, Resolver},
+    secrets::Secrets,
+    tls::contexts::{Contexts, Sources},
 };
 
 /// How often the supervisor looks after metrics, snapshots to be freed, and the workers.
@@ -138,6 +142,11 @@ struct Supervisor {
     stalls: Stalls,
     listeners: Listeners,
     snapshot: Arc<Snapshot>,
+    /// What the workers have.
+    configuration: Arc<Configuration>,
+    secrets: Secrets,
+    /// Why some handshakes cannot be made, as it was said last.
+    tls_problems: Vec<String>,
     document: Arc<Document>,
     source: ConfigSource,
     /// Absent when the process keeps no copy of its configuration.
@@ -196,6 +205,7 @@ impl Supervisor {
                     self.view.tick(self.stalls.tick());
                     self.workers.free_retired();
                     self.memory.tick();
+                    self.follow_secrets().await;
                     if self.workers.have_ended() {
                         return Err(RunError::WorkerEnded);
                     }
@@ -291,8 +301,10 @@ impl Supervisor {
             .listeners
             .prepare(&snapshot, self.workers.inboxes.len())?;
         let bound = Instant::now();
+        self.secrets.follow(&document);
+        let configuration = self.configuration(&snapshot);
         // A connection must find its listener in the snapshot, so the workers have that first.
-        let late = self.workers.publish(&snapshot, ADOPT_DEADLINE).await;
+        let late = self.workers.publish(&configuration, ADOPT_DEADLINE).await;
         let (adopted, at) = (Instant::now(), SystemTime::now());
         self.report_late(&late, document.generation);
         let new = self.listeners.follow(&snapshot, prepared, &self.workers);
@@ -307,6 +319,7 @@ impl Supervisor {
         tracing::debug!(generation, ?stages, "configuration applied on all workers");
         self.memory.configured();
         self.said.clear();
+        self.configuration = configuration;
         self.snapshot = Arc::clone(&snapshot);
         self.document = Arc::clone(&document);
         self.source = source;
@@ -330,6 +343,48 @@ impl Supervisor {
             });
         }
         Ok(())
+    }
+
+    /// The snapshot with what handshakes are made with, as far as that can be made.
+    fn configuration(&mut self, snapshot: &Arc<Snapshot>) -> Arc<Configuration> {
+        let materials = self.secrets.materials();
+        let roots = match Contexts::ask_for_roots(snapshot) {
+            true => self.secrets.roots(),
+            false => Arc::new(RootCertStore::empty()),
+        };
+        let sources = Sources {
+            materials: &materials,
+            roots: &roots,
+            workers: self.workers.inboxes.len(),
+        };
+        let (tls, mut problems) = Contexts::make(snapshot, &self.configuration.tls, sources);
+        let unread = self.secrets.problems();
+        problems.extend(unread.values().map(|problem| (*problem).to_owned()));
+        if self.tls_problems != problems {
+            problems
+                .iter()
+                .for_each(|problem| tracing::error!("{problem}"));
+            self.tls_problems = problems;
+        }
+        Arc::new(Configuration {
+            snapshot: Arc::clone(snapshot),
+            tls: Arc::new(tls),
+        })
+    }
+
+    /// Takes up certificates and keys whose files have changed.
+    async fn follow_secrets(&mut self) {
+        if !self.secrets.look() {
+            return;
+        }
+        let snapshot = Arc::clone(&self.snapshot);
+        self.configuration = self.configuration(&snapshot);
+        let late = self
+            .workers
+            .publish(&self.configuration, ADOPT_DEADLINE)
+            .await;
+        self.report_late(&late, self.document.generation);
+        tracing::info!("certificates and keys that have changed are used from now on");
     }
 
     /// Workers that have not adopted what was published are passed over: they adopt it before

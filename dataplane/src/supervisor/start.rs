@@ -32,6 +32,7 @@ use crate::{
     last_good::{self, LastGood},
     metrics::{Registry, RegistryLimits, WorkerParts},
     resolve::{self, Resolver},
+    secrets::Secrets,
 };
 
 impl Supervisor {
@@ -83,6 +84,9 @@ impl Supervisor {
             stalls,
             listeners: Listeners::default(),
             snapshot: Arc::new(Snapshot::empty()),
+            configuration: Arc::default(),
+            secrets: Secrets::default(),
+            tls_problems: Vec::new(),
             document: Arc::default(),
             source: ConfigSource::None,
             last_good,

@@ -10,12 +10,13 @@ use std::{
 };
 
 use ringmain_config::tuning::{Io, Tuning};
-use ringmain_core::{http1, snapshot::Snapshot};
+use ringmain_core::http1;
 use thiserror::Error;
 use tokio::{sync::Notify, time::timeout};
 
 use crate::{
     access_log::LogSink,
+    configuration::Configuration,
     cpus::{CoreId, Cpus},
     http_policy::HttpPolicy,
     http2,
@@ -128,10 +129,14 @@ impl Workers {
     /// Makes `snapshot` the one that all workers use, and waits until they do, but not longer than
     /// `patience`. Says which do not use it yet; they will before they look at anything that they
     /// are told later.
-    pub async fn publish(&mut self, snapshot: &Arc<Snapshot>, patience: Duration) -> Vec<usize> {
+    pub async fn publish(
+        &mut self,
+        configuration: &Arc<Configuration>,
+        patience: Duration,
+    ) -> Vec<usize> {
         self.published += 1;
         for inbox in &*self.inboxes {
-            inbox.publish(self.published, Arc::clone(snapshot));
+            inbox.publish(self.published, Arc::clone(configuration));
         }
         let adopted = async {
             while !self.have_ended() && !late(&self.inboxes, self.published).is_empty() {
@@ -270,6 +275,7 @@ fn limits(tuning: &Tuning) -> Limits {
         },
         request_head_timeout: limits.request_head_timeout,
         protocol_detection_timeout: limits.protocol_detection_timeout,
+        tls_handshake_timeout: limits.tls_handshake_timeout,
         idle_timeout: limits.connection_idle_timeout,
         stream_idle_timeout: limits.stream_idle_timeout,
         buffer_bytes: limits.buffer_bytes,
@@ -289,7 +295,6 @@ fn limits(tuning: &Tuning) -> Limits {
 mod tests {
     use std::{sync::Arc, time::Duration};
 
-    use ringmain_core::snapshot::Snapshot;
     use tokio::sync::Notify;
 
     use super::Workers;
@@ -317,7 +322,7 @@ mod tests {
 
     /// What a worker's thread does with its inbox.
     fn adopt(inbox: &Inbox) -> Option<u64> {
-        let (number, _) = inbox.take_snapshot()?;
+        let (number, _) = inbox.take_configuration()?;
         inbox.set_adopted(number);
         Some(number)
     }
@@ -325,7 +330,7 @@ mod tests {
     #[tokio::test]
     async fn a_worker_that_does_not_turn_holds_up_nobody() {
         let mut workers = workers(2);
-        let snapshot = Arc::new(Snapshot::empty());
+        let configuration = Arc::default();
         let inboxes = Arc::clone(&workers.inboxes);
         let turning = tokio::spawn({
             let inboxes = Arc::clone(&inboxes);
@@ -337,8 +342,8 @@ mod tests {
             }
         });
         let patience = Duration::from_millis(20);
-        assert_eq!(workers.publish(&snapshot, patience).await, [1]);
-        assert_eq!(workers.publish(&snapshot, patience).await, [1]);
+        assert_eq!(workers.publish(&configuration, patience).await, [1]);
+        assert_eq!(workers.publish(&configuration, patience).await, [1]);
         turning.await.expect("it adopted both");
         assert_eq!(adopt(&inboxes[1]), Some(2), "the newest, once it turns");
         assert_eq!(adopt(&inboxes[1]), None);
@@ -348,7 +353,7 @@ mod tests {
     #[tokio::test]
     async fn publishing_ends_when_the_last_has_adopted() {
         let mut workers = workers(2);
-        let snapshot = Arc::new(Snapshot::empty());
+        let configuration = Arc::default();
         let inboxes = Arc::clone(&workers.inboxes);
         let turning = tokio::spawn(async move {
             for inbox in &*inboxes {
@@ -358,7 +363,7 @@ mod tests {
             }
         });
         let hour = Duration::from_secs(3600);
-        assert!(workers.publish(&snapshot, hour).await.is_empty());
+        assert!(workers.publish(&configuration, hour).await.is_empty());
         turning.await.expect("both adopted");
     }
 }

@@ -1,5 +1,7 @@
 //! What a certificate says, for policies, logs and those behind.
 
+use std::net::IpAddr;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use ringmain_core::peer::{Peer, Principal};
 use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
@@ -78,8 +80,8 @@ impl Names {
 }
 
 fn address(bytes: &[u8]) -> Option<String> {
-    let four = <[u8; 4]>::try_from(bytes).map(|octets| std::net::IpAddr::from(octets));
-    let sixteen = <[u8; 16]>::try_from(bytes).map(|octets| std::net::IpAddr::from(octets));
+    let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    let sixteen = <[u8; 16]>::try_from(bytes).map(IpAddr::from);
     Some(four.or(sixteen).ok()?.to_string())
 }
 

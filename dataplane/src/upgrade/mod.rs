@@ -324,7 +324,8 @@ fn note(record: &mut Record<'_>, ending: Ending) {
         | Ending::NoEndpoint
         | Ending::Overflow
         | Ending::ConnectFailed
-        | Ending::ConnectTimeout => {}
+        | Ending::ConnectTimeout
+        | Ending::HandshakeFailed => {}
     }
 }
 

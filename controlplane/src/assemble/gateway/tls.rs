@@ -25,7 +25,7 @@ use crate::{
         server_tls, tcp,
     },
     resource::{
-        gateway::Served,
+        gateway::{Served, Server},
         span::Span,
         tls::ServerMode,
         virtual_service::{GatewayReference, VirtualService},
@@ -112,18 +112,23 @@ fn server_names(names: &[&str]) -> Vec<String> {
     }
 }
 
-/// `https.443.web.edge.default`, unique among the servers of all Gateways.
+/// `https.443.web.edge.default`, as in Istio; unique among the servers of all Gateways.
 fn chain_name(bound: &Bound<'_>, port: u16) -> String {
-    let (gateway, server) = (&bound.gateway.metadata, &bound.server);
-    let own = match server.port.name.as_str() {
-        "" => &server.name,
-        name => name,
+    let own = |server: &Server| match server.port.name.as_str() {
+        "" => server.name.clone(),
+        name => name.to_owned(),
     };
-    let index = bound.index;
-    format!(
-        "https.{port}.{own}.{}.{}.{index}",
+    let (gateway, server) = (&bound.gateway.metadata, &bound.server.value);
+    let named = own(server);
+    let name = format!(
+        "https.{port}.{named}.{}.{}",
         gateway.name, gateway.namespace
-    )
+    );
+    let mut before = bound.gateway.servers.iter().take(bound.index);
+    match before.any(|other| other.port.number == port && own(other) == named) {
+        true => format!("{name}.{}", bound.index),
+        false => name,
+    }
 }
 
 fn terminate(

@@ -122,14 +122,14 @@ fn servers_of_one_port_are_chains_by_name() {
         (terminate(0, "tls/alpn"), json!(["h2", "http/1.1"])),
         (
             terminate(0, "protocol/http/route_table"),
-            json!("https.443.p.edge.default.0"),
+            json!("https.443.p.edge.default"),
         ),
         (
-            "route_tables/https.443.p.edge.default.0/virtual_hosts/0/domains".to_owned(),
+            "route_tables/https.443.p.edge.default/virtual_hosts/0/domains".to_owned(),
             json!(["a.test", "a.test:443"]),
         ),
         (
-            "route_tables/https.443.p.edge.default.0/virtual_hosts/1".to_owned(),
+            "route_tables/https.443.p.edge.default/virtual_hosts/1".to_owned(),
             Value::Null,
         ),
         (chain(1, "server_names"), json!(["*.d.test", "d.test"])),
@@ -307,7 +307,7 @@ fn requests_in_plain_text_are_sent_to_https() {
         &[
             (
                 &format!("{route}/action/redirect"),
-                json!({"status": 301, "scheme": "https", "port": "authority", "path": "keep"}),
+                json!({"status": 301, "scheme": "https", "port": "from_protocol_default", "path": "keep"}),
             ),
             ("route_tables/http.80/virtual_hosts/1", Value::Null),
             ("listeners/0.0.0.0_80/tls", Value::Null),

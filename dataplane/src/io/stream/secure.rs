@@ -23,8 +23,9 @@ pub(super) struct Secure {
     session: RefCell<Session>,
     /// A send is under way: nothing may be sent past it.
     is_sending: Cell<bool>,
-    /// The socket's end came before the peer said that it sends no more.
-    was_truncated: Cell<bool>,
+    /// The last receive was of as much as there was room for: there may be more that the socket
+    /// knows nothing of.
+    holds_more: Cell<bool>,
 }
 
 /// The room behind what is filled.
@@ -74,7 +75,7 @@ impl Stream {
         let secure = Secure {
             session: RefCell::new(session),
             is_sending: Cell::new(false),
-            was_truncated: Cell::new(false),
+            holds_more: Cell::new(false),
         };
         let is_first = self.secure.set(Box::new(secure)).is_ok();
         debug_assert!(is_first, "TLS within TLS is not carried");
@@ -103,7 +104,11 @@ impl Stream {
             let flushed = self.flush_secure().await;
             match advanced.unwrap_or(Ok(Phase::Open)).map_err(invalid)? {
                 Phase::Handshake => flushed?,
-                Phase::Open | Phase::Ended => return flushed,
+                Phase::Open | Phase::Ended => {
+                    // What the client said with its last flight is here already.
+                    self.try_first.set(true);
+                    return flushed;
+                }
             }
             self.readable().await?;
             match self.receive_ciphertext() {
@@ -152,17 +157,18 @@ impl Stream {
             if count > 0 {
                 let is_full = sink.is_full();
                 self.has_more.set(is_full);
+                secure.holds_more.set(is_full);
                 if is_full {
                     self.try_first.set(true);
                 }
                 return Ok(Received::Bytes(count));
             }
+            secure.holds_more.set(false);
             if phase == Phase::Ended {
                 self.ended.set(true);
                 return Ok(Received::End);
             }
             if self.receive_ciphertext()? == 0 {
-                secure.was_truncated.set(!self.was_stopped());
                 return match self.was_stopped() {
                     true => Ok(Received::End),
                     false => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -205,6 +211,13 @@ impl Stream {
         bytes[..count].copy_from_slice(&plaintext[..count]);
         self.try_first.set(true);
         Ok(count)
+    }
+
+    /// There may be plaintext here, whatever the socket says.
+    pub(super) fn holds_more(&self) -> bool {
+        self.secure
+            .get()
+            .is_some_and(|secure| secure.holds_more.get())
     }
 
     /// Nothing of the application has come: what has, if anything, was about the session, such as
