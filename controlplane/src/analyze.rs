@@ -7,6 +7,7 @@ mod dead;
 mod gateway_api;
 mod hidden;
 mod merged;
+mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,9 +48,12 @@ pub fn analyze(world: &World, extent: Extent) -> Vec<Problem> {
     for resource in world.resources() {
         match &**resource {
             Resource::VirtualService(service) => findings.virtual_service(service),
-            Resource::DestinationRule(rule) => findings.destination_rule(rule),
-            Resource::Gateway(_)
-            | Resource::ServiceEntry(_)
+            Resource::DestinationRule(rule) => {
+                findings.destination_rule(rule);
+                findings.tls_of_rule(rule);
+            }
+            Resource::Gateway(gateway) => findings.credentials_of_gateway(gateway),
+            Resource::ServiceEntry(_)
             | Resource::WorkloadEntry(_)
             | Resource::Sidecar(_)
             | Resource::Service(_)

@@ -381,3 +381,75 @@ spec:
         assert!(mesh.iter().any(|found| found == path), "{path} in {mesh:?}");
     }
 }
+
+#[test]
+fn tls_that_the_other_side_does_not_expect() {
+    let web = "
+apiVersion: v1
+kind: Service
+metadata: {name: safe}
+spec: {selector: {app: safe}, ports: [{name: http, port: 80}]}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: safe-1}
+spec: {address: 10.0.0.1, labels: {app: safe}}
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: all}
+spec: {mtls: {mode: MODE}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: safe}
+spec: {host: safe, trafficPolicy: {tls: {mode: CLIENT}}}
+";
+    for (mode, client, expected) in [
+        ("PERMISSIVE", "DISABLE", &[][..]),
+        ("STRICT", "ISTIO_MUTUAL", &[]),
+        (
+            "STRICT",
+            "DISABLE",
+            &[
+                "DestinationRule default/safe > spec.trafficPolicy.tls.mode: port 80 of \
+                 safe.default.svc.cluster.local is not called with the mesh's TLS, and 10.0.0.1:80 \
+                 takes nothing else (PeerAuthentication STRICT): connections fail",
+            ],
+        ),
+    ] {
+        let yaml = web.replace("MODE", mode).replace("CLIENT", client);
+        check(&yaml, expected);
+    }
+}
+
+#[test]
+fn credentials_that_are_nowhere() {
+    let gateway = "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec:
+  servers:
+  - port: {number: 443, name: https, protocol: HTTPS}
+    hosts: [a.test]
+    tls: {mode: SIMPLE, credentialName: no-such-credential}
+";
+    let secret = "---
+apiVersion: v1
+kind: Secret
+metadata: {name: no-such-credential, namespace: any}
+stringData:
+  tls.crt: \"-----BEGIN CERTIFICATE-----\\n-----END CERTIFICATE-----\"
+  tls.key: \"-----BEGIN PRIVATE KEY-----\\n-----END PRIVATE KEY-----\"
+";
+    check(
+        gateway,
+        &[
+            "Gateway default/edge > spec.servers[0].tls.credentialName: there is no Secret \
+             `no-such-credential`, and no file \
+             /etc/ringmain/credentials/no-such-credential/tls.crt here",
+        ],
+    );
+    check(&format!("{gateway}{secret}"), &[]);
+}

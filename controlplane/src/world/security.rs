@@ -53,6 +53,15 @@ impl World {
         }
     }
 
+    /// Every Secret and ConfigMap.
+    pub(crate) fn credentials(&self) -> impl Iterator<Item = &Credential> {
+        let indices = self.security.credentials.values();
+        indices.filter_map(|index| match &*self.resources[*index] {
+            Resource::Credential(credential) => Some(credential),
+            _ => None,
+        })
+    }
+
     /// PeerAuthentications of a namespace, in their order of precedence.
     fn policies(&self, namespace: &str) -> impl Iterator<Item = &PeerAuthentication> {
         let indices = self.security.policies.get(namespace).into_iter().flatten();
