@@ -271,6 +271,15 @@ impl Changes {
 }
 
 impl Document {
+    /// It without what is confidential in it; the versions are those of what it really holds.
+    pub fn redacted(&self) -> Self {
+        let mut shown = self.clone();
+        for secret in Arc::make_mut(&mut shown.secrets).values_mut() {
+            secret.value = Arc::new(secret.value.redacted());
+        }
+        shown
+    }
+
     /// Adds or replaces a part; a part whose version is unchanged keeps its pointer.
     pub fn upsert(&mut self, part: Part) {
         let version = part.version();
@@ -339,6 +348,12 @@ mod tests {
         assert_eq!(sent["source"]["inline"]["key"], "MIIkey");
         assert_eq!(Part::of_json(PartKind::Secret, sent).unwrap(), part);
         assert!(Part::of_json(PartKind::Cluster, shown).is_err());
+        let whole = document(&[part, cluster("a", "")]).redacted();
+        let text = serde_json::to_string(&whole).unwrap();
+        assert!(
+            text.contains("[redacted]") && !text.contains("MIIkey"),
+            "{text}"
+        );
     }
 
     fn document(parts: &[Part]) -> Document {

@@ -7,6 +7,7 @@ mod dead;
 mod gateway_api;
 mod hidden;
 mod merged;
+mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,9 +21,9 @@ use crate::{
         gateway::Gateway,
         host::{covers, overlaps},
         metadata::Metadata,
-        port::Protocol,
         sidecar::Sidecar,
         span::{Span, Spanned},
+        tls::ClientMode,
         virtual_service::{Destination, GatewayReference, HttpAction, VirtualService},
     },
     world::{World, is_for_mesh},
@@ -47,12 +48,17 @@ pub fn analyze(world: &World, extent: Extent) -> Vec<Problem> {
     for resource in world.resources() {
         match &**resource {
             Resource::VirtualService(service) => findings.virtual_service(service),
-            Resource::DestinationRule(rule) => findings.destination_rule(rule),
-            Resource::Gateway(_)
-            | Resource::ServiceEntry(_)
+            Resource::DestinationRule(rule) => {
+                findings.destination_rule(rule);
+                findings.tls_of_rule(rule);
+            }
+            Resource::Gateway(gateway) => findings.credentials_of_gateway(gateway),
+            Resource::PeerAuthentication(policy) => findings.strictness_without_identity(policy),
+            Resource::ServiceEntry(_)
             | Resource::WorkloadEntry(_)
             | Resource::Sidecar(_)
             | Resource::Service(_)
+            | Resource::Credential(_)
             | Resource::ApiGateway(_) => {}
             Resource::ApiRoute(route) => findings.api_route(route),
         }
@@ -73,6 +79,11 @@ struct Findings<'a> {
 }
 
 impl Findings<'_> {
+    fn error(&mut self, metadata: &Metadata, span: Span, path: &str, message: &str, hint: &str) {
+        let problem = metadata.problem(Severity::Error, span, path, message);
+        self.problems.insert(problem.hint(hint));
+    }
+
     fn warn(
         &mut self,
         metadata: &Metadata,
@@ -125,6 +136,12 @@ impl Findings<'_> {
         for (rule_index, rule) in service.tcp.iter().enumerate() {
             for (index, destination) in rule.destinations.iter().enumerate() {
                 let path = format!("spec.tcp[{rule_index}].route[{index}].destination");
+                self.destination(&service.metadata, &destination.destination, &path, CLOSED);
+            }
+        }
+        for (rule_index, rule) in service.tls.iter().enumerate() {
+            for (index, destination) in rule.destinations.iter().enumerate() {
+                let path = format!("spec.tls[{rule_index}].route[{index}].destination");
                 self.destination(&service.metadata, &destination.destination, &path, CLOSED);
             }
         }
@@ -233,16 +250,31 @@ impl Findings<'_> {
                 format!("{} has no port {}; {fate}", service.host, written.value),
                 format!("its ports are {}", ports()),
             ),
-            Some(port) if matches!(port.protocol, Protocol::Https | Protocol::Tls) => (
-                format!(
-                    "port {} of {} speaks {}, and is sent to in plain text",
-                    port.number, service.host, port.protocol
-                ),
-                "TLS to upstreams is not supported yet".to_owned(),
-            ),
+            Some(port) if port.protocol.is_tls() => {
+                if fate == CLOSED || self.is_within_tls(destination, port.number) {
+                    return;
+                }
+                (
+                    format!(
+                        "port {} of {} speaks {}, and is sent to in plain text",
+                        port.number, service.host, port.protocol
+                    ),
+                    "add a DestinationRule for it with `trafficPolicy.tls.mode: SIMPLE`".to_owned(),
+                )
+            }
             Some(_) => return,
         };
         self.warn(metadata, written.span, &path, message, Some(hint));
+    }
+
+    /// Some DestinationRule has TLS for it.
+    fn is_within_tls(&self, to: &Destination, port: u16) -> bool {
+        self.world.rules_anywhere(&to.host).any(|rule| {
+            let subset = to.subset.as_ref().and_then(|name| rule.subset(name));
+            let in_force = rule.settings(subset.map(|subset| &subset.value), port);
+            let settings = in_force.tls;
+            settings.is_some_and(|settings| settings.mode != ClientMode::Disable)
+        })
     }
 
     /// Without a port, that of the listener is meant, unless there is only one. `IST0112`

@@ -9,15 +9,18 @@
 //! The same world and node always give the same Document, part for part, so that versions of parts
 //! are stable and a proxy is sent only what changed.
 
+mod client_tls;
 mod clusters;
 mod domains;
 mod egress;
 pub(crate) mod gateway;
 pub(crate) mod gateway_api;
-mod gateway_tls;
 mod ingress;
+mod mesh_tls;
 mod retries;
 mod routes;
+pub(crate) mod secrets;
+mod server_tls;
 mod tcp;
 
 use std::{
@@ -34,7 +37,6 @@ use ringmain_config::{
     origin::Origin,
     problem::{Problem, Severity},
     route::RouteTable,
-    secret::Secret,
     tcp::TcpRoute,
     tls::ListenerTls,
 };
@@ -84,7 +86,6 @@ struct Assembly<'a> {
     clusters: Clusters<'a>,
     listeners: BTreeMap<SocketAddr, Listener>,
     route_tables: BTreeMap<String, RouteTable>,
-    secrets: BTreeMap<String, Secret>,
     /// A set, since one cause may show at several places.
     problems: BTreeSet<Problem>,
 }
@@ -97,7 +98,6 @@ impl<'a> Assembly<'a> {
             clusters: Clusters::new(world, node),
             listeners: BTreeMap::new(),
             route_tables: BTreeMap::new(),
-            secrets: BTreeMap::new(),
             problems: BTreeSet::new(),
         }
     }
@@ -120,42 +120,22 @@ impl<'a> Assembly<'a> {
                 routes,
             },
         };
-        self.open(wanted, protocol);
+        self.open(wanted, protocol, None);
         self.route_tables.insert(table.name.clone(), table);
     }
 
     /// Opens a TCP listener.
     fn listen_tcp(&mut self, wanted: &Wanted<'_>, routes: Vec<TcpRoute>) {
         if self.is_free(wanted) {
-            self.open(wanted, ListenerProtocol::Tcp { routes });
+            self.open(wanted, ListenerProtocol::Tcp { routes }, None);
         }
     }
 
-    /// Opens a listener for TLS, with a route table for each of its chains that carries requests.
-    /// What comes without TLS is closed.
-    fn listen_tls(&mut self, wanted: &Wanted<'_>, tls: ListenerTls, tables: Vec<RouteTable>) {
-        if !self.is_free(wanted) {
-            return;
-        }
-        let nowhere = ListenerProtocol::Tcp { routes: Vec::new() };
-        self.open(wanted, nowhere);
-        if let Some(listener) = self.listeners.get_mut(&wanted.address) {
-            listener.tls = Some(tls);
-        }
-        let tables = tables.into_iter();
-        self.route_tables
-            .extend(tables.map(|table| (table.name.clone(), table)));
-    }
-
-    /// Something needs a secret.
-    fn secret(&mut self, secret: Secret) {
-        self.secrets.entry(secret.name.clone()).or_insert(secret);
-    }
-
-    fn open(&mut self, wanted: &Wanted<'_>, protocol: ListenerProtocol) {
+    fn open(&mut self, wanted: &Wanted<'_>, protocol: ListenerProtocol, tls: Option<ListenerTls>) {
         let address = wanted.address;
         let name = format!("{}_{}", address.ip(), address.port());
         let listener = Listener {
+            tls,
             origin: Some(wanted.metadata.origin_at(wanted.span)),
             ..Listener::new(name, address, wanted.direction, protocol)
         };
@@ -192,7 +172,7 @@ impl<'a> Assembly<'a> {
         self.problems.insert(problem);
     }
 
-    fn finish(self) -> (Document, Vec<Problem>) {
+    fn finish(mut self) -> (Document, Vec<Problem>) {
         let mut document = Document::default();
         for listener in self.listeners.into_values() {
             document.upsert(Part::Listener(Arc::new(listener)));
@@ -200,10 +180,12 @@ impl<'a> Assembly<'a> {
         for table in self.route_tables.into_values() {
             document.upsert(Part::RouteTable(Arc::new(table)));
         }
-        for secret in self.secrets.into_values() {
+        let (clusters, secrets, problems) = self.clusters.finish();
+        for secret in secrets {
             document.upsert(Part::Secret(Arc::new(secret)));
         }
-        for (cluster, endpoints) in self.clusters.finish() {
+        self.problems.extend(problems);
+        for (cluster, endpoints) in clusters {
             document.upsert(Part::Cluster(Arc::new(cluster)));
             document.upsert(Part::EndpointSet(Arc::new(endpoints)));
         }

@@ -56,6 +56,9 @@ pub struct Service {
     pub external: bool,
     /// Where it was written.
     pub origin: Origin,
+    /// One of these is in the certificate of whoever answers (`ServiceEntry.subjectAltNames`).
+    /// Empty: nothing is said of it.
+    pub names: Vec<String>,
     /// Which workloads of the namespace answer; absent: those that the resource lists, if any.
     selector: Option<Labels>,
     /// Who answers. With a selector, in the order of their names.
@@ -93,6 +96,8 @@ impl Registry {
                 | Resource::DestinationRule(_)
                 | Resource::WorkloadEntry(_)
                 | Resource::Sidecar(_)
+                | Resource::Credential(_)
+                | Resource::PeerAuthentication(_)
                 | Resource::ApiGateway(_)
                 | Resource::ApiRoute(_) => {}
             }
@@ -158,6 +163,7 @@ impl Registry {
             addresses: Vec::new(),
             external: false,
             origin: service.metadata.origin.clone(),
+            names: Vec::new(),
             selector: selector.cloned(),
             workloads: workloads.unwrap_or_default(),
         }
@@ -185,6 +191,7 @@ impl Registry {
                 .collect(),
             external: entry.location == Location::External,
             origin: entry.metadata.origin_at(host.span),
+            names: entry.names.clone(),
             selector: entry.selector.clone(),
             workloads,
         }
@@ -207,9 +214,24 @@ impl Service {
         self.ports.iter().find(|port| port.number == number)
     }
 
+    /// Namespace and service account of each workload.
+    pub fn accounts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.workloads.iter().filter_map(|workload| {
+            let account = &workload.described.service_account;
+            let is_known = !workload.described.is_unknown();
+            is_known.then_some((workload.namespace.as_str(), account.as_str()))
+        })
+    }
+
     /// Addresses that answer for a port of the service: of the workloads that have `labels`. In the
     /// order of the addresses, each once. A workload whose port cannot be told is left out.
-    pub fn endpoints(&self, port: &ServicePort, labels: &Labels) -> Vec<Endpoint> {
+    /// `is_in_mesh` says of a workload and its port whether the mesh's TLS is spoken there.
+    pub fn endpoints(
+        &self,
+        port: &ServicePort,
+        labels: &Labels,
+        is_in_mesh: impl Fn(&Workload, u16) -> bool,
+    ) -> Vec<Endpoint> {
         let mut endpoints: BTreeMap<EndpointAddress, Endpoint> = BTreeMap::new();
         for workload in &self.workloads {
             if !selects(labels, &workload.labels) {
@@ -232,7 +254,7 @@ impl Service {
                 .or_insert_with(|| Endpoint {
                     address,
                     weight: workload.weight.max(1),
-                    is_in_mesh: false,
+                    is_in_mesh: is_in_mesh(workload, number),
                     workload: workload.described.clone(),
                 });
         }

@@ -233,6 +233,9 @@ fn hosts(resource: &Resource) -> Vec<String> {
             .iter()
             .map(|host| host.value.clone())
             .collect(),
-        Resource::WorkloadEntry(_) | Resource::Sidecar(_) => Vec::new(),
+        Resource::WorkloadEntry(_)
+        | Resource::Sidecar(_)
+        | Resource::Credential(_)
+        | Resource::PeerAuthentication(_) => Vec::new(),
     }
 }

@@ -6,6 +6,8 @@
 
 pub(crate) mod change;
 mod gateway_api;
+mod security;
+mod settings;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,6 +32,8 @@ use crate::{
     },
 };
 
+pub use settings::{CREDENTIALS, MeshIdentity, MeshSettings};
+
 /// What the files say and who registered itself.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct World {
@@ -43,6 +47,8 @@ pub struct World {
     /// Indices into `resources` of VirtualServices for the mesh, by host.
     mesh: BTreeMap<String, Vec<usize>>,
     gateway_api: gateway_api::Index,
+    security: security::Index,
+    settings: Arc<MeshSettings>,
     root_namespace: String,
 }
 
@@ -60,15 +66,30 @@ impl World {
             rules: BTreeMap::new(),
             mesh: BTreeMap::new(),
             gateway_api: gateway_api::Index::default(),
+            security: security::Index::default(),
+            settings: Arc::default(),
             root_namespace: ROOT_NAMESPACE.to_owned(),
         };
         world.index();
         world
     }
 
+    /// It, in a mesh with these settings.
+    #[must_use]
+    pub fn with_settings(mut self, settings: Arc<MeshSettings>) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// What holds for the whole mesh.
+    pub fn settings(&self) -> &MeshSettings {
+        &self.settings
+    }
+
     fn index(&mut self) {
         self.gateway_api = gateway_api::Index::new(&self.resources);
         for (index, resource) in self.resources.iter().enumerate() {
+            self.security.add(index, resource);
             match &**resource {
                 Resource::DestinationRule(rule) => {
                     let of_namespace = self.rules.entry(rule.metadata.namespace.clone());
@@ -89,6 +110,8 @@ impl World {
                 | Resource::WorkloadEntry(_)
                 | Resource::Sidecar(_)
                 | Resource::Service(_)
+                | Resource::Credential(_)
+                | Resource::PeerAuthentication(_)
                 | Resource::ApiGateway(_)
                 | Resource::ApiRoute(_) => {}
             }
@@ -246,7 +269,15 @@ impl World {
         let tcp = tcp
             .flat_map(|rule| &rule.matches)
             .map(|condition| &condition.source_labels);
+        let tls = self.virtual_services().flat_map(|service| &service.tls);
+        let tls = tls
+            .flat_map(|rule| &rule.matches)
+            .map(|condition| &condition.connection.source_labels);
+        let policies = self
+            .peer_authentications()
+            .filter_map(|policy| policy.selector.as_ref());
         let selectors = gateways.chain(sidecars).chain(http).chain(tcp);
+        let selectors = selectors.chain(tls).chain(policies);
         let names = selectors.flat_map(|labels| labels.keys());
         names
             .map(String::as_str)

@@ -7,6 +7,7 @@
 
 mod check_out;
 mod room;
+mod secure;
 mod turnstile;
 
 use std::{
@@ -29,7 +30,10 @@ use ringmain_core::{
     snapshot::{ClusterEntry, ClusterId, ClusterIndex, Endpoint, Endpoints, Snapshot},
 };
 
-pub use check_out::{Unreached, check_out, connect_for_bytes, open, put_back, room, waiting};
+pub use self::secure::{Spoken, Target};
+pub use check_out::{
+    Unreached, check_out, connect_for_bytes, open, put_back, room, secure, waiting,
+};
 pub use room::{Count, Purpose};
 pub use turnstile::{Held, Turnstile};
 
@@ -339,7 +343,11 @@ impl ClusterState {
         before: Option<&Self>,
         closing: &RefCell<Vec<Connection>>,
     ) -> Self {
-        let before = before.filter(|before| before.id == entry.id);
+        // What was connected in another way is not used again.
+        let is_same = |before: &&Self| {
+            before.id == entry.id && before.cluster.transport == entry.cluster.transport
+        };
+        let before = before.filter(is_same);
         let service = match before {
             Some(before) if before.cluster.service == entry.cluster.service => {
                 Arc::clone(&before.service)

@@ -38,7 +38,7 @@ use crate::{
     record::Recorder,
     session::{Session, Sessions},
     shelf::Shelf,
-    tls::contexts::Contexts,
+    tls::contexts::{Client, Contexts},
 };
 
 /// How often a worker looks after what nobody waits for: idle upstream connections, clients that
@@ -258,6 +258,12 @@ impl Worker {
             return Rc::clone(last);
         }
         Rc::clone(&snapshot)
+    }
+
+    /// What sessions with the endpoints of a cluster begin with; `None` when there is nothing that
+    /// can be used.
+    pub fn tls_client(&self, cluster: &str) -> Option<Arc<Client>> {
+        self.snapshot.borrow().tls().client(cluster).cloned()
     }
 
     /// Microseconds since the worker started.

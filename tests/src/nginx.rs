@@ -2,7 +2,7 @@
 
 use std::{
     net::{SocketAddr, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use tempfile::TempDir;
@@ -25,6 +25,21 @@ impl Nginx {
     /// As [`Self::start`], with nothing but HTTP/2 spoken, from the first byte.
     pub fn http2(locations: &str) -> Self {
         Self::speaking(" http2", locations)
+    }
+
+    /// Speaks TLS with this certificate and key, and asks clients for one of these authorities:
+    /// they need one for what is below `/shown/`, which is the same as below `/`.
+    pub fn tls(certificate: &Path, key: &Path, authorities: &Path) -> Self {
+        let locations = format!(
+            "ssl_certificate {};\nssl_certificate_key {};\nssl_client_certificate {};\n\
+             ssl_verify_client optional;\nlocation /shown/ {{\n\
+             if ($ssl_client_verify != SUCCESS) {{ return 403; }}\n\
+             rewrite ^/shown(/.*)$ $1 break;\n}}",
+            certificate.display(),
+            key.display(),
+            authorities.display()
+        );
+        Self::speaking(" ssl", &locations)
     }
 
     fn speaking(protocol: &str, locations: &str) -> Self {

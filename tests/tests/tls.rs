@@ -19,6 +19,7 @@ use ringmain_tests::{
     client::Client,
     curl::{Output, curl},
     mesh::Mesh,
+    nginx::Nginx,
     noise::noise,
     on_both,
     origin::Origin,
@@ -42,6 +43,8 @@ on_both!(
     certificates_are_swapped,
     sessions_are_resumed,
     what_is_said_of_certificates,
+    services_within_tls,
+    services_that_are_not_believed,
 );
 
 fn simple(files: &Files) -> String {
@@ -516,4 +519,82 @@ fn what_is_said_of_certificates(io: Io) {
         assert_eq!(request.get("x-forwarded-proto"), Some("https"));
     }
     mesh.finish();
+}
+
+/// A gateway in plain text whose service is reached within TLS, and what answers there.
+fn before_nginx(io: Io, tls: impl FnOnce(&Authority, &Authority) -> String) -> (Mesh, Nginx) {
+    let builder = Mesh::builder(io);
+    let directory = builder.directory();
+    let (own, other) = (
+        Authority::new(directory, "own"),
+        Authority::new(directory, "other"),
+    );
+    let files = own.issue("origin.test");
+    let nginx = Nginx::tls(&files.certificate, &files.key, &own.file());
+    fs::write(nginx.file("hello"), "hello").unwrap();
+    let rule = format!(
+        "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: origin}}\n\
+         spec:\n  host: origin.test\n  trafficPolicy: {{tls: {{{}}}}}\n",
+        tls(&own, &other)
+    );
+    let builder = builder.all_to("origin", &[nginx.address()]);
+    let mesh = builder.resource("rule", &rule).start();
+    (mesh, nginx)
+}
+
+fn client_pair(files: &Files) -> String {
+    let (certificate, key) = (files.certificate.display(), files.key.display());
+    format!("clientCertificate: {certificate}, privateKey: {key}")
+}
+
+fn services_within_tls(io: Io) {
+    let authorities = |own: &Authority| format!("caCertificates: {}", own.file().display());
+    let simple = |own: &Authority, _: &Authority| format!("mode: SIMPLE, {}", authorities(own));
+    let mutual = |own: &Authority, _: &Authority| {
+        let pair = client_pair(&own.issue("c.example"));
+        format!("mode: MUTUAL, {pair}, {}", authorities(own))
+    };
+    for is_mutual in [false, true] {
+        let (mesh, _nginx) = match is_mutual {
+            false => before_nginx(io, simple),
+            true => before_nginx(io, mutual),
+        };
+        // Nginx demands a certificate for this path only.
+        let path = if is_mutual { "/shown/hello" } else { "/hello" };
+        for _ in 0..3 {
+            check(&curl([mesh.url(path)]), "hello");
+        }
+        // One connection is kept, with the tickets that come on it.
+        let opened = mesh.proxy.metric("ringmain_upstream_connections_total");
+        assert_eq!(opened, 1);
+        mesh.finish();
+    }
+}
+
+fn services_that_are_not_believed(io: Io) {
+    for (more, why) in [
+        ("", "UnknownIssuer"),
+        (", subjectAltNames: [other.test]", "UnknownIssuer"),
+    ] {
+        let (mesh, nginx) = before_nginx(io, |_, other| {
+            let other = other.file();
+            format!("mode: SIMPLE, caCertificates: {}{more}", other.display())
+        });
+        let output = curl(["-w", " %{http_code}", &mesh.url("/hello")]);
+        assert!(output.text().ends_with(" 503"), "{}", output.text());
+        let line = mesh.finish_one();
+        assert!(line.verdict().starts_with("503 UF"), "{line:?}");
+        assert!(line.get(WHY).contains(why), "{line:?}");
+        drop(nginx);
+    }
+    let (mesh, _nginx) = before_nginx(io, |own, _| {
+        let own = own.file();
+        let names = "subjectAltNames: [other.test]";
+        format!("mode: SIMPLE, caCertificates: {}, {names}", own.display())
+    });
+    let output = curl(["-w", " %{http_code}", &mesh.url("/hello")]);
+    assert!(output.text().ends_with(" 503"), "{}", output.text());
+    let line = mesh.finish_one();
+    let why = "its names are origin.test, but other.test is expected";
+    assert!(line.get(WHY).contains(why), "{line:?}");
 }

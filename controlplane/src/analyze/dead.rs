@@ -43,6 +43,8 @@ pub(super) fn analyze(resources: &[Arc<Resource>]) -> Vec<Problem> {
             Resource::WorkloadEntry(_)
             | Resource::Sidecar(_)
             | Resource::Service(_)
+            | Resource::Credential(_)
+            | Resource::PeerAuthentication(_)
             | Resource::ApiGateway(_)
             | Resource::ApiRoute(_) => {}
         }

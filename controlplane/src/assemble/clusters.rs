@@ -3,18 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ringmain_config::{
-    cluster::{Cluster, Protocol, Service as ServiceName},
+    cluster::{Cluster, Protocol, Service as ServiceName, Transport},
     endpoint::{Endpoint, EndpointSet},
     node::Node,
+    problem::{Problem, Severity},
+    secret::Secret,
+    tls::{ClientTls, PeerRules, Trust},
 };
 
+use super::{client_tls, mesh_tls, secrets::Secrets};
+
 use crate::{
-    registry::{Service, split_service_host},
+    registry::{Service, Workload, split_service_host},
     resource::{
         destination_rule::{DestinationRule, InForce, Subset},
         metadata::Labels,
+        peer_authentication::MutualTls,
         port::Protocol as PortProtocol,
         span::Spanned,
+        tls::ClientMode,
         virtual_service::Destination,
     },
     world::World,
@@ -27,6 +34,9 @@ pub(super) struct Clusters<'a> {
     /// Stands at the edge of the mesh, where the client's protocol says nothing of the service's.
     is_gateway: bool,
     by_name: BTreeMap<String, (Cluster, EndpointSet)>,
+    /// Of the whole Document.
+    pub(super) secrets: Secrets<'a>,
+    problems: BTreeSet<Problem>,
 }
 
 impl<'a> Clusters<'a> {
@@ -36,6 +46,8 @@ impl<'a> Clusters<'a> {
             node,
             is_gateway: world.is_gateway(node),
             by_name: BTreeMap::new(),
+            secrets: Secrets::new(world, node),
+            problems: BTreeSet::new(),
         }
     }
 
@@ -97,9 +109,19 @@ impl<'a> Clusters<'a> {
             .insert(cluster.name.clone(), (cluster, endpoints));
     }
 
-    /// In the order of their names.
-    pub(super) fn finish(self) -> impl Iterator<Item = (Cluster, EndpointSet)> {
-        self.by_name.into_values()
+    /// Clusters and secrets in the order of their names, and what of them has no effect.
+    pub(super) fn finish(
+        self,
+    ) -> (
+        impl Iterator<Item = (Cluster, EndpointSet)>,
+        impl Iterator<Item = Secret>,
+        BTreeSet<Problem>,
+    ) {
+        (
+            self.by_name.into_values(),
+            self.secrets.finish(),
+            self.problems,
+        )
     }
 
     fn named(&mut self, host: &str, subset: &str, port: u16) -> String {
@@ -116,7 +138,7 @@ impl<'a> Clusters<'a> {
     /// gateway speaks HTTP/1.1 to a port of which nothing is said: its clients may well begin with
     /// HTTP/2 whatever the service knows.
     fn protocol(&self, port: Option<PortProtocol>, in_force: &InForce) -> Protocol {
-        let Some(port) = port.filter(|port| port.is_http()) else {
+        let Some(port) = port.filter(|port| port.is_http() || *port == PortProtocol::Https) else {
             return Protocol::default();
         };
         if in_force.follows_client {
@@ -131,7 +153,7 @@ impl<'a> Clusters<'a> {
         }
     }
 
-    fn make(&self, name: &str, host: &str, subset: &str, port: u16) -> (Cluster, EndpointSet) {
+    fn make(&mut self, name: &str, host: &str, subset: &str, port: u16) -> (Cluster, EndpointSet) {
         let service = self.world.registry().service(host);
         let named = name_of(host, service);
         let rules = self
@@ -149,6 +171,18 @@ impl<'a> Clusters<'a> {
             (None, None, None) => None,
         };
         let port_protocol = service.and_then(|service| Some(service.port(port)?.protocol));
+        let at = At {
+            service,
+            rule: rules.first().copied(),
+            subset,
+            port,
+        };
+        let transport = self.transport(&at, &in_force);
+        let mut made = endpoints(self.world, service, &rules, subset, port);
+        if is_istio_mutual(&in_force) && matches!(transport, Transport::Mesh(_)) {
+            made.iter_mut()
+                .for_each(|endpoint| endpoint.is_in_mesh = true);
+        }
         let cluster = Cluster {
             name: name.to_owned(),
             service: named,
@@ -158,15 +192,95 @@ impl<'a> Clusters<'a> {
             hash: in_force.balancer.hash,
             connections: in_force.connections,
             retry_budget: in_force.retry_budget,
+            proxy_protocol: in_force.proxy_protocol,
+            transport,
             origin,
-            ..Cluster::default()
         };
         let endpoints = EndpointSet {
             cluster: name.to_owned(),
-            endpoints: endpoints(service, &rules, subset, port),
+            endpoints: made,
         };
         (cluster, endpoints)
     }
+}
+
+/// A port of a service, or of a part of it, and the DestinationRule that holds there.
+struct At<'a> {
+    service: Option<&'a Service>,
+    rule: Option<&'a DestinationRule>,
+    subset: &'a str,
+    port: u16,
+}
+
+impl At<'_> {
+    fn carries_requests(&self) -> bool {
+        let port = self.service.and_then(|service| service.port(self.port));
+        port.is_none_or(|port| port.protocol.is_http() || port.protocol == PortProtocol::Https)
+    }
+}
+
+impl Clusters<'_> {
+    /// How the cluster's connections are carried: as a DestinationRule says, else, in a mesh with
+    /// identities, within the mesh's TLS to those endpoints that speak it.
+    fn transport(&mut self, at: &At<'_>, in_force: &InForce) -> Transport {
+        let settings = in_force.tls.as_deref();
+        let identity = self.world.settings().identity.as_ref();
+        let mode = settings.map(|settings| settings.mode);
+        if let (None | Some(ClientMode::IstioMutual), Some(identity), Some(service)) =
+            (mode, identity, at.service)
+            && (mode.is_some() || is_of_mesh(service, at.port))
+        {
+            let of = [&at.port.to_string(), at.subset];
+            let carries_requests = at.carries_requests();
+            let tls =
+                mesh_tls::outbound(&mut self.secrets, identity, service, of, carries_requests);
+            return Transport::Mesh(tls);
+        }
+        let (Some(settings), Some(rule)) = (settings, at.rule) else {
+            return Transport::Plaintext;
+        };
+        let (carries, owner) = (at.carries_requests(), &rule.metadata);
+        let secrets = &mut self.secrets;
+        let unusable = match client_tls::of_settings(secrets, settings, at.service, carries, owner)
+        {
+            Ok(Transport::Plaintext) if settings.mode == ClientMode::IstioMutual => {
+                "the mesh gives its workloads no identities".to_owned()
+            }
+            Ok(transport) => return transport,
+            Err(unusable) => unusable,
+        };
+        let message = format!("{unusable}: connections to the service are not made");
+        let path = "spec.trafficPolicy.tls";
+        let problem = owner.problem(Severity::Warning, settings.span, path, message);
+        self.problems.insert(problem);
+        // Nobody is believed: what was to be within TLS is not sent in plain text.
+        let name = self.secrets.nobody();
+        Transport::Tls(ClientTls {
+            trust: Trust::Rules(PeerRules {
+                authorities: vec![name],
+                ..PeerRules::default()
+            }),
+            ..ClientTls::default()
+        })
+    }
+}
+
+/// Its endpoints may stand behind proxies of the mesh, and what is spoken to them is not TLS of
+/// their own.
+fn is_of_mesh(service: &Service, port: u16) -> bool {
+    let port = service.port(port);
+    !service.external && port.is_none_or(|port| !port.protocol.is_tls())
+}
+
+fn is_istio_mutual(in_force: &InForce) -> bool {
+    let settings = in_force.tls.as_deref();
+    settings.is_some_and(|settings| settings.mode == ClientMode::IstioMutual)
+}
+
+/// A proxy stands before the workload, and takes the mesh's TLS at its port.
+fn speaks_mesh_tls(world: &World, workload: &Workload, port: u16) -> bool {
+    let mode = || world.mutual_tls(&workload.namespace, &workload.labels, port);
+    workload.has_proxy && mode() != MutualTls::Disable
 }
 
 /// What the application of an inbound port is spoken to.
@@ -212,7 +326,16 @@ pub(super) fn endpoint_sets(
             let cluster = cluster_name(host, subset, port.number);
             let of_grpc = own_of_grpc(&cluster);
             for cluster in [cluster, of_grpc].into_iter().filter(|name| wanted(name)) {
-                let endpoints = endpoints(Some(service), &rules, subset, port.number);
+                let mut endpoints = endpoints(world, Some(service), &rules, subset, port.number);
+                let found = find_subset(&rules, subset).map(|(_, subset)| &subset.value);
+                let in_force = rules.first().map(|rule| rule.settings(found, port.number));
+                if world.settings().identity.is_some()
+                    && in_force.as_ref().is_some_and(is_istio_mutual)
+                {
+                    endpoints
+                        .iter_mut()
+                        .for_each(|endpoint| endpoint.is_in_mesh = true);
+                }
                 sets.push(EndpointSet { cluster, endpoints });
             }
         }
@@ -231,6 +354,7 @@ fn own_of_grpc(name: &str) -> String {
 
 /// Who answers for a subset of a service at a port; without a subset, for the service.
 fn endpoints(
+    world: &World,
     service: Option<&Service>,
     rules: &[&DestinationRule],
     subset: &str,
@@ -241,9 +365,13 @@ fn endpoints(
         None if subset.is_empty() => Some(&EVERY_WORKLOAD),
         None => None,
     };
-    let endpoints = service
-        .zip(labels)
-        .and_then(|(service, labels)| Some(service.endpoints(service.port(port)?, labels)));
+    let endpoints = service.zip(labels).and_then(|(service, labels)| {
+        let port = service.port(port)?;
+        let is_in_mesh = |workload: &Workload, number| {
+            world.settings().identity.is_some() && speaks_mesh_tls(world, workload, number)
+        };
+        Some(service.endpoints(port, labels, is_in_mesh))
+    });
     endpoints.unwrap_or_default()
 }
 

@@ -6,16 +6,17 @@
 //! `block_all`.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
 use ringmain_config::{
-    listener::Direction,
+    listener::{Direction, ListenerProtocol},
     origin::Origin,
     problem::Severity,
     route::{Action, BLOCK_ALL, DirectResponse, RouteTable, VirtualHost},
     tcp::TcpRoute,
+    tls::{ListenerTls, TlsAction, TlsChain},
 };
 
 use super::{
@@ -26,7 +27,7 @@ use super::{
     tcp,
 };
 use crate::{
-    registry::Service,
+    registry::{Service, split_service_host},
     resource::{
         host::{ScopedHost, overlaps},
         port::Protocol,
@@ -93,6 +94,8 @@ enum Carried {
     Bytes,
     /// Each connection says by its first bytes which of the two.
     Either,
+    /// TLS that clients speak with the services themselves: the name that they ask for leads there.
+    Tls,
 }
 
 /// What the port's own protocol says, else those of the services in scope that have the port. None
@@ -106,12 +109,16 @@ fn carried(
     if declared.is_tcp() {
         return Some(Carried::Bytes);
     }
+    if declared.is_tls() {
+        return Some(Carried::Tls);
+    }
     if declared != Protocol::Detect {
         return declared.is_http().then_some(Carried::Requests);
     }
     let found = |is_meant| services_with(assembly, outlet.egress, port, is_meant).next();
     let (requests, bytes) = (found(Protocol::is_http), found(may_be_bytes));
     Some(match (requests, bytes) {
+        (None, None) if found(Protocol::is_tls).is_some() => Carried::Tls,
         (_, None) => Carried::Requests,
         (None, Some(_)) => Carried::Bytes,
         (Some(_), Some(_)) => Carried::Either,
@@ -128,7 +135,7 @@ fn ports_in_scope(assembly: &Assembly<'_>, egress: &EgressListener) -> BTreeSet<
     services
         .filter(|service| in_scope(&egress.hosts, service))
         .flat_map(|service| &service.ports)
-        .filter(|port| port.protocol.is_http() || port.protocol.is_tcp())
+        .filter(|port| port.protocol != Protocol::Udp)
         .map(|port| port.number)
         .collect()
 }
@@ -152,7 +159,7 @@ fn open(assembly: &mut Assembly<'_>, outlet: &Outlet<'_>, port: u16, carried: Ca
         sidecar, egress, ..
     } = outlet;
     let routes = match carried {
-        Carried::Requests => Vec::new(),
+        Carried::Requests | Carried::Tls => Vec::new(),
         Carried::Bytes => tcp_routes(assembly, outlet, port, Protocol::is_tcp),
         Carried::Either => tcp_routes(assembly, outlet, port, may_be_bytes),
     };
@@ -163,8 +170,19 @@ fn open(assembly: &mut Assembly<'_>, outlet: &Outlet<'_>, port: u16, carried: Ca
         span: egress.span,
         path: &outlet.path(),
     };
-    if carried == Carried::Bytes {
-        assembly.listen_tcp(&wanted, routes);
+    if assembly.listeners.contains_key(&wanted.address) {
+        // Says which listener has the address.
+        assembly.is_free(&wanted);
+        return;
+    }
+    let chains = tls_chains(assembly, outlet, port);
+    let tls = (!chains.is_empty() || carried == Carried::Tls).then_some(ListenerTls {
+        accepts_plaintext: carried != Carried::Tls,
+        chains,
+    });
+    if matches!(carried, Carried::Bytes | Carried::Tls) {
+        let chains = with_bytes(tls, &routes);
+        assembly.open(&wanted, ListenerProtocol::Tcp { routes }, chains);
         return;
     }
     let mut hosts = VirtualHosts::default();
@@ -177,7 +195,73 @@ fn open(assembly: &mut Assembly<'_>, outlet: &Outlet<'_>, port: u16, carried: Ca
         retry: Some(retries::of_table()),
         virtual_hosts: hosts.finish(),
     };
+    let tls = with_bytes(tls, &routes);
     assembly.listen(&wanted, table, routes);
+    if let Some(listener) = assembly.listeners.get_mut(&wanted.address) {
+        listener.tls = tls;
+    }
+}
+
+/// A connection of TLS to a name that is no service's goes where other bytes go.
+fn with_bytes(tls: Option<ListenerTls>, routes: &[TcpRoute]) -> Option<ListenerTls> {
+    let mut tls = tls?;
+    let is_any = |chain: &TlsChain| chain.server_names.is_empty();
+    if !routes.is_empty() && !tls.chains.iter().any(is_any) {
+        let routes = routes.to_vec();
+        tls.chains.push(passed_through("*", routes));
+    }
+    Some(tls)
+}
+
+/// A chain for each name of TLS that a client may ask for: those that rules of `tls` in scope are
+/// for, and the hosts of services whose port speaks TLS.
+fn tls_chains(assembly: &mut Assembly<'_>, outlet: &Outlet<'_>, port: u16) -> Vec<TlsChain> {
+    let (world, egress) = (assembly.world, outlet.egress);
+    let services: Vec<_> = services_with(assembly, egress, port, Protocol::is_tls).collect();
+    let mut by_name: BTreeMap<String, Vec<TcpRoute>> = BTreeMap::new();
+    for service in services {
+        let mut own = vec![service.host.clone()];
+        let visible =
+            |rules: &VirtualService, host: &str| rules_in_scope(&egress.hosts, rules, host);
+        if let Some((rules, _)) = world.mesh_rules_of(&service.host, visible) {
+            let place = Place {
+                node: assembly.node,
+                gateway: &GatewayReference::Mesh,
+                port,
+            };
+            for (name, route) in tcp::tls_routes(&mut assembly.clusters, &place, rules) {
+                by_name.entry(name.to_owned()).or_default().push(route);
+            }
+        }
+        if let Some((name, namespace)) = split_service_host(&service.host) {
+            own.push(format!("{name}.{namespace}.svc"));
+            own.push(format!("{name}.{namespace}"));
+            own.extend((namespace == assembly.node.namespace).then(|| name.to_owned()));
+        }
+        let cluster = assembly.clusters.of_service(service, port);
+        for name in own {
+            // A connection that no rule is for goes to the service.
+            let route = tcp::everything_to(cluster.clone(), Some(service.origin.clone()));
+            by_name.entry(name).or_default().push(route);
+        }
+    }
+    let chains = by_name.into_iter();
+    chains
+        .map(|(name, routes)| passed_through(&name, routes))
+        .collect()
+}
+
+fn passed_through(name: &str, routes: Vec<TcpRoute>) -> TlsChain {
+    TlsChain {
+        name: format!("tls.{name}"),
+        server_names: match name {
+            "*" => Vec::new(),
+            name => vec![name.to_owned()],
+        },
+        offered: Vec::new(),
+        origin: routes.first().and_then(|route| route.origin.clone()),
+        action: TlsAction::PassThrough { routes },
+    }
 }
 
 /// Nothing in a connection of bytes says which service is meant, so a port leads to one: the first

@@ -1,6 +1,8 @@
 //! The edge of the mesh: one listener for each address that Gateways open, and in it the hosts of
 //! the VirtualServices that are bound to them.
 
+mod tls;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -10,26 +12,26 @@ use ringmain_config::{
     listener::Direction,
     origin::Origin,
     problem::Severity,
-    route::{RouteTable, VirtualHost},
+    route::{Action, Redirect, RedirectPath, RedirectPort, RouteTable, VirtualHost},
+    tcp::TcpRoute,
 };
 
 use super::{
     Assembly, Wanted,
     domains::{VirtualHosts, intersection, with_port},
-    gateway_api, gateway_tls, retries,
-    routes::{Place, matches_all, routes},
+    gateway_api, retries,
+    routes::{Place, everything, matches_all, routes},
     tcp,
 };
 use crate::resource::{
-    gateway::{Gateway, Server},
+    gateway::{Gateway, Served, Server},
     gateway_api::Gateway as ApiGateway,
-    port::Protocol,
     span::Spanned,
     virtual_service::{GatewayReference, VirtualService},
 };
 
 /// Adds the listeners of `gateways`, and of those of the Gateway API. HTTP servers with one address
-/// share a listener, and so do TCP servers; a server of another protocol is not opened.
+/// share a listener, and so do TCP servers, and servers with TLS.
 pub(super) fn assemble(
     assembly: &mut Assembly<'_>,
     gateways: &[&Gateway],
@@ -38,7 +40,7 @@ pub(super) fn assemble(
     let mut api = gateway_api::listeners(api_gateways);
     let mut servers: BTreeMap<SocketAddr, Vec<Bound<'_>>> = BTreeMap::new();
     let mut tcp: BTreeMap<SocketAddr, Vec<Bound<'_>>> = BTreeMap::new();
-    let mut https: BTreeMap<SocketAddr, Vec<Bound<'_>>> = BTreeMap::new();
+    let mut within_tls: BTreeMap<SocketAddr, Vec<Bound<'_>>> = BTreeMap::new();
     for gateway in gateways {
         for (index, server) in gateway.servers.iter().enumerate() {
             let address = server.bind.unwrap_or(EVERY_ADDRESS);
@@ -47,25 +49,14 @@ pub(super) fn assemble(
                 server,
                 index,
             };
-            let protocol = server.port.protocol;
-            if protocol.is_tcp() {
-                tcp.entry(SocketAddr::new(address, server.port.number))
-                    .or_default()
-                    .push(bound);
-            }
-            if protocol == Protocol::Https {
-                https
-                    .entry(SocketAddr::new(address, server.port.number))
-                    .or_default()
-                    .push(bound);
-            }
-            if !protocol.is_http() {
-                continue;
-            }
-            servers
-                .entry(SocketAddr::new(address, server.port.number))
-                .or_default()
-                .push(bound);
+            let of_kind = match server.served() {
+                Served::Http | Served::Redirect => &mut servers,
+                Served::Tcp => &mut tcp,
+                Served::Https | Served::Tls | Served::PassThrough => &mut within_tls,
+                Served::Not => continue,
+            };
+            let address = SocketAddr::new(address, server.port.number);
+            of_kind.entry(address).or_default().push(bound);
         }
     }
     for (address, servers) in servers {
@@ -73,7 +64,6 @@ pub(super) fn assemble(
             continue;
         };
         let mut hosts = VirtualHosts::default();
-        gateway_tls::add_redirects(&servers, address.port(), &mut hosts);
         let beside = api.remove(&address).unwrap_or_default();
         let taken = gateway_api::add_hosts(assembly, &beside, address.port(), &mut hosts);
         add_hosts(assembly, &servers, address.port(), &taken, &mut hosts);
@@ -95,8 +85,8 @@ pub(super) fn assemble(
     for (address, servers) in tcp {
         open_tcp(assembly, address, &servers);
     }
-    for (address, servers) in https {
-        gateway_tls::open(assembly, address, &servers);
+    for (address, servers) in within_tls {
+        tls::open(assembly, address, &servers);
     }
 }
 
@@ -114,23 +104,7 @@ fn open_tcp(assembly: &mut Assembly<'_>, address: SocketAddr, servers: &[Bound<'
     let Some(first) = servers.first() else {
         return;
     };
-    let mut routes = Vec::new();
-    for service in assembly.world.virtual_services() {
-        let mut by_host: BTreeMap<&str, Vec<Bearer<'_>>> = BTreeMap::new();
-        for bound in servers {
-            bind(&mut by_host, service, bound);
-        }
-        let bearers = by_host.into_values().flatten();
-        let gateways: BTreeSet<_> = bearers.map(|bearer| bearer.gateway).collect();
-        for gateway in gateways {
-            let place = Place {
-                node: assembly.node,
-                gateway,
-                port: address.port(),
-            };
-            routes.extend(tcp::routes(&mut assembly.clusters, &place, service));
-        }
-    }
+    let routes = tcp_routes(assembly, address.port(), servers);
     let (metadata, path) = (
         &first.gateway.metadata,
         format!("spec.servers[{}]", first.index),
@@ -151,6 +125,28 @@ fn open_tcp(assembly: &mut Assembly<'_>, address: SocketAddr, servers: &[Bound<'
     assembly.listen_tcp(&wanted, routes);
 }
 
+/// The rules of `tcp` of all VirtualServices that are bound to `servers`.
+fn tcp_routes(assembly: &mut Assembly<'_>, port: u16, servers: &[Bound<'_>]) -> Vec<TcpRoute> {
+    let mut routes = Vec::new();
+    for service in assembly.world.virtual_services() {
+        let mut by_host: BTreeMap<&str, Vec<Bearer<'_>>> = BTreeMap::new();
+        for bound in servers {
+            bind(&mut by_host, service, bound);
+        }
+        let bearers = by_host.into_values().flatten();
+        let gateways: BTreeSet<_> = bearers.map(|bearer| bearer.gateway).collect();
+        for gateway in gateways {
+            let place = Place {
+                node: assembly.node,
+                gateway,
+                port,
+            };
+            routes.extend(tcp::routes(&mut assembly.clusters, &place, service));
+        }
+    }
+    routes
+}
+
 /// A server of a Gateway.
 #[derive(Clone, Copy)]
 pub(crate) struct Bound<'a> {
@@ -158,6 +154,13 @@ pub(crate) struct Bound<'a> {
     pub(crate) server: &'a Spanned<Server>,
     /// Its place in the Gateway.
     pub(crate) index: usize,
+}
+
+impl Bound<'_> {
+    /// Where in the Gateway it is.
+    fn path(&self) -> String {
+        format!("spec.servers[{}]", self.index)
+    }
 }
 
 /// A VirtualService that answers for a host at a gateway.
@@ -169,7 +172,7 @@ pub(crate) struct Bearer<'a> {
 
 /// A virtual host for each host of the VirtualServices that are bound to `servers`, but for those
 /// that are `taken` by routes of the Gateway API.
-pub(super) fn add_hosts(
+fn add_hosts(
     assembly: &mut Assembly<'_>,
     servers: &[Bound<'_>],
     port: u16,
@@ -177,8 +180,12 @@ pub(super) fn add_hosts(
     hosts: &mut VirtualHosts,
 ) {
     let mut by_host: BTreeMap<&str, Vec<Bearer<'_>>> = BTreeMap::new();
+    let redirects = |bound: &&Bound<'_>| bound.server.served() == Served::Redirect;
+    for bound in servers.iter().filter(redirects) {
+        add_redirects(bound, port, hosts);
+    }
     for service in assembly.world.virtual_services() {
-        for bound in servers {
+        for bound in servers.iter().filter(|bound| !redirects(bound)) {
             bind(&mut by_host, service, bound);
         }
     }
@@ -223,6 +230,28 @@ pub(super) fn add_hosts(
             name: format!("{host}:{port}"),
             domains: with_port(host, port),
             routes: all,
+            origin,
+        };
+        hosts.push(virtual_host, Vec::new());
+    }
+}
+
+/// Every request for a host of the server is sent to `https` (`httpsRedirect`).
+fn add_redirects(bound: &Bound<'_>, port: u16, hosts: &mut VirtualHosts) {
+    for host in &bound.server.hosts {
+        let origin = Some(bound.gateway.metadata.origin_at(host.span));
+        let action = Action::Redirect(Redirect {
+            status: 301,
+            scheme: Some("https".to_owned()),
+            authority: None,
+            port: RedirectPort::FromProtocolDefault,
+            path: RedirectPath::default(),
+        });
+        let name = &host.value.host;
+        let virtual_host = VirtualHost {
+            name: format!("{name}:{port}"),
+            domains: with_port(name, port),
+            routes: vec![everything("https-redirect", action, origin.clone())],
             origin,
         };
         hosts.push(virtual_host, Vec::new());

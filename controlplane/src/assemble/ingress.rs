@@ -5,16 +5,18 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use ringmain_config::{
     cluster::{Cluster, Service as ServiceName},
     endpoint::{Endpoint, EndpointAddress, EndpointSet},
-    listener::Direction,
+    listener::{Direction, ListenerProtocol},
+    problem::Severity,
     route::{RouteTable, VirtualHost},
+    tcp::TcpRoute,
 };
 
 use super::{
     Assembly, Wanted,
     clusters::{inbound_protocol, name_of},
-    retries,
+    mesh_tls, retries,
     routes::default_route,
-    tcp,
+    server_tls, tcp,
 };
 use crate::{
     registry::describe_node,
@@ -29,7 +31,7 @@ use crate::{
 pub(super) fn assemble(assembly: &mut Assembly<'_>, sidecar: &Sidecar) {
     for (index, ingress) in sidecar.ingress.iter().enumerate() {
         let protocol = ingress.port.protocol;
-        if !protocol.is_http() && !protocol.is_tcp() {
+        if protocol == Protocol::Udp {
             continue;
         }
         let number = ingress.port.number;
@@ -73,8 +75,9 @@ pub(super) fn assemble(assembly: &mut Assembly<'_>, sidecar: &Sidecar) {
             path: &format!("spec.ingress[{index}]"),
         };
         let bytes = || vec![tcp::everything_to(cluster.clone(), Some(origin.clone()))];
-        if protocol.is_tcp() {
+        if protocol.is_tcp() || protocol.is_tls() && ingress.tls.is_none() {
             assembly.listen_tcp(&wanted, bytes());
+            protect(assembly, &wanted, ingress, bytes());
             continue;
         }
         let bytes = match protocol {
@@ -86,7 +89,53 @@ pub(super) fn assemble(assembly: &mut Assembly<'_>, sidecar: &Sidecar) {
             retry: retries::of_inbound_table(protocol),
             virtual_hosts: vec![virtual_host],
         };
+        let own = vec![tcp::everything_to(cluster.clone(), Some(origin.clone()))];
         assembly.listen(&wanted, table, bytes);
+        protect(assembly, &wanted, ingress, own);
+    }
+}
+
+/// Gives the listener that was opened for `wanted` its TLS: that which the Sidecar writes for the
+/// port, else the mesh's. `own`: where connections go with a TLS that is neither.
+fn protect(
+    assembly: &mut Assembly<'_>,
+    wanted: &Wanted<'_>,
+    ingress: &IngressListener,
+    own: Vec<TcpRoute>,
+) {
+    let (world, node) = (assembly.world, assembly.node);
+    let identity = world.settings().identity.as_ref();
+    let origin = wanted.metadata.origin_at(wanted.span);
+    let Some(listener) = assembly.listeners.get_mut(&wanted.address) else {
+        return;
+    };
+    // Another that was first has the address.
+    if listener.origin.as_ref() != Some(&origin) {
+        return;
+    }
+    let secrets = &mut assembly.clusters.secrets;
+    if let Some(written) = ingress.tls.as_deref() {
+        let alpn: &[&str] = match listener.protocol {
+            ListenerProtocol::Tcp { .. } => &[],
+            ListenerProtocol::Http { .. } | ListenerProtocol::Detect { .. } => &server_tls::HTTP,
+        };
+        match server_tls::of_settings(secrets, identity, written, alpn, wanted.metadata) {
+            Ok(tls) => listener.tls = Some(server_tls::only(tls, &listener.protocol, origin)),
+            Err(unusable) => {
+                assembly.listeners.remove(&wanted.address);
+                let message = format!("{unusable}: nothing listens on the port");
+                let path = format!("{}.tls", wanted.path);
+                let metadata = wanted.metadata;
+                let severity = Severity::Warning;
+                let problem = metadata.problem(severity, written.span, &path, message);
+                assembly.warn(problem);
+            }
+        }
+        return;
+    }
+    if let Some(identity) = identity {
+        let mode = world.mutual_tls(&node.namespace, &node.labels, ingress.port.number);
+        listener.tls = mesh_tls::inbound(secrets, identity, mode, &listener.protocol, own);
     }
 }
 

@@ -8,6 +8,7 @@ use ringmain_config::{
 use super::{clusters::Clusters, routes::Place};
 use crate::resource::{
     metadata::selects,
+    span::Spanned,
     virtual_service::{self, VirtualService},
 };
 
@@ -30,18 +31,50 @@ pub(super) fn routes(
             if !applies(place, service, condition) {
                 continue;
             }
-            let destinations = rule.destinations.iter().map(|to| TcpDestination {
-                cluster: clusters.of_destination(&to.destination, place.port),
-                weight: to.weight,
-            });
             routes.push(TcpRoute {
                 matches: condition.addresses.clone(),
-                destinations: destinations.collect(),
+                destinations: destinations(clusters, place, &rule.destinations),
                 origin: Some(service.metadata.origin_at(span)),
             });
         }
     }
     routes
+}
+
+/// The rules of `tls` that apply at `place`, in order: each with a name that the client asks for.
+pub(super) fn tls_routes<'s>(
+    clusters: &mut Clusters<'_>,
+    place: &Place<'_>,
+    service: &'s VirtualService,
+) -> Vec<(&'s str, TcpRoute)> {
+    let mut routes = Vec::new();
+    for rule in &service.tls {
+        for condition in &rule.matches {
+            if !applies(place, service, &condition.connection) {
+                continue;
+            }
+            let route = TcpRoute {
+                matches: condition.connection.addresses.clone(),
+                destinations: destinations(clusters, place, &rule.destinations),
+                origin: Some(service.metadata.origin_at(condition.span)),
+            };
+            let names = condition.server_names.iter();
+            routes.extend(names.map(|name| (name.value.as_str(), route.clone())));
+        }
+    }
+    routes
+}
+
+fn destinations(
+    clusters: &mut Clusters<'_>,
+    place: &Place<'_>,
+    destinations: &[Spanned<virtual_service::TcpDestination>],
+) -> Vec<TcpDestination> {
+    let destinations = destinations.iter().map(|to| TcpDestination {
+        cluster: clusters.of_destination(&to.destination, place.port),
+        weight: to.weight,
+    });
+    destinations.collect()
 }
 
 /// The part of a condition that does not depend on the connection.

@@ -6,6 +6,7 @@ mod policies;
 mod protocols;
 mod sidecars;
 mod tcp;
+mod tls;
 
 use ringmain_config::node::Node;
 use serde_json::{Value, json};

@@ -15,7 +15,7 @@ impl Control {
             Query::Status => serde_json::to_value(self.status()),
             Query::Resources => serde_json::to_value(self.summaries()),
             Query::Document { namespace, name } => {
-                serde_json::to_value(&*self.document(namespace, name)?)
+                serde_json::to_value(self.document(namespace, name)?.redacted())
             }
         };
         json.map_err(|error| error.to_string())

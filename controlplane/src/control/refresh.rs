@@ -45,6 +45,10 @@ impl Control {
                     // They were made before.
                     self.checked = Checked::default();
                 }
+                let stale = match self.touched.identities {
+                    true => Stale::World,
+                    false => stale,
+                };
                 let after = self.generation;
                 let retargeted = self.retarget(stale);
                 let changed = retargeted.len();

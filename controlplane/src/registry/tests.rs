@@ -13,7 +13,7 @@ fn check(yaml: &str, registered: &[Node], host: &str, port: u16, expected: &[&st
     let registry = registry(yaml, registered).0;
     let service = registry.service(host).expect("there is such a service");
     let port = service.port(port).expect("there is such a port");
-    let endpoints = service.endpoints(port, &Labels::new());
+    let endpoints = service.endpoints(port, &Labels::new(), |_, _| false);
     let endpoints: Vec<String> = endpoints.iter().map(shown).collect();
     assert_eq!(endpoints, expected, "{yaml}");
 }

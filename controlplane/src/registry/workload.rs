@@ -28,6 +28,9 @@ pub struct Workload {
     pub labels: Labels,
     /// Relative to other workloads of a service.
     pub weight: u32,
+    /// Its proxy speaks the mesh's TLS: it registered itself, or says so by the label
+    /// [`TLS_MODE`].
+    pub has_proxy: bool,
     /// What metrics say of it.
     pub described: Arc<endpoint::Workload>,
 }
@@ -69,6 +72,7 @@ impl Workload {
             ports: BTreeMap::new(),
             labels: Labels::new(),
             weight: 1,
+            has_proxy: false,
             described: Arc::default(),
         }
     }
@@ -83,6 +87,7 @@ impl Workload {
             ports: node.ports.clone(),
             labels: node.labels.clone(),
             weight: 1,
+            has_proxy: true,
             described: Arc::new(describe(&node.name, &node.namespace, &node.labels, account)),
         })
     }
@@ -112,7 +117,15 @@ impl Workload {
             ports: workload.ports.clone(),
             labels: workload.labels.clone(),
             weight: workload.weight,
+            has_proxy: says_so(&workload.labels),
             described: Arc::default(),
         }
     }
 }
+
+fn says_so(labels: &Labels) -> bool {
+    labels.get(TLS_MODE).is_some_and(|mode| mode == "istio")
+}
+
+/// The label by which a workload says that its proxy speaks the mesh's TLS: `istio`.
+const TLS_MODE: &str = "security.istio.io/tlsMode";

@@ -9,7 +9,7 @@ mod tests;
 use std::{collections::HashSet, time::Duration};
 
 use ringmain_config::{
-    cluster::{Balancer, Connections, HashKey, HttpConnections, TcpConnections},
+    cluster::{Balancer, Connections, HashKey, HttpConnections, ProxyProtocol, TcpConnections},
     retry::RetryBudget,
 };
 
@@ -19,6 +19,7 @@ use super::{
     host::full_name,
     metadata::{self, Labels, Metadata},
     span::Spanned,
+    tls::{self, ClientSettings},
 };
 pub(super) use fields::{CONNECTION_POOL, DOCUMENT};
 
@@ -56,6 +57,8 @@ pub struct TrafficPolicy {
     pub ports: Vec<PortSettings>,
     /// `retryBudget`, of every port: those have none of their own.
     pub retry_budget: Option<RetryBudget>,
+    /// `proxyProtocol`, of every port.
+    pub proxy_protocol: Option<ProxyProtocol>,
 }
 
 /// The settings of one port.
@@ -74,6 +77,8 @@ pub struct Settings {
     pub balancer: Option<LoadBalancer>,
     /// `connectionPool`.
     pub connections: Option<Box<ConnectionPool>>,
+    /// `tls`.
+    pub tls: Option<Box<Spanned<ClientSettings>>>,
 }
 
 /// `loadBalancer`.
@@ -121,6 +126,10 @@ pub struct InForce {
     pub follows_client: bool,
     /// Bounds further tries.
     pub retry_budget: Option<RetryBudget>,
+    /// TLS, when something is said of it.
+    pub tls: Option<Box<Spanned<ClientSettings>>>,
+    /// What connections begin with.
+    pub proxy_protocol: Option<ProxyProtocol>,
 }
 
 impl DestinationRule {
@@ -135,6 +144,7 @@ impl DestinationRule {
     pub fn settings(&self, subset: Option<&Subset>, port: u16) -> InForce {
         let mut settings = self.policy.at(port).clone();
         let mut retry_budget = self.policy.retry_budget;
+        let mut proxy_protocol = self.policy.proxy_protocol;
         if let Some(subset) = subset {
             let own = subset.policy.at(port);
             if subset.policy.names(port) {
@@ -142,7 +152,9 @@ impl DestinationRule {
             } else {
                 settings.balancer = own.balancer.clone().or(settings.balancer);
                 settings.connections = own.connections.clone().or(settings.connections);
+                settings.tls = own.tls.clone().or(settings.tls);
             }
+            proxy_protocol = subset.policy.proxy_protocol.or(proxy_protocol);
             retry_budget = subset.policy.retry_budget.or(retry_budget);
         }
         let pool = settings.connections.unwrap_or_default();
@@ -152,6 +164,8 @@ impl DestinationRule {
             upgrades: pool.upgrades,
             follows_client: pool.follows_client,
             retry_budget,
+            tls: settings.tls,
+            proxy_protocol,
         }
     }
 }
@@ -248,6 +262,13 @@ fn read_policy(parent: &Cursor<'_>, report: &mut Report) -> TrafficPolicy {
         settings: read_settings(&at, report),
         ports,
         retry_budget: budget.map(|budget| pool::read_budget(&budget, report)),
+        // V1 is what the API has for a version that is not written.
+        proxy_protocol: at
+            .field("proxyProtocol")
+            .map(|header| match header.text_of("version") {
+                Some("V2") => ProxyProtocol::V2,
+                _ => ProxyProtocol::V1,
+            }),
     }
 }
 
@@ -259,6 +280,9 @@ fn read_settings(at: &Cursor<'_>, report: &mut Report) -> Settings {
         connections: at
             .field("connectionPool")
             .map(|pool| Box::new(pool::read(&pool, report))),
+        tls: at
+            .field("tls")
+            .map(|tls| Box::new(tls.spanned(tls::read_client(&tls, report)))),
     }
 }
 

@@ -14,11 +14,13 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     Loaded, Resource,
+    credential::{self, CredentialKind},
     cursor::{Cursor, Fault, Report, Way},
     destination_rule, format, gateway, gateway_api,
     gateway_api::RouteKind,
     kind::{Fate, Kind, fate},
     metadata::{self, METADATA},
+    peer_authentication,
     schema::{self, Field, Shape},
     service, service_entry, sidecar, virtual_service, workload_entry,
     yaml::{self, Expansion, Node, SyntaxError},
@@ -296,6 +298,9 @@ fn read_kind(
         Kind::WorkloadEntry => &workload_entry::DOCUMENT,
         Kind::Sidecar => &sidecar::DOCUMENT,
         Kind::Service => &service::DOCUMENT,
+        Kind::Credential(CredentialKind::Secret) => &credential::SECRET,
+        Kind::Credential(CredentialKind::ConfigMap) => &credential::CONFIG_MAP,
+        Kind::PeerAuthentication => &peer_authentication::DOCUMENT,
         Kind::ApiGateway => &gateway_api::GATEWAY,
         Kind::ApiRoute(RouteKind::Http) => &gateway_api::HTTP_ROUTE,
         Kind::ApiRoute(RouteKind::Grpc) => &gateway_api::GRPC_ROUTE,
@@ -310,6 +315,9 @@ fn read_kind(
         schema::check(&name, &Shape::Form(format::dns_label), report);
     }
     let metadata = metadata::read(&at, &identity.name, &identity.namespace, &report.origin);
+    if let Kind::Credential(kind) = kind {
+        return credential::read(kind, metadata, root, report).map(Resource::Credential);
+    }
     let spec = root.field("spec")?;
     match kind {
         Kind::Gateway => gateway::read(metadata, &spec, report).map(Resource::Gateway),
@@ -333,7 +341,10 @@ fn read_kind(
         Kind::ApiRoute(kind) => {
             gateway_api::read_route(kind, metadata, &spec, report).map(Resource::ApiRoute)
         }
-        Kind::List => None,
+        Kind::PeerAuthentication => {
+            peer_authentication::read(metadata, &spec, report).map(Resource::PeerAuthentication)
+        }
+        Kind::Credential(_) | Kind::List => None,
     }
 }
 

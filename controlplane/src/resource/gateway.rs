@@ -3,15 +3,15 @@
 use std::{collections::HashSet, net::IpAddr};
 
 use super::{
-    cursor::{Cursor, Report},
+    cursor::{Cursor, Fault, Report},
     document, format,
     host::{NamespaceScope, ScopedHost},
     listener,
     metadata::{self, Labels, Metadata},
     port::{self, PORT_FIELDS, Port, Protocol},
     schema::{Field, LABELS, Shape},
-    server_tls::{self, ServerTls},
     span::Spanned,
+    tls::{self, ServerMode, ServerSettings},
 };
 
 /// Ports that the proxies with certain labels open to the outside.
@@ -30,15 +30,58 @@ pub struct Gateway {
 pub struct Server {
     /// Empty when not named.
     pub name: String,
-    /// Where it listens. A protocol that is neither HTTP in plain text nor TCP was warned about;
-    /// nothing is to be opened for it.
+    /// Where it listens. UDP was warned about; nothing is to be opened for it.
     pub port: Spanned<Port>,
     /// The address to listen on; absent: all.
     pub bind: Option<IpAddr>,
     /// Which VirtualServices may bind here, and for which hosts; never empty.
     pub hosts: Vec<Spanned<ScopedHost>>,
-    /// How it speaks TLS; absent: not at all.
-    pub tls: Option<ServerTls>,
+    /// TLS; there with the protocols HTTPS and TLS, never with TCP. With HTTP it only redirects.
+    pub tls: Option<Box<Spanned<ServerSettings>>>,
+}
+
+/// How a server serves connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served {
+    /// Requests in plain text.
+    Http,
+    /// Requests in plain text, each of which is sent to `https`.
+    Redirect,
+    /// Bytes.
+    Tcp,
+    /// TLS that ends here, with requests in it.
+    Https,
+    /// TLS that ends here, with bytes in it.
+    Tls,
+    /// TLS that goes on as it is.
+    PassThrough,
+    /// Not at all, which was reported.
+    Not,
+}
+
+impl Server {
+    /// How connections are served.
+    pub fn served(&self) -> Served {
+        let protocol = self.port.protocol;
+        match self.tls.as_deref().map(|tls| (tls.mode, tls.redirects)) {
+            _ if protocol == Protocol::Udp => Served::Not,
+            None if protocol.is_tcp() => Served::Tcp,
+            None if protocol.is_http() => Served::Http,
+            None => Served::Not,
+            Some((_, redirects)) if is_plain(protocol) => match redirects {
+                true => Served::Redirect,
+                false => Served::Http,
+            },
+            Some((ServerMode::PassThrough, _)) => Served::PassThrough,
+            Some(_) if protocol == Protocol::Tls => Served::Tls,
+            Some(_) => Served::Https,
+        }
+    }
+}
+
+/// A protocol that is never within TLS. HTTP/2 and gRPC are with `tls`, else not.
+fn is_plain(protocol: Protocol) -> bool {
+    matches!(protocol, Protocol::Http | Protocol::GrpcWeb)
 }
 
 /// `spec`.
@@ -54,7 +97,7 @@ static SERVER: [Field; 6] = [
     Field::new("port", Shape::Object(&PORT_FIELDS)).required(),
     Field::new("bind", Shape::Text),
     Field::new("hosts", Shape::FullList(&Shape::Form(format::gateway_host))).required(),
-    Field::new("tls", Shape::Object(&server_tls::TLS)),
+    Field::new("tls", Shape::Object(&tls::SERVER)),
     Field::new("defaultEndpoint", Shape::Text).later("it has no effect"),
     Field::new("name", Shape::Form(format::some_text)),
 ];
@@ -77,20 +120,15 @@ pub(super) fn read(metadata: Metadata, spec: &Cursor<'_>, report: &mut Report) -
 
 fn read_server(at: &Cursor<'_>, metadata: &Metadata, report: &mut Report) -> Option<Server> {
     let port_at = at.field("port")?;
-    let port = port::read_gateway_port(&port_at, report)?;
-    let tls = match at.field("tls") {
-        None if matches!(port.protocol, Protocol::Https | Protocol::Tls) => {
-            report.missing(at, "tls");
-            return None;
-        }
-        None => None,
-        Some(own) => {
-            let ends_tls = port.protocol == Protocol::Https;
-            Some(server_tls::read(&own, ends_tls, report)?)
-        }
-    };
+    let port = port::read_port(&port_at, report)?;
+    if matches!(port.protocol, Protocol::Https | Protocol::Tls) && at.field("tls").is_none() {
+        report.missing(at, "tls");
+    }
+    let settings = at.field("tls");
+    let settings = settings.map(|tls| Box::new(tls.spanned(tls::read_server(&tls, report))));
+    check_protocol(at, port.protocol, settings.as_deref(), report);
     Some(Server {
-        tls,
+        tls: settings,
         name: at.text_of("name").unwrap_or_default().to_owned(),
         port,
         bind: listener::bind(at, report)?,
@@ -100,6 +138,34 @@ fn read_server(at: &Cursor<'_>, metadata: &Metadata, report: &mut Report) -> Opt
             .filter_map(|host| Some(host.spanned(scoped_host(host.text()?, metadata))))
             .collect(),
     })
+}
+
+/// TLS that has no meaning with the protocol.
+fn check_protocol(
+    at: &Cursor<'_>,
+    protocol: Protocol,
+    settings: Option<&Spanned<ServerSettings>>,
+    report: &mut Report,
+) {
+    let (Some(tls), Some(settings)) = (at.field("tls"), settings) else {
+        return;
+    };
+    let terminates = settings.mode != ServerMode::PassThrough;
+    if protocol.is_tcp() || is_plain(protocol) && terminates {
+        let other = if protocol.is_tcp() { "TLS" } else { "HTTPS" };
+        let fault = Fault::new(format!("the protocol {protocol} is spoken without TLS"));
+        report.error(
+            &tls,
+            fault.hint(format!("write `protocol: {other}`, or remove `tls`")),
+        );
+    } else if settings.redirects && !is_plain(protocol) {
+        let fault = Fault::new("`httpsRedirect` has no effect: the port takes no plain text");
+        let hint = "write it at a server of its own with the protocol HTTP";
+        report.warning(&tls, fault.hint(hint));
+    } else if protocol == Protocol::Https && !terminates && tls.field("mode").is_none() {
+        let fault = Fault::new("without a `mode` connections are passed through as they are");
+        report.warning(&tls, fault.hint("write the `mode`: SIMPLE ends TLS here"));
+    }
 }
 
 /// `namespace/host`, where a missing namespace stands for any.
@@ -168,6 +234,29 @@ mod tests {
     }
 
     #[test]
+    fn how_servers_are_served() {
+        let simple = "tls: {mode: SIMPLE, credentialName: a}, ";
+        for (tls, protocol, expected) in [
+            ("", "HTTP", Served::Http),
+            ("tls: {httpsRedirect: true}, ", "HTTP", Served::Redirect),
+            ("tls: {httpsRedirect: false}, ", "HTTP", Served::Http),
+            ("", "GRPC", Served::Http),
+            ("", "TCP", Served::Tcp),
+            (simple, "HTTPS", Served::Https),
+            (simple, "HTTP2", Served::Https),
+            (simple, "GRPC", Served::Https),
+            (simple, "TLS", Served::Tls),
+            ("tls: {mode: PASSTHROUGH}, ", "HTTPS", Served::PassThrough),
+            ("tls: {}, ", "TLS", Served::PassThrough),
+            ("tls: {mode: ISTIO_MUTUAL}, ", "TLS", Served::Tls),
+        ] {
+            let port = format!("port: {{number: 1, name: a, protocol: {protocol}}}");
+            let gateway = read(&format!("servers: [{{{tls}hosts: ['*'], {port}}}]"));
+            assert_eq!(gateway.servers[0].served(), expected, "{tls}{protocol}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_with_a_gateway() {
         let http = "port: {number: 80, name: http, protocol: HTTP}";
         for (server, expected) in [
@@ -175,6 +264,11 @@ mod tests {
                 "hosts: ['*'], port: {number: 31400, name: udp, protocol: UDP}".to_owned(),
                 "1:69 warning: spec.servers[0].port.protocol: protocol UDP is not supported yet: \
                  nothing listens on it",
+            ),
+            (
+                format!("hosts: ['*'], tls: {{mode: SIMPLE, credentialName: a}}, {http}"),
+                "1:31 error: spec.servers[0].tls: the protocol HTTP is spoken without TLS; write \
+                 `protocol: HTTPS`, or remove `tls`",
             ),
             (
                 format!("hosts: [], {http}"),

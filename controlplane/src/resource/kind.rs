@@ -2,7 +2,7 @@
 
 use ringmain_config::problem::{Severity, nearest};
 
-use super::{cursor::Fault, gateway_api::RouteKind};
+use super::{credential::CredentialKind, cursor::Fault, gateway_api::RouteKind};
 
 /// A kind that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,9 @@ pub(super) enum Kind {
     WorkloadEntry,
     Sidecar,
     Service,
+    /// Of PEM texts: v1 Secret and ConfigMap.
+    Credential(CredentialKind),
+    PeerAuthentication,
     /// Of the Gateway API, which has the name in common with Istio.
     ApiGateway,
     ApiRoute(RouteKind),
@@ -118,11 +121,8 @@ static APIS: &[Api] = &[
     Api {
         group: "security.istio.io",
         versions: &["v1", "v1beta1"],
-        refused: &[
-            "PeerAuthentication",
-            "AuthorizationPolicy",
-            "RequestAuthentication",
-        ],
+        read: &[("PeerAuthentication", Kind::PeerAuthentication)],
+        refused: &["AuthorizationPolicy", "RequestAuthentication"],
         ..NONE
     },
     Api {
@@ -173,9 +173,13 @@ static APIS: &[Api] = &[
     Api {
         group: "",
         versions: &["v1"],
-        read: &[("Service", Kind::Service), ("List", Kind::List)],
+        read: &[
+            ("Service", Kind::Service),
+            ("Secret", Kind::Credential(CredentialKind::Secret)),
+            ("ConfigMap", Kind::Credential(CredentialKind::ConfigMap)),
+            ("List", Kind::List),
+        ],
         ignored: &[
-            "ConfigMap",
             "Endpoints",
             "Event",
             "LimitRange",
@@ -187,7 +191,6 @@ static APIS: &[Api] = &[
             "PodTemplate",
             "ReplicationController",
             "ResourceQuota",
-            "Secret",
             "ServiceAccount",
         ],
         ..NONE
@@ -377,9 +380,9 @@ is applied",
         );
         check(
             "security.istio.io/v1",
-            "PeerAuthentication",
+            "RequestAuthentication",
             error(
-                "PeerAuthentication of security.istio.io is not supported yet, and without it \
+                "RequestAuthentication of security.istio.io is not supported yet, and without it \
                  security would be weaker",
                 "remove it only if doing without is safe",
             ),

@@ -8,17 +8,19 @@
 //!
 //! Nothing here looks at two resources at once, at a proxy, or at a file system.
 
+pub mod credential;
 pub mod destination_rule;
 pub mod gateway;
 pub mod gateway_api;
 pub mod host;
 pub mod metadata;
+pub mod peer_authentication;
 pub mod port;
-pub mod server_tls;
 pub mod service;
 pub mod service_entry;
 pub mod sidecar;
 pub mod span;
+pub mod tls;
 pub mod virtual_service;
 pub mod workload_entry;
 
@@ -44,7 +46,8 @@ use std::sync::Arc;
 use ringmain_config::problem::Problem;
 
 use self::{
-    destination_rule::DestinationRule, gateway::Gateway, metadata::Metadata, service::Service,
+    credential::Credential, destination_rule::DestinationRule, gateway::Gateway,
+    metadata::Metadata, peer_authentication::PeerAuthentication, service::Service,
     service_entry::ServiceEntry, sidecar::Sidecar, virtual_service::VirtualService,
     workload_entry::WorkloadEntry,
 };
@@ -66,6 +69,10 @@ pub enum Resource {
     Sidecar(Sidecar),
     /// v1 Service.
     Service(Service),
+    /// v1 Secret or ConfigMap.
+    Credential(Credential),
+    /// security.istio.io PeerAuthentication.
+    PeerAuthentication(PeerAuthentication),
     /// gateway.networking.k8s.io Gateway.
     ApiGateway(gateway_api::Gateway),
     /// gateway.networking.k8s.io HTTPRoute or GRPCRoute.
@@ -83,6 +90,8 @@ impl Resource {
             Self::WorkloadEntry(entry) => &entry.metadata,
             Self::Sidecar(sidecar) => &sidecar.metadata,
             Self::Service(service) => &service.metadata,
+            Self::Credential(credential) => &credential.metadata,
+            Self::PeerAuthentication(policy) => &policy.metadata,
             Self::ApiGateway(gateway) => &gateway.metadata,
             Self::ApiRoute(route) => &route.metadata,
         }
@@ -97,7 +106,8 @@ impl Resource {
             | Self::ServiceEntry(_)
             | Self::WorkloadEntry(_)
             | Self::Sidecar(_) => "networking.istio.io",
-            Self::Service(_) => "",
+            Self::Service(_) | Self::Credential(_) => "",
+            Self::PeerAuthentication(_) => "security.istio.io",
             Self::ApiGateway(_) | Self::ApiRoute(_) => gateway_api::GROUP,
         }
     }
@@ -112,6 +122,8 @@ impl Resource {
             Self::WorkloadEntry(_) => "WorkloadEntry",
             Self::Sidecar(_) => "Sidecar",
             Self::Service(_) => "Service",
+            Self::Credential(credential) => credential.kind.name(),
+            Self::PeerAuthentication(_) => "PeerAuthentication",
             Self::ApiRoute(route) => route.kind.name(),
         }
     }

@@ -56,6 +56,23 @@ impl Protocol {
         }
     }
 
+    /// TLS that clients speak with the service itself.
+    pub fn is_tls(self) -> bool {
+        match self {
+            Self::Https | Self::Tls => true,
+            Self::Http
+            | Self::Http2
+            | Self::Grpc
+            | Self::GrpcWeb
+            | Self::Tcp
+            | Self::Mongo
+            | Self::Mysql
+            | Self::Redis
+            | Self::Udp
+            | Self::Detect => false,
+        }
+    }
+
     /// Carried as bytes of which nothing is read.
     pub fn is_tcp(self) -> bool {
         match self {
@@ -161,21 +178,9 @@ pub(super) static SIDECAR_PORT_FIELDS: [Field; 4] = [
 
 /// Reads a port of a Gateway's server or a Sidecar's listener.
 pub(super) fn read_port(at: &Cursor<'_>, report: &mut Report) -> Option<Spanned<Port>> {
-    read_spoken_port(at, Protocol::Detect, report)
-}
-
-/// The same of a port that may speak TLS.
-pub(super) fn read_gateway_port(at: &Cursor<'_>, report: &mut Report) -> Option<Spanned<Port>> {
-    read_spoken_port(at, Protocol::Https, report)
-}
-
-/// `also`: a further protocol that is spoken.
-fn read_spoken_port(at: &Cursor<'_>, also: Protocol, report: &mut Report) -> Option<Spanned<Port>> {
     let number = at.integer_of("number")?;
     let protocol = declared(at, "protocol").unwrap_or_else(|| undeclared(number));
-    if protocol != also {
-        warn_unless_supported(at, "protocol", protocol, "nothing listens on it", report);
-    }
+    warn_unless_supported(at, "protocol", protocol, "nothing listens on it", report);
     Some(at.spanned(Port {
         number,
         name: at.text_of("name").unwrap_or_default().to_owned(),
@@ -216,7 +221,7 @@ pub(super) fn of_name(name: &str) -> Option<Protocol> {
     protocol(name.split('-').next().unwrap_or_default())
 }
 
-/// Says that what comes to a port is not carried yet when its protocol is neither HTTP nor TCP.
+/// Says that what comes to a port is not carried yet when its protocol is UDP.
 pub(super) fn warn_unless_supported(
     port: &Cursor<'_>,
     field: &str,
@@ -224,7 +229,7 @@ pub(super) fn warn_unless_supported(
     instead: &str,
     report: &mut Report,
 ) {
-    if !protocol.is_http() && !protocol.is_tcp() {
+    if protocol == Protocol::Udp {
         let at = port.field(field).unwrap_or(*port);
         let message = format!("protocol {protocol} is not supported yet: {instead}");
         report.warning(&at, message);

@@ -191,8 +191,8 @@ mod tests {
     fn what_is_wrong_with_a_service() {
         for (spec, expected) in [
             (
-                "ports: [{port: 9000, appProtocol: kubernetes.io/wss}]",
-                "1:35 warning: spec.ports[0].appProtocol: protocol HTTPS is not supported yet: \
+                "ports: [{port: 9000, protocol: UDP}]",
+                "1:32 warning: spec.ports[0].protocol: protocol UDP is not supported yet: \
                  requests to the port are not routed",
             ),
             (

@@ -34,6 +34,9 @@ pub struct ServiceEntry {
     pub endpoints: Vec<Spanned<Workload>>,
     /// Labels of the workloads of the same namespace that answer.
     pub selector: Option<Labels>,
+    /// `subjectAltNames`: one of these is in the certificate of whoever answers. Empty: nothing is
+    /// said of it.
+    pub names: Vec<String>,
 }
 
 /// Addresses with a common prefix.
@@ -83,8 +86,7 @@ static SPEC: [Field; 9] = [
     ),
     Field::new("workloadSelector", SELECTOR),
     Field::new("exportTo", export::SHAPE),
-    Field::new("subjectAltNames", TEXTS)
-        .refused("certificates of the service would not be checked"),
+    Field::new("subjectAltNames", TEXTS),
 ];
 
 /// The whole document.
@@ -136,6 +138,10 @@ pub(super) fn read(
             .filter_map(|at| Some(at.spanned(workload_entry::read_workload(at, report)?)))
             .collect(),
         selector: metadata::workload_selector(spec),
+        names: spec
+            .each_of_list("subjectAltNames")
+            .filter_map(|name| name.text().map(str::to_owned))
+            .collect(),
         metadata,
     };
     export::warn(spec, report);
@@ -410,12 +416,6 @@ mod tests {
                 "5:19 error: spec.workloadSelector: `endpoints` and `workloadSelector` exclude \
                  each other; remove one of them",
             ),
-            (
-                "hosts: [a]\nsubjectAltNames: [spiffe://a]".to_owned(),
-                "3:1 error: spec.subjectAltNames: `subjectAltNames` is not supported yet: \
-                 certificates of the service would not be checked; remove it only if doing \
-                 without is safe",
-            ),
         ] {
             check("ServiceEntry", &format!("{ports}\n{spec}"), &[expected]);
         }
@@ -426,8 +426,8 @@ mod tests {
                 "1:22 error: spec.ports[0].name: `name` is missing",
             ),
             (
-                "[{number: 443, name: https, protocol: HTTPS}]",
-                "1:59 warning: spec.ports[0].protocol: protocol HTTPS is not supported yet: \
+                "[{number: 443, name: udp, protocol: UDP}]",
+                "1:57 warning: spec.ports[0].protocol: protocol UDP is not supported yet: \
                  requests to the port are not routed",
             ),
             (

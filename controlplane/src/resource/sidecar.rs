@@ -14,8 +14,8 @@ use super::{
     metadata::{self, Labels, Metadata},
     port::{self, Port, SIDECAR_PORT_FIELDS},
     schema::{Choice, Field, PORT, SELECTOR, Shape},
-    server_tls,
     span::Spanned,
+    tls::{self, ServerMode, ServerSettings},
 };
 
 /// Listeners and scope of the proxies of some workloads.
@@ -46,6 +46,8 @@ pub struct IngressListener {
     /// Where the workload itself listens; `127.0.0.1` and the port's number when not written. The
     /// unspecified address stands for the workload's own.
     pub default_endpoint: SocketAddr,
+    /// TLS of the port's own, in the place of the mesh's. Its mode is `Simple` or `Mutual`.
+    pub tls: Option<Box<Spanned<ServerSettings>>>,
 }
 
 /// A port where the workload reaches others, or, without a port, what it can reach at all.
@@ -101,8 +103,7 @@ static INGRESS: [Field; 6] = [
     Field::new("bind", Shape::Text),
     Field::new("captureMode", Shape::Choice(&CAPTURE_MODES)),
     Field::new("defaultEndpoint", Shape::Text),
-    Field::new("tls", Shape::Object(&server_tls::TLS))
-        .refused("the port would be served in plain text"),
+    Field::new("tls", Shape::Object(&tls::SERVER)),
     Field::new("connectionPool", Shape::Object(&CONNECTION_POOL))
         .later("connections have the default limits"),
 ];
@@ -172,11 +173,26 @@ fn read_ingress(at: &Cursor<'_>, report: &mut Report) -> Option<IngressListener>
     let bind = listener::bind(at, report);
     let default_endpoint = default_endpoint(at, port.number, report);
     Some(IngressListener {
+        tls: read_tls(at, report),
         bind: bind?,
         capture,
         default_endpoint: default_endpoint?,
         port,
     })
+}
+
+fn read_tls(at: &Cursor<'_>, report: &mut Report) -> Option<Box<Spanned<ServerSettings>>> {
+    let tls = at.field("tls")?;
+    let settings = tls::read_server(&tls, report);
+    match settings.mode {
+        ServerMode::Simple | ServerMode::Mutual => {}
+        ServerMode::PassThrough | ServerMode::OptionalMutual | ServerMode::IstioMutual => {
+            let fault = Fault::new("a workload's port has TLS of the mode SIMPLE or MUTUAL");
+            let hint = "write one of them; the mesh's own TLS is PeerAuthentication's";
+            report.error(&tls.field("mode").unwrap_or(tls), fault.hint(hint));
+        }
+    }
+    Some(Box::new(tls.spanned(settings)))
 }
 
 fn read_egress(
@@ -407,8 +423,13 @@ mod tests {
             ),
             (
                 format!("ingress: [{{port: {{number: 1}}, {none}, tls: {{mode: SIMPLE}}}}]"),
-                "1:50 error: spec.ingress[0].tls: `tls` is not supported yet: the port would be \
-                 served in plain text; remove it only if doing without is safe",
+                "1:55 error: spec.ingress[0].tls: there is no certificate to show; add \
+                 `credentialName`, or `serverCertificate` and `privateKey`",
+            ),
+            (
+                format!("ingress: [{{port: {{number: 1}}, {none}, tls: {{mode: PASSTHROUGH}}}}]"),
+                "1:62 error: spec.ingress[0].tls.mode: a workload's port has TLS of the mode \
+                 SIMPLE or MUTUAL; write one of them; the mesh's own TLS is PeerAuthentication's",
             ),
             (
                 "outboundTrafficPolicy: {mode: DENY}".to_owned(),

@@ -25,6 +25,8 @@ pub(crate) struct Touched {
     pub(crate) hosts: BTreeSet<String>,
     /// Workloads that are not what they were, by namespace and name.
     pub(crate) workloads: BTreeSet<(String, String)>,
+    /// Some service has workloads of another identity: its clusters are not what they were.
+    pub(crate) identities: bool,
 }
 
 impl Touched {
@@ -57,15 +59,24 @@ fn is_alike(before: &Resource, after: &Resource) -> bool {
                 endpoints: after.endpoints.clone(),
                 ..before.clone()
             };
-            with_endpoints == *after
+            let accounts = |entry: &ServiceEntry| -> BTreeSet<String> {
+                let endpoints = entry.endpoints.iter();
+                endpoints
+                    .map(|endpoint| endpoint.service_account.clone())
+                    .collect()
+            };
+            // Clients ask for the identities of whoever answers.
+            with_endpoints == *after && accounts(before) == accounts(after)
         }
-        // Its labels say which rules are for its proxy.
+        // Its labels say which rules are for its proxy, its account whom clients ask for.
         (Resource::WorkloadEntry(before), Resource::WorkloadEntry(after)) => {
             let with_workload = WorkloadEntry {
                 workload: after.workload.clone(),
                 ..before.clone()
             };
-            with_workload == *after && before.workload.labels == after.workload.labels
+            with_workload == *after
+                && before.workload.labels == after.workload.labels
+                && before.workload.service_account == after.workload.service_account
         }
         _ => before == after,
     }
@@ -101,6 +112,8 @@ impl World {
                 | Resource::DestinationRule(_)
                 | Resource::Sidecar(_)
                 | Resource::Service(_)
+                | Resource::Credential(_)
+                | Resource::PeerAuthentication(_)
                 | Resource::ApiGateway(_)
                 | Resource::ApiRoute(_) => {}
             }
@@ -134,12 +147,34 @@ impl World {
         workload: Option<Workload>,
         touched: &mut Touched,
     ) {
-        let hosts = &mut touched.hosts;
+        let account = |workload: &Workload| workload.described.service_account.clone();
+        let is_it =
+            |workload: &&Arc<Workload>| workload.namespace == namespace && workload.name == name;
+        let found = self.registry.workloads().iter().find(is_it);
+        let accounts = [
+            found.map(|found| account(found)),
+            workload.as_ref().map(account),
+        ];
+        let mut hosts = BTreeSet::new();
         let registry = &mut self.registry;
-        if registry.replace_workload(namespace, name, workload, hosts) {
+        if registry.replace_workload(namespace, name, workload, &mut hosts) {
             let key = (namespace.to_owned(), name.to_owned());
             touched.workloads.insert(key);
         }
+        if self.settings.identity.is_some() && accounts[0] != accounts[1] {
+            let mut services = hosts.iter().filter_map(|host| self.registry.service(host));
+            touched.identities |= services.any(|service| {
+                let holders = |account: &String| {
+                    let all = service.accounts();
+                    all.filter(|found| *found == (namespace, account.as_str()))
+                        .count()
+                };
+                let [before, after] = &accounts;
+                before.as_ref().is_some_and(|account| holders(account) == 0)
+                    || after.as_ref().is_some_and(|account| holders(account) == 1)
+            });
+        }
+        touched.hosts.append(&mut hosts);
     }
 }
 

@@ -56,7 +56,9 @@ impl Index {
                 | Resource::ServiceEntry(_)
                 | Resource::WorkloadEntry(_)
                 | Resource::Sidecar(_)
-                | Resource::Service(_) => {}
+                | Resource::Service(_)
+                | Resource::Credential(_)
+                | Resource::PeerAuthentication(_) => {}
             }
         }
         index

@@ -37,7 +37,7 @@ use crate::{
         spawn,
         stream::Stream,
     },
-    pool::{self, Count, Held, Lease, Purpose, Unreached},
+    pool::{self, Count, Held, Lease, Purpose, Spoken, Target, Unreached},
     relay::micros,
     worker::Worker,
 };
@@ -269,11 +269,19 @@ fn begin_to_open(
     *state.shared.opening.borrow_mut() = Some(Rc::clone(&opening));
     let (worker, begun) = (Rc::clone(worker), Rc::clone(&opening));
     let settings = lease.cluster().connections;
+    let target = Target::of(lease);
     let timeout = settings.connect_timeout;
     spawn(async move {
         let until = worker.now() + micros(timeout);
         let opened = match pool::open(&worker, state.address, timeout, timeout).await {
-            Ok(stream) => begin(&worker, stream, (count, held), &settings, until).await,
+            Ok(stream) => {
+                let times = (timeout, timeout);
+                let secured = pool::secure(&worker, &target, &stream, Spoken::Http2, times);
+                match Box::pin(secured).await {
+                    Ok(()) => begin(&worker, stream, (count, held), &settings, until).await,
+                    Err(unreached) => Err(unreached),
+                }
+            }
             Err(unreached) => Err(unreached),
         };
         *state.shared.opening.borrow_mut() = None;

@@ -8,7 +8,7 @@ use ringmain_core::{
     limit::{Counted, Full, OpenConnection},
 };
 
-use super::{Connection, Count, Held, Idle, Lease, Loan, Purpose};
+use super::{Connection, Count, Held, Idle, Lease, Loan, Purpose, Spoken, Target};
 use crate::{
     call::{Call, Gone},
     io::{
@@ -170,7 +170,9 @@ async fn connect(
     let timeout = lease.cluster.cluster.connections.connect_timeout;
     let left = Duration::from_micros(left);
     let count = room(worker, lease.purpose)?;
-    let stream = open(worker, lease.state().address, timeout, left).await?;
+    let (target, address) = (Target::of(lease), lease.state().address);
+    let stream = open(worker, address, timeout, left).await?;
+    secure(worker, &target, &stream, Spoken::Any, (timeout, left)).await?;
     let connection = Connection {
         stream,
         requests: 0,
@@ -212,6 +214,32 @@ pub async fn open(
             })
         }
     }
+}
+
+/// Begins the TLS that is asked for on a new connection. Times as of [`open`].
+///
+/// # Errors
+/// Why there is none.
+pub async fn secure(
+    worker: &Worker,
+    target: &Target,
+    stream: &Stream,
+    spoken: Spoken,
+    (timeout, left): (Duration, Duration),
+) -> Result<(), Unreached> {
+    let secured = target.secure(worker, stream, spoken, timeout.min(left));
+    secured.await.map_err(|error| {
+        worker.counters.upstream_connect_failures.increment();
+        let failure = match error.kind() {
+            io::ErrorKind::TimedOut if left < timeout => Failure::RouteTimeout,
+            io::ErrorKind::TimedOut => Failure::ConnectTimeout,
+            _ => Failure::ConnectFailed,
+        };
+        Unreached {
+            failure,
+            error: Some(Rc::new(error)),
+        }
+    })
 }
 
 /// A new connection to the leased endpoint that carries bytes and is nobody else's. One try: that

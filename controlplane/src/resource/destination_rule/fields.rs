@@ -9,6 +9,7 @@ use super::{
         cursor::Fault,
         document, export, format,
         schema::{COUNT, Choice, DURATION, Field, LABELS, PORT, Shape, TEXTS},
+        tls,
     },
     hash,
 };
@@ -38,13 +39,14 @@ static TRAFFIC_POLICY: [Field; 8] = [
     Field::new("loadBalancer", Shape::Object(&LOAD_BALANCER)),
     Field::new("connectionPool", Shape::Object(&CONNECTION_POOL)),
     Field::new("outlierDetection", Shape::Object(&OUTLIER_DETECTION)).later(NO_EJECTION),
-    Field::new("tls", Shape::Object(&TLS)),
+    Field::new("tls", Shape::Object(&tls::CLIENT)),
     Field::new(
         "portLevelSettings",
         Shape::List(&Shape::Object(&PORT_POLICY)),
     ),
     Field::new("tunnel", Shape::Object(&TUNNEL)).later("connections go straight to the endpoint"),
-    Field::new("proxyProtocol", Shape::Object(&PROXY_PROTOCOL)).later("no header is sent"),
+    Field::new("proxyProtocol", Shape::Object(&PROXY_PROTOCOL))
+        .later("connections begin without such a header"),
     Field::new("retryBudget", Shape::Object(&RETRY_BUDGET)),
 ];
 
@@ -57,7 +59,7 @@ static PORT_POLICY: [Field; 5] = [
     Field::new("loadBalancer", Shape::Object(&LOAD_BALANCER)),
     Field::new("connectionPool", Shape::Object(&CONNECTION_POOL)),
     Field::new("outlierDetection", Shape::Object(&OUTLIER_DETECTION)).later(NO_EJECTION),
-    Field::new("tls", Shape::Object(&TLS)),
+    Field::new("tls", Shape::Object(&tls::CLIENT)),
 ];
 
 const NO_EJECTION: &str = "failing endpoints stay in use";
@@ -196,29 +198,6 @@ static OUTLIER_DETECTION: [Field; 10] = [
     Field::new("maxEjectionPercent", Shape::Integer(0, 100)),
     Field::new("minHealthPercent", Shape::Integer(0, 100)),
     Field::new("outlierDetectionHttpErrorCodes", Shape::Any),
-];
-
-/// `ClientTLSSettings`. Plain text is what there is; the fields mean nothing without a mode, and
-/// any mode is refused.
-static TLS: [Field; 9] = [
-    Field::new("mode", Shape::Choice(&TLS_MODES)),
-    Field::new("clientCertificate", Shape::Text).inert(),
-    Field::new("privateKey", Shape::Text).inert(),
-    Field::new("caCertificates", Shape::Text).inert(),
-    Field::new("credentialName", Shape::Text).inert(),
-    Field::new("subjectAltNames", TEXTS).inert(),
-    Field::new("sni", Shape::Text).inert(),
-    Field::new("insecureSkipVerify", Shape::Boolean).inert(),
-    Field::new("caCrl", Shape::Text).inert(),
-];
-
-const PLAIN_TEXT: &str = "requests would be sent in plain text";
-
-static TLS_MODES: [Choice; 4] = [
-    Choice::new("DISABLE"),
-    Choice::new("SIMPLE").refused(PLAIN_TEXT),
-    Choice::new("MUTUAL").refused(PLAIN_TEXT),
-    Choice::new("ISTIO_MUTUAL").refused(PLAIN_TEXT),
 ];
 
 static TUNNEL: [Field; 3] = [

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ringmain_config::cluster::Balancer;
 
+use super::super::tls::ClientMode;
 use super::{
     super::{
         Resource,
@@ -114,9 +115,24 @@ fn idle_timeout_of_http_wins() {
 }
 
 #[test]
-fn tls_that_is_off_is_what_there_is() {
-    let rule = read("host: a\ntrafficPolicy: {tls: {mode: DISABLE}}");
-    assert_eq!(rule.policy, super::TrafficPolicy::default());
+fn tls_of_a_port_and_of_a_subset() {
+    let rule = read(
+        "host: a\n\
+         trafficPolicy:\n  tls: {mode: SIMPLE}\n  \
+         portLevelSettings: [{port: {number: 81}, loadBalancer: {simple: RANDOM}}]\n\
+         subsets:\n- {name: off, trafficPolicy: {tls: {mode: DISABLE}}}\n\
+         - {name: other, trafficPolicy: {loadBalancer: {simple: RANDOM}}}",
+    );
+    for (subset, port, mode) in [
+        ("", 80, Some(ClientMode::Simple)),
+        ("", 81, None),
+        ("off", 80, Some(ClientMode::Disable)),
+        ("other", 80, Some(ClientMode::Simple)),
+    ] {
+        let subset = rule.subset(subset).map(|subset| &subset.value);
+        let settings = rule.settings(subset, port);
+        assert_eq!(settings.tls.map(|tls| tls.mode), mode, "{subset:?} {port}");
+    }
 }
 
 #[test]
@@ -128,6 +144,12 @@ fn what_is_not_supported_yet() {
             "2:17 warning: spec.trafficPolicy.outlierDetection",
             "outlierDetection",
             "failing endpoints stay in use",
+        ),
+        (
+            "proxyProtocol: {version: V2}",
+            "2:17 warning: spec.trafficPolicy.proxyProtocol",
+            "proxyProtocol",
+            "connections begin without such a header",
         ),
         (
             "loadBalancer: {simple: PASSTHROUGH}",
@@ -143,23 +165,6 @@ fn what_is_not_supported_yet() {
             &[&expected],
         );
     }
-    check(
-        "DestinationRule",
-        "host: a\ntrafficPolicy: {tls: {mode: ISTIO_MUTUAL, sni: b}}",
-        &[
-            "2:29 error: spec.trafficPolicy.tls.mode: `ISTIO_MUTUAL` is not supported yet: \
-             requests would be sent in plain text; remove it only if doing without is safe",
-        ],
-    );
-    check(
-        "DestinationRule",
-        "host: a\ntrafficPolicy: {portLevelSettings: [{port: {number: 443}, tls: {mode: SIMPLE}}]}",
-        &[
-            "2:71 error: spec.trafficPolicy.portLevelSettings[0].tls.mode: `SIMPLE` is not \
-           supported yet: requests would be sent in plain text; remove it only if doing without \
-           is safe",
-        ],
-    );
 }
 
 #[test]

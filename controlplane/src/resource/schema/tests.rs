@@ -1,10 +1,11 @@
 use super::*;
 use crate::resource::{
-    destination_rule, gateway, service, service_entry, sidecar, virtual_service, workload_entry,
+    destination_rule, gateway, peer_authentication, service, service_entry, sidecar,
+    virtual_service, workload_entry,
 };
 
 /// Every kind's table.
-fn tables() -> [(&'static str, &'static [Field]); 7] {
+fn tables() -> [(&'static str, &'static [Field]); 8] {
     [
         ("Gateway", &gateway::DOCUMENT),
         ("VirtualService", &virtual_service::DOCUMENT),
@@ -13,6 +14,7 @@ fn tables() -> [(&'static str, &'static [Field]); 7] {
         ("WorkloadEntry", &workload_entry::DOCUMENT),
         ("Sidecar", &sidecar::DOCUMENT),
         ("Service", &service::DOCUMENT),
+        ("PeerAuthentication", &peer_authentication::DOCUMENT),
     ]
 }
 
@@ -71,6 +73,7 @@ fn the_api_is_complete_at_the_top() {
             "WorkloadEntry",
             "address labels locality network ports serviceAccount weight",
         ),
+        ("PeerAuthentication", "mtls portLevelMtls selector"),
         (
             "Sidecar",
             "egress inboundConnectionPool ingress outboundTrafficPolicy workloadSelector",
@@ -93,33 +96,21 @@ fn the_api_is_complete_at_the_top() {
 
 /// A field that carries security must never be passed over with a warning.
 #[test]
-fn what_carries_security_is_refused() {
-    let secure = ["tls", "subjectAltNames", "loadBalancerSourceRanges"];
+fn what_carries_security_has_its_effect_or_is_refused() {
+    let secure = [
+        "tls",
+        "mtls",
+        "portLevelMtls",
+        "subjectAltNames",
+        "loadBalancerSourceRanges",
+    ];
     for (kind, fields) in tables() {
         walk(kind, &Shape::Object(fields), &mut |path, fields| {
-            for field in fields.iter().filter(|field| secure.contains(&field.name)) {
-                let inside = path.contains(".tls") || path.starts_with("VirtualService");
-                let modes = matches!(field.shape, Shape::Object(inner)
-                    if inner.iter().any(|field| field.name == "mode" && refuses(&field.shape)));
-                let refused = matches!(field.support, Support::Refused(_));
-                let is_read = path == "Gateway.spec.servers";
-                assert!(
-                    inside || modes || refused || is_read,
-                    "{path}.{}",
-                    field.name
-                );
+            let is_secure = |field: &&Field| secure.contains(&field.name) || path.ends_with(".tls");
+            for field in fields.iter().filter(is_secure) {
+                let stands = matches!(field.support, Support::Full | Support::Refused(_));
+                assert!(stands, "{path}.{}", field.name);
             }
         });
     }
-}
-
-/// Every choice but the first, which is to do without, is refused.
-fn refuses(shape: &Shape) -> bool {
-    let Shape::Choice([off, others @ ..]) = shape else {
-        return false;
-    };
-    off.name == "DISABLE"
-        && others
-            .iter()
-            .all(|choice| matches!(choice.support, Support::Refused(_)))
 }

@@ -14,7 +14,7 @@ static SPEC: [Field; 6] = [
     Field::new("hosts", Shape::List(&Shape::Form(format::wildcard_host))),
     Field::new("gateways", GATEWAYS),
     Field::new("http", Shape::List(&Shape::Object(&HTTP_ROUTE))),
-    Field::new("tls", Shape::List(&Shape::Object(&TLS_ROUTE))).later("none of it is routed"),
+    Field::new("tls", Shape::List(&Shape::Object(&TLS_ROUTE))),
     Field::new("tcp", Shape::List(&Shape::Object(&TCP_ROUTE))),
     Field::new("exportTo", export::SHAPE),
 ];
@@ -212,7 +212,7 @@ static UNMATCHED_PREFLIGHTS: [Choice; 3] = [
 
 static TLS_ROUTE: [Field; 2] = [
     Field::new("match", Shape::FullList(&Shape::Object(&TLS_MATCH))).required(),
-    Field::new("route", Shape::List(&Shape::Object(&ROUTE_DESTINATION))),
+    Field::new("route", Shape::List(&Shape::Object(&ROUTE_DESTINATION))).required(),
 ];
 
 static TLS_MATCH: [Field; 6] = [
@@ -221,7 +221,10 @@ static TLS_MATCH: [Field; 6] = [
         Shape::FullList(&Shape::Form(format::wildcard_host)),
     )
     .required(),
-    Field::new("destinationSubnets", TEXTS),
+    Field::new(
+        "destinationSubnets",
+        Shape::List(&Shape::Form(super::tcp::subnet)),
+    ),
     Field::new("port", PORT),
     Field::new("sourceLabels", LABELS),
     Field::new("gateways", GATEWAYS),

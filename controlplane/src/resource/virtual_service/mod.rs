@@ -46,6 +46,27 @@ pub struct VirtualService {
     pub http: Vec<Spanned<HttpRoute>>,
     /// The first whose match holds decides about a TCP connection.
     pub tcp: Vec<Spanned<TcpRoute>>,
+    /// Of connections of TLS that are passed through: the first whose match holds decides, among
+    /// those with the most exact name.
+    pub tls: Vec<Spanned<TlsRoute>>,
+}
+
+/// A rule for connections of TLS that are passed through.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TlsRoute {
+    /// One of them must hold; never empty.
+    pub matches: Vec<Spanned<TlsMatch>>,
+    /// Never empty; the weights' sum is never 0.
+    pub destinations: Vec<Spanned<TcpDestination>>,
+}
+
+/// Conditions on a connection of TLS, all of which must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsMatch {
+    /// `*`, `*.x` or names in lower case, one of which the client asks for; never empty.
+    pub server_names: Vec<Spanned<String>>,
+    /// The rest.
+    pub connection: TcpMatch,
 }
 
 /// A rule for TCP connections.

@@ -38,6 +38,7 @@ pub(in super::super) fn read(
     }
     Some(VirtualService {
         tcp: tcp::read(spec, &metadata, report),
+        tls: tcp::read_tls(spec, &metadata, report),
         hosts,
         gateways,
         http,

@@ -9,7 +9,7 @@ use super::{
         metadata::{self, Metadata},
         span::Spanned,
     },
-    GatewayReference, TcpDestination, TcpMatch, TcpRoute,
+    GatewayReference, TcpDestination, TcpMatch, TcpRoute, TlsMatch, TlsRoute,
     read::{check_weights, read_destination},
 };
 
@@ -31,6 +31,35 @@ pub(super) fn read(
         })
     });
     read.filter(|rule| !rule.destinations.is_empty()).collect()
+}
+
+/// Rules of `tls`, in the order written.
+pub(super) fn read_tls(
+    spec: &Cursor<'_>,
+    metadata: &Metadata,
+    report: &mut Report,
+) -> Vec<Spanned<TlsRoute>> {
+    let rules = spec.list("tls");
+    let read = rules.iter().map(|at| {
+        let matches = at.list("match");
+        at.spanned(TlsRoute {
+            matches: matches
+                .iter()
+                .map(|item| item.spanned(read_tls_match(item, metadata)))
+                .collect(),
+            destinations: read_destinations(at, metadata, report),
+        })
+    });
+    read.filter(|rule| !rule.destinations.is_empty()).collect()
+}
+
+fn read_tls_match(at: &Cursor<'_>, metadata: &Metadata) -> TlsMatch {
+    let names = at.each_of_list("sniHosts");
+    let names = names.filter_map(|name| Some(name.spanned(name.text()?.to_ascii_lowercase())));
+    TlsMatch {
+        server_names: names.collect(),
+        connection: read_match(at, metadata),
+    }
 }
 
 fn read_match(at: &Cursor<'_>, metadata: &Metadata) -> TcpMatch {
