@@ -412,7 +412,15 @@ spec: {host: safe, trafficPolicy: {tls: {mode: CLIENT}}}
 ";
     for (mode, client, expected) in [
         ("PERMISSIVE", "DISABLE", &[][..]),
-        ("STRICT", "ISTIO_MUTUAL", &[NO_IDENTITY]),
+        (
+            "STRICT",
+            "ISTIO_MUTUAL",
+            &[
+                "DestinationRule default/safe > spec.trafficPolicy.tls.mode: workloads have no \
+                 identities yet: connections fail",
+                NO_IDENTITY,
+            ],
+        ),
         (
             "STRICT",
             "DISABLE",

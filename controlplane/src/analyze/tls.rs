@@ -14,6 +14,15 @@ impl Findings<'_> {
     /// Plain text, or TLS that is not the mesh's, to workloads that take only the mesh's.
     pub(super) fn tls_of_rule(&mut self, rule: &DestinationRule) {
         let world = self.world;
+        let top = rule.settings(None, 0).tls;
+        if let Some(settings) = top.filter(|tls| tls.mode == ClientMode::IstioMutual)
+            && world.settings().identity.is_none()
+        {
+            let message = "workloads have no identities yet: connections fail".to_owned();
+            let hint = "write MUTUAL with certificates of your own".to_owned();
+            let path = "spec.trafficPolicy.tls.mode";
+            self.warn(&rule.metadata, settings.span, path, message, Some(hint));
+        }
         let Some(service) = world.registry().service(&rule.host) else {
             return;
         };
