@@ -32,8 +32,8 @@ pub(crate) fn is_asked_at_another_port(shop: &mut Shop) {
     assert_eq!(leads_to, cluster, "{shop}");
 }
 
-/// What needs identities, which workloads do not have yet, is an error: nothing goes in plain text in
-/// silence that was to be encrypted.
+/// What needs identities, which workloads do not have yet, is an error: nothing goes in plain text
+/// in silence that was to be encrypted.
 #[test]
 fn tls_that_is_asked_for_is_not_left_out_quietly() {
     let directory = tempfile::tempdir().unwrap();
